@@ -1,0 +1,48 @@
+import { type Static, Type } from 'typebox'
+import { defineContract } from '../../platform/contract.ts'
+import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
+
+export const Channel = Type.Union([Type.Literal('email'), Type.Literal('sms')])
+export type Channel = Static<typeof Channel>
+
+export const NotificationStatus = Type.Union(
+  [
+    Type.Literal('pending'),
+    Type.Literal('sending'),
+    Type.Literal('sent'),
+    Type.Literal('failed'),
+    Type.Literal('uncertain'),
+    Type.Literal('skipped'),
+  ],
+  {
+    description:
+      '`failed`: the provider refused; tried again until the event is a dead letter. `uncertain`: a crash or a lost answer hides whether the provider took it; sent again with the same key. `skipped`: there is nobody to send it to',
+  },
+)
+export type NotificationStatus = Static<typeof NotificationStatus>
+
+export const Notification = Type.Object(
+  {
+    id: Id,
+    event_id: Type.String({ format: 'uuid', description: "the provider's idempotency key: Message-ID, Idempotency-Key" }),
+    event_type: Type.String(),
+    channel: Channel,
+    order_id: Id,
+    user_id: Id,
+    status: NotificationStatus,
+    attempts: Type.Integer(),
+    reason: Nullable(Type.String({ description: 'why it was not sent' })),
+    uncertain_at: Nullable(Timestamp),
+    sent_at: Nullable(Timestamp),
+    created_at: Timestamp,
+  },
+  { title: 'Notification', description: 'One message to one person over one channel; the address is not kept' },
+)
+export type Notification = Static<typeof Notification>
+
+export const notificationContract = defineContract({
+  name: 'notification',
+  paths: ['/notifications'],
+  events: { 'notification.retry_requested': Type.Object({ notification_id: Id }) },
+  subscribes: ['order.created', 'order.status_changed', 'order.cancelled', 'notification.retry_requested'],
+})

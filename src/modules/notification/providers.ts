@@ -1,0 +1,140 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import nodemailer from 'nodemailer'
+import type { Logger } from 'pino'
+import { Agent, request } from 'undici'
+
+export interface Email {
+  /** The idempotency key: becomes the Message-ID. */
+  readonly key: string
+  readonly to: string
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+}
+
+export interface Sms {
+  /** The idempotency key: goes out as Idempotency-Key. */
+  readonly key: string
+  readonly to: string
+  readonly text: string
+}
+
+/** Resolves when the provider has accepted; rejects with a ProviderError. */
+export interface Providers {
+  email(message: Email): Promise<void>
+  sms(message: Sms): Promise<void>
+  close(): Promise<void>
+}
+
+export class ProviderError extends Error {
+  /** The provider may have accepted: the answer was lost. */
+  readonly uncertain: boolean
+  constructor(message: string, uncertain: boolean, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'ProviderError'
+    this.uncertain = uncertain
+  }
+}
+
+export interface ProviderOptions {
+  readonly smtpUrl: string | undefined
+  readonly mailFrom: string
+  readonly smsUrl: string | undefined
+  readonly smsFrom: string
+  readonly dataDir: string
+  readonly log: Logger
+}
+
+const timeoutMs = 8000
+
+const mailOf = ({ key, ...message }: Email, from: string) => ({
+  ...message,
+  from,
+  messageId: `<${key}@orderhub>`,
+  date: new Date(),
+})
+
+const smtpEmail = (url: string, from: string): Pick<Providers, 'email' | 'close'> => {
+  const transport = nodemailer.createTransport({
+    url,
+    pool: true,
+    maxConnections: 5,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+  } as never)
+  return {
+    email: async (message) => {
+      try {
+        await transport.sendMail(mailOf(message, from))
+      } catch (error) {
+        const { command, responseCode, code } = error as { command?: string; responseCode?: number; code?: string }
+        // After DATA went out and before its answer came, nobody knows; anything earlier was surely not accepted.
+        const uncertain =
+          responseCode === undefined && (command === 'DATA' || command === undefined) && code !== 'ECONNECTION' && code !== 'EDNS'
+        throw new ProviderError(`SMTP: ${responseCode ?? code ?? 'no answer'}`, uncertain, error)
+      }
+    },
+    close: async () => transport.close(),
+  }
+}
+
+const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> => {
+  const dispatcher = new Agent({ connect: { timeout: 3000 }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
+  return {
+    sms: async ({ key, to, text }) => {
+      let status: number
+      try {
+        const answer = await request(url, {
+          dispatcher,
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'idempotency-key': key },
+          body: JSON.stringify({ to, from, text }),
+        })
+        await answer.body.dump()
+        status = answer.statusCode
+      } catch (error) {
+        const { code } = error as { code?: string }
+        const refused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'UND_ERR_CONNECT_TIMEOUT'
+        throw new ProviderError(`SMS: ${code ?? 'no answer'}`, !refused, error)
+      }
+      if (status < 200 || status >= 300) throw new ProviderError(`SMS: ${status}`, status >= 500)
+    },
+    close: () => dispatcher.close(),
+  }
+}
+
+/** Stands in for a provider on a laptop: one file per message, named by its key. */
+const mailFolder = (folder: string, from: { mail: string; sms: string }): Providers => {
+  const composer = nodemailer.createTransport({ streamTransport: true, buffer: true })
+  const made = mkdir(folder, { recursive: true, mode: 0o700 })
+  return {
+    email: async (message) => {
+      const { message: source } = await composer.sendMail(mailOf(message, from.mail))
+      await made
+      await writeFile(join(folder, `${message.key}.eml`), source as Buffer)
+    },
+    sms: async ({ key, to, text }) => {
+      await made
+      await writeFile(join(folder, `${key}.sms.json`), `${JSON.stringify({ to, from: from.sms, text })}\n`)
+    },
+    close: async () => {},
+  }
+}
+
+export const createProviders = ({ smtpUrl, mailFrom, smsUrl, smsFrom, dataDir, log }: ProviderOptions): Providers => {
+  const folder = resolve(dataDir, 'mail')
+  const files = mailFolder(folder, { mail: mailFrom, sms: smsFrom })
+  if (!smtpUrl) log.info({ folder }, 'no SMTP_URL: e-mail is written to this folder')
+  if (!smsUrl) log.info({ folder }, 'no SMS_URL: SMS is written to this folder')
+  const mail = smtpUrl ? smtpEmail(smtpUrl, mailFrom) : files
+  const sms = smsUrl ? httpSms(smsUrl, smsFrom) : files
+  return {
+    email: mail.email,
+    sms: sms.sms,
+    close: async () => {
+      await Promise.all([mail.close(), sms.close()])
+    },
+  }
+}

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { Id, IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Notification, NotificationStatus } from './contract.ts'
+import type { NotificationService } from './service.ts'
+
+const ListQuery = Strict({
+  ...pageQuery,
+  order_id: Type.Optional(Id),
+  user_id: Type.Optional(Id),
+  status: Type.Optional(NotificationStatus),
+})
+
+const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['notifications'] })
+
+export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: NotificationService }> = async (app, { service }) => {
+  app.get(
+    '/notifications',
+    {
+      schema: {
+        ...described('listNotifications', 'Messages, newest first'),
+        querystring: ListQuery,
+        response: { 200: Many(Notification) },
+      },
+    },
+    async ({ query }) => listed(await service.list(pageRequest(query), query)),
+  )
+
+  app.get(
+    '/notifications/:id',
+    { schema: { ...described('getNotification', 'One message'), params: IdParams, response: { 200: One(Notification) } } },
+    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+  )
+
+  app.post(
+    '/notifications/:id/retry',
+    {
+      schema: {
+        ...described('retryNotification', 'Send a message that was not sent once more, with the same key'),
+        params: IdParams,
+        response: { 202: One(Notification) },
+      },
+    },
+    async ({ params, call }, reply) =>
+      reply.code(202).send({ success: true as const, data: await service.retry(params.id, call) }),
+  )
+}

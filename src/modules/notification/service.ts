@@ -1,0 +1,110 @@
+import type { CallContext } from '../../platform/context.ts'
+import type { Api } from '../../platform/contract.ts'
+import { Failure, fail } from '../../platform/errors.ts'
+import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
+import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
+import type { User, userContract } from '../user/contract.ts'
+import type { Channel, Notification } from './contract.ts'
+import { ProviderError, type Providers } from './providers.ts'
+import type { ClaimedNotification, NotificationFilter, NotificationRepository } from './repository.ts'
+import { type OrderFacts, orderMessage } from './templates.ts'
+
+export interface NotificationServiceOptions {
+  readonly repository: NotificationRepository
+  readonly users: Pick<Api<typeof userContract>, 'getUser'>
+  readonly providers: Pick<Providers, 'email' | 'sms'>
+  readonly nudge: () => void
+}
+
+export type NotificationService = ReturnType<typeof createNotificationService>
+
+export const createNotificationService = ({ repository, users, providers, nudge }: NotificationServiceOptions) => {
+  /** The person, or undefined when they are gone; rejects when the user service does not answer. */
+  const findUser = (id: number, context: CallContext): Promise<User | undefined> =>
+    users.getUser({ id }, context).catch((error) => {
+      if (error instanceof Failure && error.code === 'user.not_found') return undefined
+      throw error
+    })
+
+  const send = async (
+    { event_id, event_type, channel, content }: ClaimedNotification,
+    user: User,
+  ): Promise<'sent' | 'no_address'> => {
+    const message = orderMessage(event_type, content as unknown as OrderFacts, user)
+    if (channel === 'email') {
+      await providers.email({ key: event_id, to: user.email, subject: message.subject, text: message.text, html: message.html })
+      return 'sent'
+    }
+    if (user.phone === null) return 'no_address'
+    await providers.sms({ key: event_id, to: user.phone, text: message.short })
+    return 'sent'
+  }
+
+  /** One attempt at one message, and its outcome on record. */
+  const attempt = async (claimed: ClaimedNotification, user: User | undefined): Promise<void> => {
+    if (!user) return repository.finish(claimed.id, 'skipped', 'user.not_found')
+    try {
+      const outcome = await send(claimed, user)
+      await repository.finish(claimed.id, outcome === 'sent' ? 'sent' : 'skipped', outcome === 'sent' ? null : 'user.no_address')
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error
+      // Once in doubt, always in doubt: a later refusal does not say that the first try was not accepted.
+      await repository.finish(claimed.id, error.uncertain || claimed.uncertain ? 'uncertain' : 'failed', error.message)
+      throw error
+    }
+  }
+
+  const attemptAll = async (claimed: readonly ClaimedNotification[], user: User | undefined): Promise<void> => {
+    const results = await Promise.allSettled(claimed.map((one) => attempt(one, user)))
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  return {
+    /** Sends what an order event calls for, each channel once, however often the event is delivered. */
+    onOrderEvent: async (event: EventEnvelope<OrderFacts & { user_id: number }>, context: CallContext): Promise<void> => {
+      const { order_id, user_id } = event.data
+      const user = await findUser(user_id, context)
+      const channels: Channel[] = user?.phone ? ['email', 'sms'] : ['email']
+      const received = await repository.receive({
+        event_id: event.id,
+        event_type: event.type,
+        order_id,
+        user_id,
+        content: { ...event.data },
+        channels,
+      })
+      if (received.length > 0) return attemptAll(received, user)
+      const { claimed, busy } = await repository.claimEvent(event.id)
+      await attemptAll(claimed, user)
+      if (busy > 0) throw fail('notification.in_flight')
+    },
+
+    onRetryRequested: async (event: EventEnvelope<{ notification_id: number }>, context: CallContext): Promise<void> => {
+      const { claimed, busy } = await repository.claimOne(event.data.notification_id)
+      for (const one of claimed) await attempt(one, await findUser(one.user_id, context))
+      if (busy > 0) throw fail('notification.in_flight')
+    },
+
+    get: async (id: number): Promise<Notification> => {
+      const notification = await repository.byId(id)
+      if (!notification) throw fail('notification.not_found', { id })
+      return notification
+    },
+
+    list: async (page: PageRequest, filter: NotificationFilter): Promise<Page<Notification>> =>
+      pageOf(await repository.page(page, filter), page.limit, ({ created_at, id }) => ({ at: created_at, id })),
+
+    /** @throws notification.not_found, notification.not_retryable */
+    retry: async (id: number, context: CallContext): Promise<Notification> => {
+      const retried = await repository.requestRetry(id, newEvent('notification.retry_requested', context))
+      if (retried) {
+        nudge()
+        return retried
+      }
+      const notification = await repository.byId(id)
+      if (!notification) throw fail('notification.not_found', { id })
+      throw fail('notification.not_retryable', { id, status: notification.status })
+    },
+  }
+}

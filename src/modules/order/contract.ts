@@ -1,0 +1,58 @@
+import { type Static, Type } from 'typebox'
+import { defineContract } from '../../platform/contract.ts'
+import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
+
+export const OrderStatus = Type.Union([
+  Type.Literal('pending'),
+  Type.Literal('processing'),
+  Type.Literal('completed'),
+  Type.Literal('cancelled'),
+])
+export type OrderStatus = Static<typeof OrderStatus>
+
+/** What was bought, as it was then: the catalogue may change, the order does not. */
+export const OrderItem = Type.Object(
+  {
+    product_id: Id,
+    product: Type.String({ description: 'name at the time of the order' }),
+    quantity: Type.Integer({ minimum: 1 }),
+    price: Type.Integer({ minimum: 0, description: 'of one piece, at the time of the order' }),
+  },
+  { title: 'OrderItem' },
+)
+export type OrderItem = Static<typeof OrderItem>
+
+export const OrderUser = Type.Object({ id: Id, name: Type.String(), email: Type.String() }, { title: 'OrderUser' })
+
+export const Order = Type.Object(
+  {
+    id: Id,
+    user_id: Id,
+    user: Nullable(OrderUser),
+    items: Type.Array(OrderItem),
+    total: Type.Integer(),
+    currency: Type.String(),
+    status: OrderStatus,
+    created_at: Timestamp,
+  },
+  { title: 'Order', description: '`user` is null when the user service does not answer in time or the user is gone' },
+)
+export type Order = Static<typeof Order>
+
+const common = { order_id: Id, user_id: Id, total: Type.Integer(), currency: Type.String() }
+const OrderCreated = Type.Object({ ...common, items: Type.Array(OrderItem) })
+const OrderStep = Type.Object({ ...common, from: OrderStatus, to: OrderStatus })
+
+export type OrderCreated = Static<typeof OrderCreated>
+export type OrderStep = Static<typeof OrderStep>
+
+export const orderContract = defineContract({
+  name: 'order',
+  paths: ['/orders', '/inventory'],
+  events: {
+    'order.created': OrderCreated,
+    'order.status_changed': OrderStep,
+    'order.cancelled': OrderStep,
+    'inventory.set': Type.Object({ product_id: Id, available: Type.Integer() }),
+  },
+})

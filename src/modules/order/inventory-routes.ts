@@ -1,0 +1,55 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { fail } from '../../platform/errors.ts'
+import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
+import type { OrderService } from './service.ts'
+
+const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minimum: 0 }) }, { title: 'StockLevel' })
+
+const ListQuery = Strict({
+  ...pageQuery,
+  product_ids: Type.Optional(
+    Type.String({ pattern: '^\\d{1,10}(,\\d{1,10}){0,99}$', description: 'ids with commas between, at most 100' }),
+  ),
+})
+
+const idsOf = (text: string | undefined): number[] | undefined => {
+  const ids = text?.split(',').map(Number)
+  if (ids?.some((id) => id > maxId)) {
+    throw fail('request.invalid', { errors: [{ field: '/querystring/product_ids', message: `must be at most ${maxId} each` }] })
+  }
+  return ids
+}
+
+const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['inventory'] })
+
+export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> = async (app, { service }) => {
+  app.get(
+    '/inventory',
+    {
+      schema: {
+        ...described('listInventory', 'Stock by product; a product that is not listed is not stock-tracked'),
+        querystring: ListQuery,
+        response: { 200: Many(StockLevel) },
+      },
+    },
+    async ({ query }) => listed(await service.stock(idsOf(query.product_ids), pageRequest(query))),
+  )
+
+  app.put(
+    '/inventory/:product_id',
+    {
+      schema: {
+        ...described('setInventory', 'Set what is available; the product is stock-tracked from then on'),
+        params: Strict({ product_id: Id }),
+        body: Strict({ available: Type.Integer({ minimum: 0, maximum: maxId }) }, { title: 'NewStockLevel' }),
+        response: { 200: One(StockLevel) },
+      },
+    },
+    async ({ params, body, call }) => ({
+      success: true as const,
+      data: await service.setStock(params.product_id, body.available, call),
+    }),
+  )
+}

@@ -1,0 +1,103 @@
+import { sql } from 'drizzle-orm'
+import type { Database } from '../../platform/db.ts'
+import type { NewEvent } from '../../platform/events/event.ts'
+import type { OrderItem } from './contract.ts'
+import { orderItems, orders, outbox, stock } from './tables.ts'
+
+export interface NewOrder {
+  readonly user_id: number
+  readonly currency: string
+  /** One per product. */
+  readonly items: readonly OrderItem[]
+  readonly key: string | null
+  /** SHA-256 of the request in hexadecimal. */
+  readonly fingerprint: string
+  readonly event: NewEvent
+}
+
+export interface ScarceProduct {
+  readonly product_id: number
+  readonly available: number
+}
+
+/** What became of one order of the array. */
+export type Placement =
+  | { readonly outcome: 'placed'; readonly id: number; readonly total: number; readonly created_at: string }
+  | { readonly outcome: 'scarce'; readonly products: readonly ScarceProduct[] }
+  /** This user has an order with this key. */
+  | { readonly outcome: 'key_taken' }
+
+interface Row {
+  id: number | null
+  total: number
+  created_at: string
+  scarce: ScarceProduct[] | null
+}
+
+/**
+ * Places orders: one statement for all, which inserts each order with its items and its event and takes the stock, or
+ * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `scarce` means
+ * that all together want more than there is: place that order alone to know.
+ */
+export const placeOrders =
+  (db: Database) =>
+  async (batch: readonly NewOrder[]): Promise<Placement[]> => {
+    const input = batch.map(({ user_id, currency, key, fingerprint, event, items }, n) => ({
+      n,
+      user_id,
+      currency,
+      key,
+      fingerprint,
+      event_id: event.id,
+      event_type: event.type,
+      actor: event.actor,
+      traceparent: event.traceparent,
+      lines: items.map((item, line) => ({ line: line + 1, ...item })),
+    }))
+    const rows = await db.run<Row>(sql`
+      with input as materialized (
+        select o.*, nextval(pg_get_serial_sequence('orders.orders', 'id')) as id
+          from jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
+            as o(n int, user_id int, currency text, key text, fingerprint text, event_id uuid, event_type text, actor jsonb, traceparent text, lines jsonb)
+         order by o.n
+      ), line as materialized (
+        select i.n, l.product_id, l.product, l.quantity, l.price, l.line
+          from input i, jsonb_to_recordset(i.lines) as l(product_id int, product text, quantity int, price bigint, line int)
+      ), locked as materialized ( -- in product order, so that two statements cannot wait for each other; FOR UPDATE sees the newest number
+        select s.product_id, s.available from ${stock} s
+         where s.product_id = any (array(select distinct product_id from line)) order by s.product_id for update
+      ), scarce as materialized (
+        select k.product_id, k.available from locked k join line l using (product_id)
+         group by k.product_id, k.available having k.available < sum(l.quantity)
+      ), placed as (
+        insert into ${orders} (id, user_id, total, currency, idempotency_key, fingerprint)
+        select i.id, i.user_id, (select sum(l.quantity * l.price) from line l where l.n = i.n), i.currency, i.key, i.fingerprint
+          from input i
+         where not exists (select from line l join scarce using (product_id) where l.n = i.n)
+         order by i.user_id, i.key -- the same order in every statement: waiting for a key in flight cannot deadlock
+        on conflict do nothing
+        returning id, total, created_at, version
+      ), item as (
+        insert into ${orderItems} (order_id, line, product_id, product, quantity, price)
+        select p.id, l.line, l.product_id, l.product, l.quantity, l.price from placed p join input i using (id) join line l using (n)
+      ), taken as (
+        update ${stock} as s set available = s.available - d.quantity
+          from (select l.product_id, sum(l.quantity) as quantity from placed join input using (id) join line l using (n) group by 1) d
+         where s.product_id = d.product_id and s.product_id = any (array(select product_id from line)) -- the array keeps the index
+      ), event as (
+        insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, data)
+        select i.event_id, i.event_type, p.id::text, p.version, i.actor, i.traceparent,
+               jsonb_build_object('order_id', p.id, 'user_id', i.user_id, 'total', p.total, 'currency', i.currency, 'items',
+                 (select jsonb_agg(jsonb_build_object('product_id', l.product_id, 'product', l.product, 'quantity', l.quantity, 'price', l.price) order by l.line)
+                    from line l where l.n = i.n))
+          from placed p join input i using (id)
+      )
+      select p.id, p.total, p.created_at,
+             (select jsonb_agg(jsonb_build_object('product_id', c.product_id, 'available', c.available))
+                from line l join scarce c using (product_id) where l.n = i.n) as scarce
+        from input i left join placed p using (id) order by i.n`)
+    return rows.map(({ id, total, created_at, scarce }): Placement => {
+      if (id !== null) return { outcome: 'placed', id, total, created_at }
+      return scarce ? { outcome: 'scarce', products: scarce } : { outcome: 'key_taken' }
+    })
+  }

@@ -1,0 +1,141 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../../platform/db.ts'
+import type { NewEvent } from '../../platform/events/event.ts'
+import { appendEvent } from '../../platform/events/repository.ts'
+import type { PageRequest } from '../../platform/page.ts'
+import type { Order, OrderStatus } from './contract.ts'
+import { placeOrders } from './place-orders.ts'
+import { orderItems, orders, outbox, stock } from './tables.ts'
+
+/** An order as this module stores it: the user is somebody else's. */
+export type StoredOrder = Omit<Order, 'user'>
+
+export interface OrderFilter {
+  readonly user_id?: number
+  readonly status?: OrderStatus
+  /** Created at or after, ISO 8601. */
+  readonly from?: string
+  /** Created before, ISO 8601. */
+  readonly to?: string
+}
+
+export interface KeyedOrder {
+  readonly order: StoredOrder
+  readonly fingerprint: string
+}
+
+export type OrderRepository = ReturnType<typeof createOrderRepository>
+
+const orderColumns = sql`
+  o.id, o.user_id, o.total, o.currency, o.status, o.created_at,
+  (select jsonb_agg(jsonb_build_object('product_id', i.product_id, 'product', i.product, 'quantity', i.quantity, 'price', i.price) order by i.line)
+     from ${orderItems} i where i.order_id = o.id) as items`
+
+export const createOrderRepository = (db: Database) => ({
+  place: placeOrders(db),
+
+  byId: async (id: number): Promise<StoredOrder | undefined> => {
+    const [row] = await db.run<StoredOrder>(sql`select ${orderColumns} from ${orders} o where o.id = ${id}`)
+    return row
+  },
+
+  byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
+    const [row] = await db.run<StoredOrder & { fingerprint: string }>(
+      sql`select ${orderColumns}, o.fingerprint from ${orders} o where o.user_id = ${userId} and o.idempotency_key = ${key}`,
+    )
+    if (!row) return undefined
+    const { fingerprint, ...order } = row
+    return { order, fingerprint }
+  },
+
+  page: ({ limit, after }: PageRequest, { user_id, status, from, to }: OrderFilter): Promise<StoredOrder[]> => {
+    const conditions = [
+      after && sql`(o.created_at, o.id) < (${after.at}::timestamptz, ${after.id}::int)`,
+      user_id !== undefined && sql`o.user_id = ${user_id}`,
+      status && sql`o.status = ${status}`,
+      from && sql`o.created_at >= ${from}::timestamptz`,
+      to && sql`o.created_at < ${to}::timestamptz`,
+    ].filter((condition): condition is SQL => Boolean(condition))
+    const where = conditions.length > 0 ? sql`where ${sql.join(conditions, sql` and `)}` : sql``
+    return db.run<StoredOrder>(
+      sql`select ${orderColumns} from ${orders} o ${where} order by o.created_at desc, o.id desc limit ${limit + 1}`,
+    )
+  },
+
+  /**
+   * One step of an order's life, with its event; a cancelled order's stock goes back in the same statement.
+   * @returns the order after the step, or undefined when it is not in one of the states `from`
+   */
+  step: async (id: number, from: readonly OrderStatus[], to: OrderStatus, event: NewEvent): Promise<StoredOrder | undefined> => {
+    const states = JSON.stringify(from)
+    const [row] = await db.run<StoredOrder>(sql`
+      with before as (
+        select id, status from ${orders}
+         where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb)) for update
+      ), o as (
+        update ${orders} as c set status = ${to}, version = c.version + 1
+          from before where c.id = before.id
+        returning c.*, before.status as was
+      ), returned as (
+        select i.product_id, sum(i.quantity) as quantity from ${orderItems} i join o on o.id = i.order_id
+         where o.status = 'cancelled' group by i.product_id
+      ), locked as materialized ( -- in product order, as placing does: two at once cannot wait for each other
+        select s.product_id from ${stock} s where s.product_id in (select product_id from returned) order by s.product_id for update
+      ), restocked as (
+        update ${stock} as s set available = s.available + r.quantity from returned r join locked using (product_id)
+         where s.product_id = r.product_id
+      ), event as (${appendEvent(
+        outbox,
+        event,
+        sql`o`,
+        sql`jsonb_build_object('order_id', source.id, 'user_id', source.user_id, 'total', source.total, 'currency', source.currency, 'from', source.was, 'to', source.status)`,
+      )})
+      select ${orderColumns} from o`)
+    return row
+  },
+
+  stock: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
+    db.run<StockLevel>(sql`
+      select product_id, available from ${stock}
+       where product_id > ${after?.id ?? 0}
+         and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
+       order by product_id limit ${limit + 1}`),
+
+  setStock: async (productId: number, available: number, event: NewEvent): Promise<StockLevel> => {
+    const [row] = await db.run<StockLevel>(sql`
+      with changed as (
+        insert into ${stock} as s (product_id, available) values (${productId}, ${available})
+        on conflict (product_id) do update set available = excluded.available, version = s.version + 1
+        returning s.product_id, s.product_id as id, s.version, s.available
+      ), event as (${appendEvent(outbox, event, sql`changed`, sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`)})
+      select product_id, available from changed`)
+    return row as StockLevel
+  },
+
+  /** Orders with their ids, and stock, into empty tables only; later ids go on from there. */
+  seed: async (rows: readonly StoredOrder[], levels: readonly StockLevel[]): Promise<void> => {
+    await db.run(sql`
+      with input as materialized (
+        select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+            as r(id int, user_id int, total bigint, currency text, status text, created_at timestamptz, items jsonb)
+         where not exists (select from ${orders}) and not exists (select from ${stock})
+      ), seeded as (
+        insert into ${orders} (id, user_id, total, currency, status, created_at)
+        select id, user_id, total, currency, status, created_at from input returning id
+      ), item as (
+        insert into ${orderItems} (order_id, line, product_id, product, quantity, price)
+        select input.id, l.line, (l.item->>'product_id')::int, l.item->>'product', (l.item->>'quantity')::int, (l.item->>'price')::bigint
+          from input, jsonb_array_elements(input.items) with ordinality as l(item, line)
+      ), level as (
+        insert into ${stock} (product_id, available)
+        select l.product_id, l.available from jsonb_to_recordset(${JSON.stringify(levels)}::jsonb) as l(product_id int, available int)
+         where exists (select from input)
+      )
+      select setval(pg_get_serial_sequence('orders.orders', 'id'), max(id)) from seeded having count(*) > 0`)
+  },
+})
+
+export interface StockLevel {
+  product_id: number
+  available: number
+}

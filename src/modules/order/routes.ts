@@ -1,0 +1,104 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { Id, IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Order, OrderStatus } from './contract.ts'
+import type { OrderService } from './service.ts'
+
+const NewOrder = Strict(
+  {
+    user_id: Id,
+    items: Type.Array(
+      Strict({
+        product_id: Type.Optional(Id),
+        product: Type.Optional(
+          Type.String({ minLength: 1, maxLength: 200, description: 'sku or exact name, instead of product_id' }),
+        ),
+        quantity: Type.Integer({ minimum: 1, maximum: 10_000 }),
+        price: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "must equal the catalogue's" })),
+      }),
+      { minItems: 1, maxItems: 100 },
+    ),
+  },
+  { title: 'NewOrder' },
+)
+
+const IdempotencyKey = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[\\x21-\\x7e]+$',
+      description: 'the same key and body answer with the first order',
+    }),
+  ),
+})
+
+const ListQuery = Strict({
+  ...pageQuery,
+  user_id: Type.Optional(Id),
+  status: Type.Optional(OrderStatus),
+  from: Type.Optional(Type.String({ format: 'date-time', description: 'created at or after' })),
+  to: Type.Optional(Type.String({ format: 'date-time', description: 'created before' })),
+})
+
+const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['orders'] })
+
+export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> = async (app, { service }) => {
+  app.get(
+    '/orders',
+    { schema: { ...described('listOrders', 'Orders, newest first'), querystring: ListQuery, response: { 200: Many(Order) } } },
+    async ({ query, call }) => listed(await service.list(pageRequest(query), query, call)),
+  )
+
+  app.get(
+    '/orders/:id',
+    { schema: { ...described('getOrder', 'One order'), params: IdParams, response: { 200: One(Order) } } },
+    async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
+  )
+
+  app.post(
+    '/orders',
+    {
+      schema: {
+        ...described('createOrder', 'Place an order: all of it, or nothing'),
+        headers: IdempotencyKey,
+        body: NewOrder,
+        response: { 201: One(Order) },
+      },
+    },
+    async ({ body, headers, call }, reply) => {
+      const { order, replayed } = await service.create(body, headers['idempotency-key'], call)
+      if (replayed) reply.header('idempotency-replayed', 'true')
+      return reply
+        .code(201)
+        .header('location', `/api/v1/orders/${order.id}`)
+        .send({ success: true as const, data: order })
+    },
+  )
+
+  app.post(
+    '/orders/:id/cancel',
+    {
+      schema: {
+        ...described('cancelOrder', 'Cancel an order; its stock goes back'),
+        params: IdParams,
+        response: { 200: One(Order) },
+      },
+    },
+    async ({ params, call }) => ({ success: true as const, data: await service.setStatus(params.id, 'cancelled', call) }),
+  )
+
+  app.patch(
+    '/orders/:id',
+    {
+      schema: {
+        ...described('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
+        params: IdParams,
+        body: Strict({ status: OrderStatus }, { title: 'OrderChanges' }),
+        response: { 200: One(Order) },
+      },
+    },
+    async ({ params, body, call }) => ({ success: true as const, data: await service.setStatus(params.id, body.status, call) }),
+  )
+}

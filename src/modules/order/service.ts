@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto'
+import type { CallContext } from '../../platform/context.ts'
+import type { Api } from '../../platform/contract.ts'
+import { Failure, fail } from '../../platform/errors.ts'
+import { newEvent } from '../../platform/events/event.ts'
+import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
+import type { productContract } from '../product/contract.ts'
+import type { User, userContract } from '../user/contract.ts'
+import type { Order, OrderStatus } from './contract.ts'
+import { priceLines, type WantedLine, wantedProducts } from './lines.ts'
+import type { NewOrder, ScarceProduct } from './place-orders.ts'
+import type { OrderFilter, OrderRepository, StockLevel, StoredOrder } from './repository.ts'
+
+export interface OrderRequest {
+  readonly user_id: number
+  readonly items: readonly WantedLine[]
+}
+
+export interface OrderServiceOptions {
+  readonly repository: OrderRepository
+  readonly users: Pick<Api<typeof userContract>, 'getUser' | 'getUsers'>
+  readonly products: Pick<Api<typeof productContract>, 'getProducts'>
+  readonly nudge: () => void
+}
+
+export type OrderService = ReturnType<typeof createOrderService>
+
+/** From which states an order can come to a state. */
+const cameFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
+  pending: [],
+  processing: ['pending'],
+  completed: ['processing'],
+  cancelled: ['pending', 'processing'],
+}
+
+const fingerprintOf = ({ user_id, items }: OrderRequest): string =>
+  createHash('sha256')
+    .update(
+      JSON.stringify([user_id, items.map(({ product_id, product, quantity, price }) => [product_id, product, quantity, price])]),
+    )
+    .digest('hex')
+
+const withUser = (order: StoredOrder, user: User | undefined): Order => ({
+  ...order,
+  user: user ? { id: user.id, name: user.name, email: user.email } : null,
+})
+
+export const createOrderService = ({ repository, users, products, nudge }: OrderServiceOptions) => {
+  /** The orders with their users, in one call; reading goes on without them. */
+  const withUsers = async (orders: readonly StoredOrder[], context: CallContext): Promise<Order[]> => {
+    const ids = [...new Set(orders.map(({ user_id }) => user_id))]
+    const found =
+      ids.length === 0
+        ? []
+        : await users.getUsers({ ids }, context).catch((error) => (error instanceof Failure ? [] : Promise.reject(error)))
+    const byId = new Map(found.map((user) => [user.id, user]))
+    return orders.map((order) => withUser(order, byId.get(order.user_id)))
+  }
+
+  const readOne = async (order: StoredOrder, context: CallContext): Promise<Order> => {
+    const [one] = await withUsers([order], context)
+    return one as Order
+  }
+
+  const replay = async (userId: number, key: string, fingerprint: string, context: CallContext) => {
+    const known = await repository.byKey(userId, key)
+    if (!known) return undefined
+    if (known.fingerprint !== fingerprint) throw fail('order.idempotency_key_reused')
+    return { order: await readOne(known.order, context), replayed: true }
+  }
+
+  const outOfStock = ({ items }: NewOrder, scarce: readonly ScarceProduct[]) =>
+    fail('order.out_of_stock', {
+      lines: scarce.map(({ product_id, available }) => {
+        const item = items.find((candidate) => candidate.product_id === product_id)
+        return { product_id, product: item?.product, requested: item?.quantity, available }
+      }),
+    })
+
+  return {
+    /** Places an order, or answers the one that this user's `key` stands for. */
+    create: async (
+      request: OrderRequest,
+      key: string | undefined,
+      context: CallContext,
+    ): Promise<{ order: Order; replayed: boolean }> => {
+      const fingerprint = fingerprintOf(request)
+      const known = key === undefined ? undefined : await replay(request.user_id, key, fingerprint, context)
+      if (known) return known
+
+      const [user, catalogue] = await Promise.all([
+        users.getUser({ id: request.user_id }, context),
+        products.getProducts(wantedProducts(request.items), context),
+      ])
+      const { items, currency } = priceLines(request.items, catalogue)
+      const wanted: NewOrder = {
+        user_id: user.id,
+        currency,
+        items,
+        key: key ?? null,
+        fingerprint,
+        event: newEvent('order.created', context),
+      }
+      const [placement] = await repository.place([wanted])
+      if (placement?.outcome === 'placed') {
+        nudge()
+        const { id, total, created_at } = placement
+        return {
+          order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),
+          replayed: false,
+        }
+      }
+      // Scarce or not: where another request with this key was faster, its order is the answer.
+      const raced = key === undefined ? undefined : await replay(request.user_id, key, fingerprint, context)
+      if (raced) return raced
+      throw placement?.outcome === 'scarce' ? outOfStock(wanted, placement.products) : fail('database.busy')
+    },
+
+    get: async (id: number, context: CallContext): Promise<Order> => {
+      const order = await repository.byId(id)
+      if (!order) throw fail('order.not_found', { id })
+      return readOne(order, context)
+    },
+
+    list: async (page: PageRequest, filter: OrderFilter, context: CallContext): Promise<Page<Order>> => {
+      const { items, next } = pageOf(await repository.page(page, filter), page.limit, ({ created_at, id }) => ({
+        at: created_at,
+        id,
+      }))
+      return { items: await withUsers(items, context), ...(next === undefined ? {} : { next }) }
+    },
+
+    /** One step of the order's life. @throws order.not_found, order.invalid_transition */
+    setStatus: async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
+      const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
+      const stepped = await repository.step(id, cameFrom[to], to, event)
+      if (stepped) {
+        nudge()
+        return readOne(stepped, context)
+      }
+      const order = await repository.byId(id)
+      if (!order) throw fail('order.not_found', { id })
+      throw fail('order.invalid_transition', { id, from: order.status, to })
+    },
+
+    stock: async (productIds: readonly number[] | undefined, page: PageRequest): Promise<Page<StockLevel>> =>
+      // The list's order is the product's id alone: the cursor's time says nothing.
+      pageOf(await repository.stock(productIds, page), page.limit, ({ product_id }) => ({
+        at: '1970-01-01T00:00:00Z',
+        id: product_id,
+      })),
+
+    setStock: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
+      const [product] = await products.getProducts({ ids: [productId] }, context)
+      if (!product) throw fail('product.not_found', { id: productId })
+      const level = await repository.setStock(productId, available, newEvent('inventory.set', context))
+      nudge()
+      return level
+    },
+  }
+}

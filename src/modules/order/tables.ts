@@ -1,0 +1,56 @@
+import { sql } from 'drizzle-orm'
+import { bigint, check, index, integer, pgSchema, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { moment, outboxTable } from '../../platform/events/tables.ts'
+import type { OrderStatus } from './contract.ts'
+
+export const schema = pgSchema('orders')
+
+export const orders = schema.table(
+  'orders',
+  {
+    id: integer().generatedByDefaultAsIdentity().primaryKey(),
+    user_id: integer().notNull(),
+    total: bigint({ mode: 'number' }).notNull(),
+    currency: text().notNull(),
+    status: text().$type<OrderStatus>().notNull().default('pending'),
+    version: integer().notNull().default(1),
+    idempotency_key: text(),
+    /** SHA-256 of the request, so that a key cannot stand for two different orders. */
+    fingerprint: text(),
+    created_at: moment().notNull().defaultNow(),
+  },
+  (table) => [
+    uniqueIndex('orders_idempotency').on(table.user_id, table.idempotency_key).where(sql`${table.idempotency_key} is not null`),
+    index('orders_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
+    index('orders_by_user').on(table.user_id, table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
+    check('orders_status', sql`${table.status} in ('pending', 'processing', 'completed', 'cancelled')`),
+  ],
+)
+
+export const orderItems = schema.table(
+  'order_items',
+  {
+    order_id: integer()
+      .notNull()
+      .references(() => orders.id),
+    line: integer().notNull(),
+    product_id: integer().notNull(),
+    product: text().notNull(),
+    quantity: integer().notNull(),
+    price: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.order_id, table.line] }), check('order_items_quantity', sql`${table.quantity} > 0`)],
+)
+
+/** A product without a row here is not stock-tracked: it is always available. */
+export const stock = schema.table(
+  'stock',
+  {
+    product_id: integer().primaryKey(),
+    available: integer().notNull(),
+    version: integer().notNull().default(1),
+  },
+  (table) => [check('stock_available', sql`${table.available} >= 0`)],
+)
+
+export const outbox = outboxTable(schema)

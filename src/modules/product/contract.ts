@@ -1,0 +1,38 @@
+import { type Static, Type } from 'typebox'
+import { defineContract } from '../../platform/contract.ts'
+import { Id, Timestamp } from '../../platform/schema.ts'
+
+export const Product = Type.Object(
+  {
+    id: Id,
+    sku: Type.String({ minLength: 1, maxLength: 64, pattern: '^\\S+$', description: 'unique' }),
+    name: Type.String({ minLength: 1, maxLength: 200, pattern: '\\S' }),
+    description: Type.String({ maxLength: 2000 }),
+    price: Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "integer, in the currency's unit in use" }),
+    currency: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' }),
+    active: Type.Boolean({ description: 'for sale' }),
+    created_at: Timestamp,
+  },
+  { title: 'Product' },
+)
+export type Product = Static<typeof Product>
+
+const ProductChange = Type.Object({ fields: Type.Array(Type.String()) })
+
+export const productContract = defineContract({
+  name: 'product',
+  paths: ['/products'],
+  ops: {
+    /** Products by id, and by sku or exact name. Missing ones are left out; several may share a name. */
+    getProducts: {
+      input: Type.Object({
+        ids: Type.Array(Id, { maxItems: 100 }),
+        names: Type.Optional(Type.Array(Type.String({ maxLength: 200 }), { maxItems: 100 })),
+      }),
+      output: Type.Array(Product),
+      idempotent: true,
+      timeoutMs: 2000,
+    },
+  },
+  events: { 'product.created': ProductChange, 'product.updated': ProductChange, 'product.deleted': ProductChange },
+})

@@ -1,0 +1,85 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Product } from './contract.ts'
+import type { ProductService } from './service.ts'
+
+const { sku, name, description, price, currency, active } = Product.properties
+
+const NewProduct = Strict(
+  {
+    sku,
+    name,
+    description: Type.Optional(description),
+    price,
+    currency: Type.Optional(currency),
+    active: Type.Optional(active),
+  },
+  { title: 'NewProduct' },
+)
+const ProductChanges = Type.Partial(NewProduct, { title: 'ProductChanges', additionalProperties: false, minProperties: 1 })
+const ListQuery = Strict({
+  ...pageQuery,
+  search: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'part of the name or of the sku' })),
+  active: Type.Optional(Type.Boolean()),
+})
+
+const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['products'] })
+
+export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService }> = async (app, { service }) => {
+  app.get(
+    '/products',
+    {
+      schema: {
+        ...described('listProducts', 'The catalogue, newest first'),
+        querystring: ListQuery,
+        response: { 200: Many(Product) },
+      },
+    },
+    async ({ query }) => listed(await service.list(pageRequest(query), query)),
+  )
+
+  app.get(
+    '/products/:id',
+    { schema: { ...described('getProduct', 'One product'), params: IdParams, response: { 200: One(Product) } } },
+    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+  )
+
+  app.post(
+    '/products',
+    { schema: { ...described('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } } },
+    async ({ body, call }, reply) => {
+      const data = await service.create({ description: '', currency: 'TWD', active: true, ...body }, call)
+      return reply
+        .code(201)
+        .header('location', `/api/v1/products/${data.id}`)
+        .send({ success: true as const, data })
+    },
+  )
+
+  app.patch(
+    '/products/:id',
+    {
+      schema: {
+        ...described('updateProduct', 'Change a product'),
+        params: IdParams,
+        body: ProductChanges,
+        response: { 200: One(Product) },
+      },
+    },
+    async ({ params, body, call }) => ({ success: true as const, data: await service.update(params.id, body, call) }),
+  )
+
+  app.delete(
+    '/products/:id',
+    {
+      schema: {
+        ...described('deleteProduct', 'Delete a product; orders keep their copy of it'),
+        params: IdParams,
+        response: { 200: One(Product) },
+      },
+    },
+    async ({ params, call }) => ({ success: true as const, data: await service.remove(params.id, call) }),
+  )
+}

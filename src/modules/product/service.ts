@@ -1,0 +1,47 @@
+import type { CallContext } from '../../platform/context.ts'
+import { fail } from '../../platform/errors.ts'
+import { newEvent } from '../../platform/events/event.ts'
+import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
+import type { Product } from './contract.ts'
+import type { NewProduct, ProductChanges, ProductFilter, ProductRepository } from './repository.ts'
+
+export type ProductService = ReturnType<typeof createProductService>
+
+export const createProductService = ({ repository, nudge }: { repository: ProductRepository; nudge: () => void }) => {
+  const get = async (id: number): Promise<Product> => {
+    const [product] = await repository.find([id])
+    if (!product) throw fail('product.not_found', { id })
+    return product
+  }
+
+  return {
+    get,
+    find: (ids: readonly number[], names?: readonly string[]): Promise<Product[]> => repository.find(ids, names),
+
+    list: async (page: PageRequest, filter: ProductFilter): Promise<Page<Product>> =>
+      pageOf(await repository.page(page, filter), page.limit, ({ created_at, id }) => ({ at: created_at, id })),
+
+    create: async (product: NewProduct, context: CallContext): Promise<Product> => {
+      const created = await repository.insert(product, newEvent('product.created', context))
+      if (!created) throw fail('product.sku_taken', { sku: product.sku })
+      nudge()
+      return created
+    },
+
+    update: async (id: number, changes: ProductChanges, context: CallContext): Promise<Product> => {
+      if (Object.keys(changes).length === 0) return get(id)
+      const updated = await repository.update(id, changes, newEvent('product.updated', context))
+      if (updated === 'taken') throw fail('product.sku_taken', { sku: changes.sku })
+      if (!updated) throw fail('product.not_found', { id })
+      nudge()
+      return updated
+    },
+
+    remove: async (id: number, context: CallContext): Promise<Product> => {
+      const removed = await repository.remove(id, newEvent('product.deleted', context))
+      if (!removed) throw fail('product.not_found', { id })
+      nudge()
+      return removed
+    },
+  }
+}

@@ -1,0 +1,51 @@
+import type { Logger } from 'pino'
+import type { CallContext } from './context.ts'
+import type { Api, Contract, Operation } from './contract.ts'
+import { type ErrorCode, Failure, fail, isErrorCode } from './errors.ts'
+import { parse } from './schema.ts'
+
+/** Carries one validated call; rejects with a Failure of the other side, or with anything else for "did not answer". */
+export type Transport = (op: string, operation: Operation, input: unknown, context: CallContext) => Promise<unknown>
+
+const unavailable = (contract: Contract): ErrorCode => {
+  const code = `${contract.name}.unavailable`
+  return isErrorCode(code) ? code : 'upstream.unavailable'
+}
+
+/**
+ * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
+ * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
+ * a refusal (4xx) comes out as the Failure it was; anything else means `<module>.unavailable`.
+ */
+export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger): Api<C> => {
+  const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
+    const parsed = parse(operation.input, structuredClone(input))
+    const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new Error('deadline exceeded')), Math.max(0, deadline - Date.now()))
+    try {
+      return await Promise.race([transport(op, operation, parsed, { ...context, deadline }), late.promise])
+    } catch (error) {
+      if (error instanceof Failure && error.status < 500) throw error
+      const code = unavailable(contract)
+      log.warn({ err: error, call: `${contract.name}.${op}`, trace_id: context.traceparent.slice(3, 35) }, 'call failed')
+      throw fail(code, {}, error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(contract.ops).map(([op, operation]) => [
+      op,
+      (input: unknown, context: CallContext) => call(op, operation, input, context),
+    ]),
+  ) as Api<C>
+}
+
+const overJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
+
+/** A call within this process: the value crosses as JSON does, so that nothing works here that would not over HTTP. */
+export const localTransport =
+  (api: Api<Contract>): Transport =>
+  async (op, _operation, input, context) =>
+    overJson(await api[op]?.(overJson(input) as never, context))

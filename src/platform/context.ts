@@ -1,0 +1,40 @@
+import { randomBytes } from 'node:crypto'
+import { trace } from '@opentelemetry/api'
+import { v7 as uuid } from 'uuid'
+
+/** Who acts: nobody known, a person's account, or a service on its own behalf. */
+export interface Actor {
+  readonly type: 'anonymous' | 'user' | 'service'
+  readonly id: string | null
+}
+
+export const anonymous: Actor = { type: 'anonymous', id: null }
+
+/** Travels with every call: until when (epoch milliseconds), on whose behalf, in which trace (W3C traceparent). */
+export interface CallContext {
+  readonly deadline: number
+  readonly actor: Actor
+  readonly traceparent: string
+  readonly requestId: string
+}
+
+const wellFormed = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
+
+export const traceIdOf = (traceparent: string): string => traceparent.slice(3, 35)
+
+/** The active span's traceparent, else the given one where it is well formed, else a new one (W3C Trace Context, 2021). */
+export const continueTrace = (incoming?: string): string => {
+  const span = trace.getActiveSpan()?.spanContext()
+  if (span) return `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 1}`
+  const match = incoming === undefined ? null : wellFormed.exec(incoming)
+  if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
+  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`
+}
+
+/** A context for work that no request started: a consumer, the seed, a probe. */
+export const systemContext = (service: string, timeoutMs: number, traceparent?: string): CallContext => ({
+  deadline: Date.now() + timeoutMs,
+  actor: { type: 'service', id: service },
+  traceparent: continueTrace(traceparent),
+  requestId: uuid(),
+})

@@ -1,0 +1,52 @@
+import type { Static, TSchema } from 'typebox'
+import type { CallContext } from './context.ts'
+
+/** One operation that a module offers to other modules. */
+export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSchema> {
+  readonly input: I
+  readonly output: O
+  /** May be repeated after a lost answer. */
+  readonly idempotent?: boolean
+  /** Milliseconds; the caller's remaining deadline applies where it is shorter. */
+  readonly timeoutMs: number
+}
+
+type Operations = Record<string, Operation>
+type Events = Record<string, TSchema>
+
+export interface Contract<Ops extends Operations = Operations, E extends Events = Events> {
+  readonly name: string
+  /** Where the module's public routes live below /api/v1, e.g. '/orders'; the gateway routes by them. */
+  readonly paths: readonly string[]
+  readonly ops: Ops
+  /** What the module publishes: event type to the schema of its data. No personal data. */
+  readonly events: E
+  /** Event types of any module that this one consumes; the relay derives the queues from it. */
+  readonly subscribes: readonly string[]
+}
+
+/** The functions behind a contract: one type, whether they run in this process or behind HTTP. */
+export type Api<C extends Contract> = {
+  readonly [K in keyof C['ops']]: (
+    input: Static<C['ops'][K]['input']>,
+    context: CallContext,
+  ) => Promise<Static<C['ops'][K]['output']>>
+}
+
+/** Declares a module's face to the others as data: it is bound to functions or to HTTP elsewhere. */
+export const defineContract = <
+  const Ops extends Operations = Record<never, never>,
+  const E extends Events = Record<never, never>,
+>(contract: {
+  name: string
+  paths?: readonly string[]
+  ops?: Ops
+  events?: E
+  subscribes?: readonly string[]
+}): Contract<Ops, E> => ({
+  name: contract.name,
+  paths: contract.paths ?? [],
+  ops: contract.ops ?? ({} as Ops),
+  events: contract.events ?? ({} as E),
+  subscribes: contract.subscribes ?? [],
+})

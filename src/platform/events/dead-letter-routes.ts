@@ -1,0 +1,70 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { fail } from '../errors.ts'
+import { listed, pageQuery, pageRequest } from '../page.ts'
+import type { EventQueues } from '../queue.ts'
+import { Many, One, Strict, Timestamp } from '../schema.ts'
+import type { DeadLetterRepository } from './repository.ts'
+
+const DeadLetter = Type.Object(
+  {
+    id: Type.Integer(),
+    event_id: Type.String({ format: 'uuid' }),
+    type: Type.String(),
+    reason: Type.String(),
+    attempts: Type.Integer(),
+    failed_at: Timestamp,
+    event: Type.Object({}, { additionalProperties: true }),
+  },
+  { title: 'DeadLetter', description: 'An event that its consumer gave up on' },
+)
+
+export interface DeadLetterRouteOptions {
+  /** Where the routes live below /api/v1. */
+  readonly path: string
+  readonly tag: string
+  readonly queue: string
+  readonly queues: EventQueues
+  readonly repository: DeadLetterRepository
+}
+
+/** A consumer's dead letters: to see them with their reason, and to have one delivered again. */
+export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
+  app,
+  { path, tag, queue, queues, repository },
+) => {
+  app.get(
+    path,
+    {
+      schema: {
+        operationId: 'listDeadLetters',
+        summary: 'Events that were given up, newest first',
+        tags: [tag],
+        querystring: Strict(pageQuery),
+        response: { 200: Many(DeadLetter) },
+      },
+    },
+    async ({ query }) => listed(await repository.page(pageRequest(query))),
+  )
+
+  app.post(
+    `${path}/:event_id/replay`,
+    {
+      schema: {
+        operationId: 'replayDeadLetter',
+        summary: 'Deliver the event again; it leaves the list when it is handled',
+        tags: [tag],
+        params: Strict({ event_id: Type.String({ format: 'uuid' }) }),
+        response: { 202: One(DeadLetter) },
+      },
+    },
+    async ({ params }, reply) => {
+      const letter = await repository.byEvent(params.event_id)
+      if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
+      await queues.redeliver(queue, { id: params.event_id, payload: { ...letter.event, replay: true } }).catch((error) => {
+        throw fail('queue.unavailable', {}, error)
+      })
+      return reply.code(202).send({ success: true as const, data: letter })
+    },
+  )
+}

@@ -1,0 +1,31 @@
+import { v7 as uuid } from 'uuid'
+import type { Actor, CallContext } from '../context.ts'
+
+/** What travels from a committed change to its consumers. Ids and facts of the change; no personal data. */
+export interface EventEnvelope<Data = Record<string, unknown>> {
+  /** uuid v7 (RFC 9562); also the job's id and the providers' idempotency key. */
+  readonly id: string
+  readonly type: string
+  readonly aggregate_id: string
+  /** Of the aggregate after the change; grows by one with each. */
+  readonly version: number
+  readonly actor: Actor
+  readonly traceparent: string
+  readonly occurred_at: string
+  readonly data: Data
+}
+
+/** The part of an event that is known before its statement runs. */
+export interface NewEvent {
+  readonly id: string
+  readonly type: string
+  readonly actor: Actor
+  readonly traceparent: string
+}
+
+export const newEvent = (type: string, context: Pick<CallContext, 'actor' | 'traceparent'>): NewEvent => ({
+  id: uuid(),
+  type,
+  actor: context.actor,
+  traceparent: context.traceparent,
+})

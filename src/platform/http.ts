@@ -1,0 +1,114 @@
+import type { Server } from 'node:http'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { v7 as uuid } from 'uuid'
+import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
+import { fail } from './errors.ts'
+import { sendProblem, toFailure } from './problem.ts'
+import { compile } from './schema.ts'
+import { assertCleanText, mayHideText } from './text.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks, until when, in which trace: passed on to services and to other modules. */
+    call: CallContext
+  }
+}
+
+export interface HttpOptions {
+  readonly log: Logger
+  readonly trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
+  /** Milliseconds that one request may take in this process. */
+  readonly budgetMs: number
+  readonly stopping: () => boolean
+  readonly rewriteUrl?: (url: string) => string
+}
+
+const maxBodyBytes = 1024 * 1024
+
+const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : uuid())
+
+/** A Fastify server with the rules that hold for every route of every service. */
+export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: HttpOptions): FastifyInstance => {
+  const serverOptions: FastifyHttpOptions<Server> = {
+    loggerInstance: log,
+    disableRequestLogging: true,
+    trustProxy,
+    bodyLimit: maxBodyBytes,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
+    return503OnClosing: false,
+    requestIdLogLabel: 'request_id',
+    genReqId: (request) => requestId(request.headers['x-request-id']),
+    ...(rewriteUrl ? { rewriteUrl: (request) => rewriteUrl(request.url ?? '/') } : {}),
+    frameworkErrors: (error, request, reply) => {
+      request.call ??= contextOf(request.id, undefined)
+      void sendProblem(toFailure(error), request, reply)
+    },
+  }
+  const app = Fastify(serverOptions)
+
+  const contextOf = (id: string, traceparent: unknown): CallContext => ({
+    deadline: Date.now() + budgetMs,
+    actor: anonymous,
+    traceparent: continueTrace(typeof traceparent === 'string' ? traceparent : undefined),
+    requestId: id,
+  })
+
+  app.setValidatorCompiler(({ schema, httpPart }) => compile(schema as object, httpPart))
+  app.decorateRequest('call')
+  app.addHook('onRequest', async (request, reply) => {
+    request.call = contextOf(request.id, request.headers.traceparent)
+    reply.header('x-request-id', request.id)
+  })
+  app.addHook('preValidation', async ({ params, query }) => {
+    assertCleanText(params)
+    assertCleanText(query)
+  })
+
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
+    if (text === '') return done(null, undefined)
+    parseJson(request, text as string, (error, value) => {
+      if (error) return done(fail('request.malformed', { reason: 'the body is not JSON' }, error))
+      try {
+        if (mayHideText(text as string)) assertCleanText(value)
+        done(null, value)
+      } catch (problem) {
+        done(problem as Error)
+      }
+    })
+  })
+
+  app.setErrorHandler((error, request, reply) => {
+    const failure = toFailure(error)
+    if (failure.status >= 500)
+      request.log.error({ err: failure.cause ?? error, trace_id: traceIdOf(request.call.traceparent) }, failure.code)
+    return sendProblem(failure, request, reply)
+  })
+  app.setNotFoundHandler((request, reply) => sendProblem(fail('route.not_found'), request, reply))
+
+  app.addHook('onSend', async (_request, reply) => {
+    // A stopping server says so on each answer: the client opens its next connection elsewhere.
+    if (stopping()) reply.header('connection', 'close')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.url.startsWith('/health')) return
+    request.log.info(
+      {
+        method: request.method,
+        route: request.routeOptions.url,
+        path: request.url.split('?', 1)[0],
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        trace_id: traceIdOf(request.call.traceparent),
+        actor: request.call.actor.id ?? request.call.actor.type,
+      },
+      'request',
+    )
+  })
+  return app
+}

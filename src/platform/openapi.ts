@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises'
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { Problem } from './schema.ts'
+
+type Json = Record<string, unknown>
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Moves each schema that has a title to components/schemas, once, so that a generated client has types with names. */
+const nameSchemas = (document: Json): Json => {
+  const schemas: Json = {}
+  const visit = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(visit)
+    if (!isObject(value)) return value
+    const visited = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item)]))
+    const { title } = visited
+    if (typeof title !== 'string' || visited.type !== 'object') return visited
+    schemas[title] ??= visited
+    return { $ref: `#/components/schemas/${title}` }
+  }
+  const paths = visit(document.paths)
+  const components = isObject(document.components) ? document.components : {}
+  return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort()) } }
+}
+
+const problemResponse = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } })
+
+/** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
+export const describeRoutes = async (app: FastifyInstance): Promise<void> => {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'OrderHub',
+        version: '1.0.0',
+        description: 'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`.',
+      },
+      tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'health'].map((name) => ({ name })),
+    },
+    transformObject: (input) =>
+      nameSchemas(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json) as never,
+  })
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.hide || !route.schema) return
+    const response = (route.schema.response ?? {}) as Json
+    if (route.url.startsWith('/health')) return
+    route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
+  })
+}
+
+/** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
+export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
+  const whole = document ? JSON.parse(await readFile(document, 'utf8')) : undefined
+  app.get('/openapi.json', { schema: { hide: true } }, async () => whole ?? app.swagger())
+  const { default: reference } = await import('@scalar/fastify-api-reference')
+  await app.register(reference as never, {
+    routePrefix: '/docs',
+    configuration: { url: '/openapi.json', title: 'OrderHub API', telemetry: false, withDefaultFonts: false },
+  })
+}

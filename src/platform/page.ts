@@ -1,0 +1,58 @@
+import { type TSchema, Type } from 'typebox'
+import { fail } from './errors.ts'
+import { maxId } from './schema.ts'
+
+/** The last row of a page in its total order, newest first. */
+export interface Position {
+  /** created_at: ISO 8601 with milliseconds. */
+  readonly at: string
+  readonly id: number
+}
+
+export interface PageRequest {
+  readonly limit: number
+  readonly after: Position | undefined
+}
+
+export interface Page<T> {
+  readonly items: T[]
+  readonly next?: string
+}
+
+/** The query of every list. */
+export const pageQuery = {
+  limit: Type.Integer({ minimum: 1, maximum: 100, default: 20 }),
+  cursor: Type.Optional(Type.String({ maxLength: 200 })),
+} satisfies Record<string, TSchema>
+
+export const encodeCursor = ({ at, id }: Position): string => Buffer.from(`${at} ${id}`).toString('base64url')
+
+/** @throws Failure request.invalid_cursor */
+export const decodeCursor = (cursor: string): Position => {
+  const [at, id] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
+  const time = at && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/.test(at) ? Date.parse(at) : Number.NaN
+  const number = Number(id)
+  if (!at || Number.isNaN(time) || !Number.isSafeInteger(number) || number < 0 || number > maxId)
+    throw fail('request.invalid_cursor')
+  return { at, id: number }
+}
+
+export const pageRequest = ({ limit, cursor }: { limit: number; cursor?: string }): PageRequest => ({
+  limit,
+  after: cursor === undefined ? undefined : decodeCursor(cursor),
+})
+
+/** Makes a page of `limit` from up to `limit + 1` rows: the one too many says that there is more. */
+export const pageOf = <T>(rows: readonly T[], limit: number, position: (row: T) => Position): Page<T> => {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return rows.length > limit && last !== undefined ? { items, next: encodeCursor(position(last)) } : { items }
+}
+
+/** The body of a list's answer. */
+export const listed = <T>({ items, next }: Page<T>) => ({
+  success: true as const,
+  data: items,
+  count: items.length,
+  ...(next === undefined ? {} : { next_cursor: next }),
+})

@@ -1,0 +1,60 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { traceIdOf } from './context.ts'
+import { errors, Failure, fail, type Locale } from './errors.ts'
+import { fieldErrors, type Problem } from './schema.ts'
+
+/** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
+export const localeOf = (header: string | undefined): Locale => {
+  const wanted = (header ?? '')
+    .split(',')
+    .map((part) => {
+      const [tag = '', ...parameters] = part.trim().toLowerCase().split(';')
+      const weight = parameters.map((parameter) => /^\s*q=([\d.]+)/.exec(parameter)?.[1]).find((found) => found !== undefined)
+      return { tag, weight: weight === undefined ? 1 : Number(weight) }
+    })
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight)
+  const first = wanted.find(({ tag }) => /^(zh|en)\b/.test(tag))
+  return first?.tag.startsWith('zh') ? 'zh-TW' : 'en'
+}
+
+/** What went wrong as a coded error, whoever threw it. */
+export const toFailure = (error: unknown): Failure => {
+  if (error instanceof Failure) return error
+  const { validation, validationContext, statusCode, code, message } = error as Partial<FastifyError>
+  if (validation) {
+    const found = fieldErrors(validation as never).map(({ field, message }) => ({
+      field: `/${validationContext}${field === '/' ? '' : field}`,
+      message,
+    }))
+    return fail('request.invalid', { errors: found }, error)
+  }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE' || statusCode === 413) return fail('request.too_large', {}, error)
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || statusCode === 415) return fail('request.unsupported_media_type', {}, error)
+  if (statusCode === 429) return fail('request.rate_limited', {}, error)
+  if (statusCode === 404) return fail('route.not_found', {}, error)
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return fail('request.malformed', { reason: message }, error)
+  return fail('internal', {}, error)
+}
+
+/** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
+export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => ({
+  type: `urn:orderhub:error:${failure.code}`,
+  title: errors[failure.code].en,
+  status: failure.status,
+  detail: errors[failure.code][locale],
+  success: false,
+  code: failure.code,
+  trace_id: traceIdOf(traceparent),
+  ...(failure.status < 500 ? failure.details : {}),
+})
+
+export const sendProblem = (failure: Failure, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+  if (failure.status === 503 && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
+  return reply
+    .code(failure.status)
+    .type('application/problem+json; charset=utf-8')
+    .header('content-language', localeOf(request.headers['accept-language']))
+    .send(JSON.stringify(problemOf(failure, localeOf(request.headers['accept-language']), request.call.traceparent)))
+}

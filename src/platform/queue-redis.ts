@@ -1,0 +1,118 @@
+import { createRedisBackend } from 'bullmq'
+import { Redis, type RedisOptions } from 'ioredis'
+import { createPresence, type DeliveryState, type Transport, type TransportOptions } from './queue-transport.ts'
+
+const retryStrategy = (times: number) => Math.min(50 * 2 ** Math.min(times - 1, 10), 1_000)
+
+/** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
+export const createRedisTransport = async ({ url, prefix = 'bull', log }: TransportOptions): Promise<Transport> => {
+  const presence = createPresence('redis', log)
+  const sockets = new Set<Redis>()
+  let lastError: Error | undefined
+  let closing = false
+
+  const track = (redis: Redis): Redis => {
+    sockets.add(redis)
+    redis.on('error', (error: Error) => {
+      lastError = error
+    })
+    redis.once('end', () => sockets.delete(redis))
+    redis.setMaxListeners(0)
+    const duplicate = redis.duplicate.bind(redis)
+    // BullMQ duplicates for blocking reads, which are silent for as long as nothing happens.
+    redis.duplicate = (override?: Partial<RedisOptions>) => track(duplicate({ ...override, socketTimeout: 15_000 }))
+    return redis
+  }
+
+  const producer = track(
+    new Redis(url, {
+      retryStrategy,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 1_000,
+      socketTimeout: 1_000,
+    }),
+  )
+  let shared: Redis | undefined
+  const consumer = () => {
+    shared ??= track(new Redis(url, { retryStrategy, maxRetriesPerRequest: null, connectTimeout: 2_000, socketTimeout: 5_000 }))
+    return shared
+  }
+
+  const eviction = async (): Promise<Error | undefined> => {
+    const policy = /^maxmemory_policy:(\S+)/m.exec(await producer.info('memory'))?.[1]
+    if (policy === undefined || policy === 'noeviction') return undefined
+    return new Error(`Redis may evict queued events: its maxmemory-policy is ${policy} and must be noeviction`)
+  }
+
+  const close = async () => {
+    closing = true
+    for (const redis of sockets) redis.disconnect()
+  }
+
+  const reached = await new Promise<boolean>((resolve) => {
+    const timer = setTimeout(() => resolve(false), 2_000)
+    const settle = (value: boolean) => {
+      clearTimeout(timer)
+      resolve(value)
+    }
+    producer.once('ready', () => settle(true))
+    producer.once('close', () => settle(false))
+  })
+  const refusal = reached ? await eviction().catch(() => undefined) : undefined
+  if (refusal) {
+    await close()
+    throw refusal
+  }
+  if (producer.status !== 'ready') presence.away(lastError)
+
+  producer.on('close', () => {
+    if (!closing) presence.away(lastError)
+  })
+  producer.on('ready', () => {
+    presence.back()
+    eviction()
+      .then((error) => error && log.error(error.message))
+      .catch(() => {})
+  })
+
+  const states = async (queue: string, ids: readonly string[]) => {
+    const key = (part: string) => `${prefix}:${queue}:${part}`
+    const replies = await producer
+      .pipeline([
+        ...ids.map((id) => ['exists', key(id)]),
+        ['zmscore', key('completed'), ...ids],
+        ['zmscore', key('failed'), ...ids],
+      ])
+      .exec()
+    const values = (replies ?? []).map(([error, value]) => {
+      if (error) throw error
+      return value
+    })
+    const [completed, failed] = values.slice(ids.length).map((scores) => (Array.isArray(scores) ? scores : []))
+    return new Map(
+      ids.map((id, i): [string, DeliveryState] => {
+        if ((completed?.[i] ?? null) !== null) return [id, 'completed']
+        if ((failed?.[i] ?? null) !== null) return [id, 'failed']
+        return [id, values[i] === 1 ? 'pending' : 'missing']
+      }),
+    )
+  }
+
+  return {
+    backend: 'redis',
+    factory: (name, options, kind = {}) => {
+      const blocks = kind.blocking || kind.withBlockingConnection
+      return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
+    },
+    keyPrefix: prefix,
+    keepCompleted: 10_000,
+    pollMs: 2_000,
+    nameOf: (queue) => queue,
+    states,
+    // It starts by itself when Redis is reachable, which may be much later.
+    started: () => Promise.resolve(),
+    up: () => producer.status === 'ready',
+    close,
+  }
+}

@@ -1,0 +1,112 @@
+import { ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import type { FastifyInstance } from 'fastify'
+import type { Dispatcher } from 'undici'
+import type { Transport } from './bind.ts'
+import { type Actor, anonymous, type CallContext, continueTrace } from './context.ts'
+import type { Api, Contract } from './contract.ts'
+import { Failure, fail, isErrorCode } from './errors.ts'
+import { parse } from './schema.ts'
+import type { Upstream } from './upstream.ts'
+
+/** Headers of calls between services; the gateway takes them off what a client sends. */
+export const internalHeaders = { deadline: 'x-orderhub-deadline-ms', actor: 'x-orderhub-actor' } as const
+
+const encodeActor = (actor: Actor): string => Buffer.from(JSON.stringify(actor)).toString('base64url')
+
+const decodeActor = (header: unknown): Actor => {
+  if (typeof header !== 'string') return anonymous
+  try {
+    const { type, id } = JSON.parse(Buffer.from(header, 'base64url').toString())
+    if ((type === 'user' || type === 'service') && typeof id === 'string') return { type, id }
+  } catch {
+    // Not one of ours: nobody known.
+  }
+  return anonymous
+}
+
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** The other side's refusal as the error value it was there; undefined where the answer is not one of ours. */
+const refusal = ({ status, body }: Answer): Failure | undefined => {
+  if (status < 400 || status >= 500 || typeof body !== 'object' || body === null) return undefined
+  const { code, type, title, status: _status, detail, success, trace_id, instance, ...details } = body as Record<string, unknown>
+  return isErrorCode(code) ? fail(code, details) : undefined
+}
+
+export interface RemoteOptions {
+  readonly contract: Contract
+  readonly upstream: Upstream
+  readonly dispatcher: Dispatcher
+}
+
+/**
+ * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
+ * the first try got no answer; after five failures in a row calls fail at once for a second (circuit breaker).
+ */
+export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOptions): Transport => {
+  const answered = (error: unknown) => error instanceof Failure
+  const breaker = circuitBreaker(
+    handleWhen((error) => !answered(error)),
+    { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(5) },
+  )
+
+  const send = async (op: string, input: string, context: CallContext): Promise<unknown> => {
+    const origin = upstream.pick()
+    if (origin === undefined) throw new Error(`${contract.name}: no address known`)
+    const left = Math.max(1, context.deadline - Date.now())
+    let answer: Answer
+    try {
+      const { statusCode, body } = await dispatcher.request({
+        origin,
+        path: `/internal/${contract.name}/${op}`,
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          traceparent: continueTrace(context.traceparent),
+          'x-request-id': context.requestId,
+          [internalHeaders.deadline]: String(left),
+          [internalHeaders.actor]: encodeActor(context.actor),
+        },
+        body: input,
+        signal: AbortSignal.timeout(left),
+      })
+      const text = await body.text()
+      answer = { status: statusCode, body: text === '' ? undefined : JSON.parse(text) }
+    } catch (error) {
+      if (Date.now() < context.deadline) upstream.reportFailure(origin)
+      throw error
+    }
+    if (answer.status === 200) return answer.body
+    throw refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
+  }
+
+  return async (op, operation, input, context) => {
+    const body = JSON.stringify(input)
+    try {
+      return await breaker.execute(() => send(op, body, context))
+    } catch (error) {
+      if (!operation.idempotent || answered(error) || Date.now() >= context.deadline) throw error
+      return breaker.execute(() => send(op, body, context))
+    }
+  }
+}
+
+/** Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. */
+export const serveContract = (app: FastifyInstance, contract: Contract, api: Api<Contract>): void => {
+  for (const [op, operation] of Object.entries(contract.ops)) {
+    app.post(`/internal/${contract.name}/${op}`, { schema: { hide: true } }, async (request, reply) => {
+      const left = Number(request.headers[internalHeaders.deadline])
+      const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs
+      const output = await api[op]?.(parse(operation.input, request.body) as never, {
+        deadline: Date.now() + budget,
+        actor: decodeActor(request.headers[internalHeaders.actor]),
+        traceparent: request.call.traceparent,
+        requestId: request.call.requestId,
+      })
+      return reply.type('application/json').send(JSON.stringify(output ?? null))
+    })
+  }
+}

@@ -1,0 +1,101 @@
+import closeWithGrace from 'close-with-grace'
+import type { Logger } from 'pino'
+import { type App, createApp } from './app.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
+import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
+import { createLog } from './platform/log.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/** Something that whoever starts us must put right. */
+const configurationStatus = 78
+
+interface Prepared {
+  readonly config: Config
+  readonly embedded: EmbeddedPostgres | undefined
+}
+
+/** Reads the configuration; where no database is named, outside production, starts one. */
+export const prepare = async (env: Env): Promise<Prepared> => {
+  const config = readConfig(env)
+  const homeless = config.selected.some((name) => name !== 'gateway' && !config.databaseUrlOf(name))
+  if (!homeless || config.production) return { config, embedded: undefined }
+  const embedded = await startEmbeddedPostgres(config.dataDir)
+  return { config: readConfig({ ...env, DATABASE_URL: embedded.url }), embedded }
+}
+
+const checkSchema = async (config: Config): Promise<void> => {
+  const behind = await modulesBehind(migrationTargets(config))
+  if (behind.length > 0) {
+    throw new ConfigError([
+      `the database lacks migrations of ${behind.join(', ')}: run \`npm run migrate\` (node dist/migrate.js) first`,
+    ])
+  }
+}
+
+/** What a person at a terminal wants to know; once, after the log lines of the start. */
+const banner = (url: string, metricsPort: number): string => `
+  OrderHub is ready: ${url}
+  API reference:     ${url}/docs
+  Metrics:           http://127.0.0.1:${metricsPort}/metrics
+
+  Try it:
+    curl ${url}/api/v1/products
+    curl -X POST ${url}/api/v1/orders -H 'content-type: application/json' -H 'idempotency-key: try-1' -d '{"user_id":3,"items":[{"product_id":2,"quantity":2}]}'
+    curl ${url}/api/v1/notifications
+`
+
+const start = async (env: Env, log: Logger): Promise<void> => {
+  const { config, embedded } = await prepare(env)
+  let app: App | undefined
+  const stop = async () => {
+    await app?.stop()
+    await embedded?.stop()
+  }
+  try {
+    if (embedded) await runMigrations(migrationTargets(config))
+    else await checkSchema(config)
+    app = await createApp({ config, log })
+    if (config.seed ?? embedded !== undefined) await app.seed()
+    const { url, metricsPort } = await app.start()
+    closeWithGrace({ delay: config.shutdownDelayMs + 30_000, logger: log as never }, async ({ err, signal }) => {
+      log.info({ signal, ...(err ? { err } : {}) }, 'stopping')
+      await stop()
+      log.info('stopped')
+    })
+    log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
+    if (embedded) process.stdout.write(`${banner(url, metricsPort)}\n`)
+  } catch (error) {
+    await stop().catch(() => {})
+    throw error
+  }
+}
+
+/** One line that says what is wrong, for errors whose cause lies outside; undefined for our own. */
+const outsideReason = (error: unknown): string | undefined => {
+  const { code, message, port } = error as { code?: string; message?: string; port?: number }
+  if (code === 'EADDRINUSE') return `port ${port} is in use: set PORT or METRICS_PORT, or end the other process`
+  if (code === 'EACCES') return `port ${port} may not be opened by this account: set PORT`
+  if (code && /^(ECONN|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|28|3D000)/.test(code))
+    return `the database does not answer: ${message || code}`
+  if (message?.startsWith('the embedded PostgreSQL')) return message
+  return undefined
+}
+
+/** Starts the services that the environment selects and runs until a signal. */
+export const run = async (env: Env): Promise<void> => {
+  const log = createLog(env.LOG_LEVEL ?? 'info', env.SERVICE ?? 'all')
+  try {
+    await start(env, log)
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      console.error(error.message)
+      process.exit(configurationStatus)
+    }
+    const reason = outsideReason(error)
+    if (reason) console.error(reason)
+    else log.fatal({ err: error }, 'the start failed')
+    process.exit(1)
+  }
+}

@@ -1,0 +1,24 @@
+import { setTimeout } from 'node:timers/promises'
+
+/**
+ * Calls `fn` again and again until it returns something truthy or, when it returns nothing, does not throw.
+ * Rejects with the last error after `timeoutMs`.
+ */
+export const eventually = async <T>(
+  fn: () => T | Promise<T>,
+  { timeoutMs = 10_000, everyMs = 20 }: { timeoutMs?: number; everyMs?: number } = {},
+): Promise<T> => {
+  const deadline = Date.now() + timeoutMs
+  for (;;) {
+    let problem: unknown
+    try {
+      const value = await fn()
+      if (value || value === undefined) return value
+      problem = new Error(`It was still ${JSON.stringify(value)}`)
+    } catch (error) {
+      problem = error
+    }
+    if (Date.now() >= deadline) throw new Error(`Not within ${timeoutMs} ms`, { cause: problem })
+    await setTimeout(everyMs)
+  }
+}
