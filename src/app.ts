@@ -11,12 +11,13 @@ import { createDeadLetterRepository, createOutboxRepository } from './platform/e
 import { healthRoutes } from './platform/health.ts'
 import { createHttp } from './platform/http.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from './platform/metrics.ts'
-import type { Calls, ModuleDefinition, Parts, Remote } from './platform/module.ts'
+import type { Calls, Parts, Remote } from './platform/module.ts'
 import { describeRoutes, documentRoutes } from './platform/openapi.ts'
 import { createEventQueues, type EventQueues } from './platform/queue.ts'
 import { remoteTransport, serveContract } from './platform/rpc.ts'
 import { createUpstream, type Upstream } from './platform/upstream.ts'
-import { eventRoutes, loadModule, type ModuleName, registry } from './registry.ts'
+import { eventRoutes, type ModuleName, registry } from './registry.ts'
+import { checkReachable, type Definitions, everyName, loadInOrder, remoteNames } from './topology.ts'
 
 export interface App {
   readonly http: FastifyInstance
@@ -33,52 +34,15 @@ export interface AppOptions {
   readonly log: Logger
   /** For tests: `loopback` sends every local call over HTTP, and each idempotent one twice. */
   readonly binding?: 'local' | 'loopback'
-}
-
-type Definitions = Map<ModuleName, ModuleDefinition>
-
-const everyName = Object.keys(registry) as ModuleName[]
-const neededBy = (definition: ModuleDefinition): ModuleName[] =>
-  Object.values(definition.needs).map(({ name }) => name as ModuleName)
-
-/** Loads the selected modules, callees before callers. @throws ConfigError on a cycle */
-const loadInOrder = async (selected: readonly ModuleName[]): Promise<Definitions> => {
-  const loaded = new Map(await Promise.all(selected.map(async (name) => [name, await loadModule(name)] as const)))
-  const ordered: Definitions = new Map()
-  const visit = (name: ModuleName, path: readonly ModuleName[]): void => {
-    if (path.includes(name)) throw new ConfigError([`modules need each other in a circle: ${[...path, name].join(' -> ')}`])
-    const definition = loaded.get(name)
-    if (!definition || ordered.has(name)) return
-    for (const needed of neededBy(definition)) visit(needed, [...path, name])
-    ordered.set(name, definition)
-  }
-  for (const name of selected) visit(name, [])
-  return ordered
-}
-
-/** What this process calls over HTTP: the modules that it needs, and for the gateway all that have public routes. */
-const remoteNames = (definitions: Definitions): Map<ModuleName, string> => {
-  const reasons = new Map<ModuleName, string>()
-  for (const [name, definition] of definitions) {
-    const needed =
-      name === 'gateway' ? everyName.filter((other) => registry[other].contract.paths.length > 0) : neededBy(definition)
-    for (const other of needed) if (!definitions.has(other)) reasons.set(other, reasons.get(other) ?? name)
-  }
-  return reasons
-}
-
-const checkReachable = (remotes: Map<ModuleName, string>, config: Config): void => {
-  const problems = [...remotes]
-    .filter(([name]) => !config.serviceUrlOf(name))
-    .map(
-      ([name, caller]) =>
-        `${name.toUpperCase()}_SERVICE_URL is missing: ${caller} needs ${name}, which is not in this process (SERVICE)`,
-    )
-  if (problems.length > 0) throw new ConfigError(problems)
+  /** For tests: how often an event is tried, and the wait after the first failure in milliseconds. */
+  readonly queue?: { readonly attempts?: number; readonly backoffMs?: number }
 }
 
 /** Queues are opened where events come from or go to; a process without either needs no transport. */
-const openQueues = async (definitions: Definitions, config: Config, log: Logger): Promise<EventQueues | undefined> => {
+const openQueues = async (
+  definitions: Definitions,
+  { config, log, queue }: Pick<AppOptions, 'config' | 'log' | 'queue'>,
+): Promise<EventQueues | undefined> => {
   const moved = [...definitions.values()].some(
     ({ contract }) =>
       contract.subscribes.length > 0 || Object.keys(contract.events).some((type) => (eventRoutes[type] ?? []).length > 0),
@@ -87,7 +51,7 @@ const openQueues = async (definitions: Definitions, config: Config, log: Logger)
   if (!config.redisUrl && !config.databaseUrl) {
     throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
   }
-  return createEventQueues({ redisUrl: config.redisUrl, databaseUrl: config.databaseUrl, log })
+  return createEventQueues({ redisUrl: config.redisUrl, databaseUrl: config.databaseUrl, log, ...queue })
 }
 
 const noQueues = new Proxy({} as EventQueues, {
@@ -97,7 +61,7 @@ const noQueues = new Proxy({} as EventQueues, {
 })
 
 /** Puts the selected modules together. The only place that knows which of them share a process. */
-export const createApp = async ({ config, log, binding = 'local' }: AppOptions): Promise<App> => {
+export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
   const definitions = await loadInOrder(config.selected)
   const remotes = remoteNames(definitions)
   checkReachable(remotes, config)
@@ -131,7 +95,7 @@ export const createApp = async ({ config, log, binding = 'local' }: AppOptions):
     return open
   }
 
-  const queues = await openQueues(definitions, config, log)
+  const queues = await openQueues(definitions, { config, log, ...(queue ? { queue } : {}) })
   const dispatcher = new Agent({ connections: 64, keepAliveTimeout: 30_000, connect: { timeout: 2000 } })
   const upstreams = new Map<ModuleName, Upstream>(
     [...remotes.keys()].map((name) => [name, createUpstream({ name, url: config.serviceUrlOf(name) as string, log })]),
@@ -172,6 +136,7 @@ export const createApp = async ({ config, log, binding = 'local' }: AppOptions):
     if (definition.tables) {
       const outbox = createOutboxRepository(db, definition.tables.outbox, eventRoutes)
       relay = createRelay({ outbox, queues: queues ?? noQueues, routes: eventRoutes, log })
+      queues?.onBack(relay.recheck)
       relays.push(relay)
       metrics.outbox(name, outbox.backlog)
     }

@@ -197,7 +197,9 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     smsUrl: checked.SMS_URL,
     smsFrom: checked.SMS_FROM,
     rateLimitPerMinute: checked.RATE_LIMIT_PER_MINUTE,
-    corsOrigins: checked.CORS_ORIGINS.split(',').filter((origin) => origin !== ''),
+    corsOrigins: checked.CORS_ORIGINS.split(',')
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
     shutdownDelayMs: checked.SHUTDOWN_DELAY_MS,
     trustProxy: trust(checked.TRUST_PROXY),

@@ -6,8 +6,14 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exit(78)
 }
 
-// Not a static import: an older Node would fail in a dependency before the line above could run.
+// No static import: an older Node would fail in a dependency before the line above could run, and telemetry must come
+// before what it instruments.
+const { startTelemetry, wantsTelemetry } = await import('./platform/telemetry.ts')
+const endTelemetry = wantsTelemetry(process.env) ? await startTelemetry(`orderhub-${process.env.SERVICE ?? 'all'}`) : undefined
+
+const { loadDrizzle } = await import('./platform/drizzle-loading.ts')
+await loadDrizzle()
 const { run } = await import('./run.ts')
-await run(process.env)
+await run(process.env, endTelemetry)
 
 export {}

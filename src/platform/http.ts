@@ -1,5 +1,5 @@
 import type { Server } from 'node:http'
-import Fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
@@ -32,7 +32,7 @@ const requestId = (header: unknown): string => (typeof header === 'string' && /^
 export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: HttpOptions): FastifyInstance => {
   const serverOptions: FastifyHttpOptions<Server> = {
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     trustProxy,
     bodyLimit: maxBodyBytes,
     requestTimeout: 30_000,
@@ -40,7 +40,6 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
     forceCloseConnections: 'idle',
     // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
     return503OnClosing: false,
-    requestIdLogLabel: 'request_id',
     genReqId: (request) => requestId(request.headers['x-request-id']),
     ...(rewriteUrl ? { rewriteUrl: (request) => rewriteUrl(request.url ?? '/') } : {}),
     frameworkErrors: (error, request, reply) => {

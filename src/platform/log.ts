@@ -7,7 +7,8 @@ const hidden = ['password', 'authorization', 'cookie', 'token', 'email', 'phone'
 export const createLog = (level: string, service: string, stream?: DestinationStream): Logger =>
   pino(
     {
-      level,
+      // One that does not exist is told by the configuration, which is read later.
+      level: level in pino.levels.values || level === 'silent' ? level : 'info',
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

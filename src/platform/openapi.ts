@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import { referenceRoutes } from './reference.ts'
 import { Problem } from './schema.ts'
 
 type Json = Record<string, unknown>
@@ -44,7 +45,6 @@ export const describeRoutes = async (app: FastifyInstance): Promise<void> => {
   app.addHook('onRoute', (route) => {
     if (route.schema?.hide || !route.schema) return
     const response = (route.schema.response ?? {}) as Json
-    if (route.url.startsWith('/health')) return
     route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
   })
 }
@@ -53,9 +53,5 @@ export const describeRoutes = async (app: FastifyInstance): Promise<void> => {
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
   const whole = document ? JSON.parse(await readFile(document, 'utf8')) : undefined
   app.get('/openapi.json', { schema: { hide: true } }, async () => whole ?? app.swagger())
-  const { default: reference } = await import('@scalar/fastify-api-reference')
-  await app.register(reference as never, {
-    routePrefix: '/docs',
-    configuration: { url: '/openapi.json', title: 'OrderHub API', telemetry: false, withDefaultFonts: false },
-  })
+  referenceRoutes(app)
 }

@@ -27,12 +27,15 @@ export const pageQuery = {
 
 export const encodeCursor = ({ at, id }: Position): string => Buffer.from(`${at} ${id}`).toString('base64url')
 
+/** A day that exists, written as our answers write it; PostgreSQL has no year 0000. */
+const isTimestamp = (text: string): boolean =>
+  /^(?!0000)\d{4}-/.test(text) && Number.isFinite(Date.parse(text)) && new Date(text).toISOString().replace('.000Z', 'Z') === text
+
 /** @throws Failure request.invalid_cursor */
 export const decodeCursor = (cursor: string): Position => {
   const [at, id] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
-  const time = at && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/.test(at) ? Date.parse(at) : Number.NaN
   const number = Number(id)
-  if (!at || Number.isNaN(time) || !Number.isSafeInteger(number) || number < 0 || number > maxId)
+  if (!at || !isTimestamp(at) || !Number.isSafeInteger(number) || number < 0 || number > maxId)
     throw fail('request.invalid_cursor')
   return { at, id: number }
 }

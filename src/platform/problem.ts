@@ -40,6 +40,7 @@ export const toFailure = (error: unknown): Failure => {
 
 /** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
 export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => ({
+  ...(failure.status < 500 ? failure.details : {}),
   type: `urn:orderhub:error:${failure.code}`,
   title: errors[failure.code].en,
   status: failure.status,
@@ -47,7 +48,6 @@ export const problemOf = (failure: Failure, locale: Locale, traceparent: string)
   success: false,
   code: failure.code,
   trace_id: traceIdOf(traceparent),
-  ...(failure.status < 500 ? failure.details : {}),
 })
 
 export const sendProblem = (failure: Failure, request: FastifyRequest, reply: FastifyReply): FastifyReply => {

@@ -1,9 +1,11 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPostgresBackend, runMigrations } from 'bullmq'
 import pg from 'pg'
+import { createCompletions } from './queue-postgres-completions.ts'
 import { createPresence, type DeliveryState, isAway, type Transport, type TransportOptions, within } from './queue-transport.ts'
 
 const schema = 'bullmq'
+const pollMs = 2_000
 const retryable = new Set(['40001', '40P01'])
 const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed: 'failed' }
 
@@ -67,8 +69,11 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   })
   const forConsumers = poolFor(consumers, asRefused)
 
+  const completions = createCompletions({ pool: consumers, schema, pollMs })
+
   const close = async () => {
     closing = true
+    await completions.close()
     await within(2_000, Promise.allSettled([producers.end(), consumers.end()]))
   }
 
@@ -83,7 +88,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   const states = async (queue: string, ids: readonly string[]) => {
     const { rows } = await producers
       .query<{ id: string; state: string }>(
-        'select id, state::text as state from job where queue = $1 and id = any($2::text[])',
+        `select id, state::text as state from ${schema}.job where queue = $1 and id = any($2::text[])`,
         [nameOf(queue), ids],
       )
       .catch(noticed)
@@ -100,11 +105,13 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
       return createPostgresBackend(name, { ...options, connection: listens ? forConsumers : forProducers }, kind)
     },
     // A count would make BullMQ read all kept jobs at the end of each one.
-    pollMs: 2_000,
+    pollMs,
     nameOf,
     states,
+    completions: (queue, tell, complain) => completions.follow(nameOf(queue), tell, complain),
     started: (one) => one.waitUntilReady(),
     up: presence.isUp,
+    onBack: presence.onBack,
     close,
   }
 }

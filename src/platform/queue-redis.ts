@@ -1,7 +1,8 @@
-import { createRedisBackend } from 'bullmq'
+import { createRedisBackend, QueueEvents } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
-import { createPresence, type DeliveryState, type Transport, type TransportOptions } from './queue-transport.ts'
+import { createPresence, type DeliveryState, type Transport, type TransportOptions, within } from './queue-transport.ts'
 
+const pollMs = 2_000
 const retryStrategy = (times: number) => Math.min(50 * 2 ** Math.min(times - 1, 10), 1_000)
 
 /** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
@@ -99,20 +100,34 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     )
   }
 
+  const factory: Transport['factory'] = (name, options, kind = {}) => {
+    const blocks = kind.blocking || kind.withBlockingConnection
+    return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
+  }
+
+  const completions: Transport['completions'] = async (queue, tell, complain) => {
+    // Without a first id BullMQ reads only what happens while a read is waiting, and loses the rest.
+    const where = { connection: {}, prefix, blockingTimeout: pollMs, lastEventId: '0' }
+    const events = new QueueEvents(queue, where, factory)
+    events.on('error', complain)
+    events.on('completed', ({ jobId }) => tell(jobId))
+    // Its own close waits for a connection that may never come.
+    return () => within(1_000, events.close())
+  }
+
   return {
     backend: 'redis',
-    factory: (name, options, kind = {}) => {
-      const blocks = kind.blocking || kind.withBlockingConnection
-      return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
-    },
+    factory,
     keyPrefix: prefix,
     keepCompleted: 10_000,
-    pollMs: 2_000,
+    pollMs,
     nameOf: (queue) => queue,
     states,
+    completions,
     // It starts by itself when Redis is reachable, which may be much later.
     started: () => Promise.resolve(),
     up: () => producer.status === 'ready',
+    onBack: presence.onBack,
     close,
   }
 }

@@ -1,6 +1,12 @@
 import type { BackendFactory, IQueueBackend } from 'bullmq'
 import type { Logger } from 'pino'
 
+/** `id` is the id of the event (uuid v7); it becomes the id of the job, so a message is queued at most once. */
+export interface QueueMessage {
+  readonly id: string
+  readonly payload: Record<string, unknown>
+}
+
 export type DeliveryState = 'pending' | 'completed' | 'failed' | 'missing'
 
 /** What Redis and PostgreSQL do differently below the queues. */
@@ -15,9 +21,12 @@ export interface Transport {
   readonly pollMs: number
   nameOf(queue: string): string
   states(queue: string, ids: readonly string[]): Promise<Map<string, DeliveryState>>
-  /** Waits for a new worker or listener where it cannot start by itself later. */
+  /** Calls `tell` with the id of each job that completes, perhaps more than once. Gives the way to stop. */
+  completions(queue: string, tell: (id: string) => void, complain: (error: Error) => void): Promise<() => Promise<void>>
+  /** Waits for a new worker where it cannot start by itself later. */
   started(one: { waitUntilReady(): Promise<void> }): Promise<void>
   up(): boolean
+  onBack(listener: () => void): void
   close(): Promise<void>
 }
 
@@ -65,7 +74,9 @@ export const isAway = (error: unknown): boolean => {
 /** Logs one line when a server goes away and one when it is back. */
 export const createPresence = (what: string, log: TransportOptions['log']) => {
   let since: number | undefined
+  const listeners: (() => void)[] = []
   return {
+    onBack: (listener: () => void) => void listeners.push(listener),
     away: (error?: unknown) => {
       if (since !== undefined) return
       since = Date.now()
@@ -75,6 +86,7 @@ export const createPresence = (what: string, log: TransportOptions['log']) => {
       if (since === undefined) return
       log.info({ awayMs: Date.now() - since }, 'queue: %s is back', what)
       since = undefined
+      for (const listener of listeners) listener()
     },
     isUp: () => since === undefined,
   }

@@ -1,23 +1,11 @@
-import { type Job, Queue, QueueEvents, Worker } from 'bullmq'
+import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
+import { type Delivery, startConsumer } from './queue-consumer.ts'
 import { createPostgresTransport } from './queue-postgres.ts'
 import { createRedisTransport } from './queue-redis.ts'
-import { type DeliveryState, isAway, type Transport, within } from './queue-transport.ts'
+import { type DeliveryState, isAway, type QueueMessage, type Transport, within } from './queue-transport.ts'
 
-/** `id` is the id of the event (uuid v7); it becomes the id of the job, so a message is queued at most once. */
-export interface QueueMessage {
-  readonly id: string
-  readonly payload: Record<string, unknown>
-}
-
-export type { DeliveryState }
-
-export interface Delivery {
-  readonly message: QueueMessage
-  /** 1 on the first try. A crash of the worker is not counted as a try. */
-  readonly attempt: number
-  readonly lastAttempt: boolean
-}
+export type { Delivery, DeliveryState, QueueMessage }
 
 export interface EventQueues {
   readonly backend: 'redis' | 'postgres'
@@ -29,7 +17,10 @@ export interface EventQueues {
   retryFailed(queue: string, ids: readonly string[]): Promise<void>
   /** Queues a message whose job has ended once more; one that is still to run is left alone. */
   redeliver(queue: string, message: QueueMessage): Promise<void>
-  /** Calls back with small batches of ids whose jobs have completed. Best effort: `states` is the truth. */
+  /**
+   * Calls back with small batches of ids whose jobs have completed, some of them shortly before the call, some perhaps twice.
+   * Best effort: `states` is the truth.
+   */
   onCompleted(queue: string, listener: (ids: string[]) => void): Promise<() => Promise<void>>
   /** Runs the handler for each job; a rejection is a failed try. `close` waits a few seconds for running handlers. */
   consume(
@@ -37,6 +28,8 @@ export interface EventQueues {
     handler: (delivery: Delivery) => Promise<void>,
     options: { concurrency: number },
   ): Promise<{ close(): Promise<void> }>
+  /** Calls back each time that the transport was away and is back: what it held may be lost. */
+  onBack(listener: () => void): void
   counts(queue: string): Promise<{ waiting: number; active: number; delayed: number; failed: number }>
   close(): Promise<void>
 }
@@ -53,15 +46,8 @@ export interface EventQueuesOptions {
 }
 
 const largestBatch = 500
-const longestBackoffMs = 30_000
 const completedWindowMs = 25
-const handlersEndWithinMs = 5_000
 const retentionSeconds = 3_600
-
-const jitteredBackoff = (baseMs: number) => (attempt: number) => {
-  const full = Math.min(baseMs * 2 ** (attempt - 1), longestBackoffMs)
-  return Math.round(full * (0.5 + Math.random() / 2))
-}
 
 const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
@@ -131,8 +117,12 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   const publish: EventQueues['publish'] = async (queue, messages) => {
     if (messages.length === 0) return
     const producer = await producerOf(queue)
-    for (const chunk of chunksOf(messages, largestBatch))
-      await producer.addBulk(chunk.map(({ id, payload }) => ({ name: 'event', data: payload, opts: { jobId: id } })))
+    const [first] = messages
+    // On PostgreSQL a bulk makes temporary tables, which for one message costs more than the message.
+    if (messages.length === 1 && first) await producer.add('event', first.payload, { jobId: first.id })
+    else
+      for (const chunk of chunksOf(messages, largestBatch))
+        await producer.addBulk(chunk.map(({ id, payload }) => ({ name: 'event', data: payload, opts: { jobId: id } })))
   }
 
   const retryFailed: EventQueues['retryFailed'] = async (queue, ids) => {
@@ -157,7 +147,6 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   }
 
   const onCompleted: EventQueues['onCompleted'] = async (queue, listener) => {
-    const events = new QueueEvents(transport.nameOf(queue), { ...common, blockingTimeout: transport.pollMs }, transport.factory)
     let batch = new Set<string>()
     let timer: NodeJS.Timeout | undefined
     const flush = () => {
@@ -170,62 +159,21 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
         log.error({ err: error, queue }, 'queue: the listener for completed jobs failed')
       }
     }
-    events.on('error', complain(queue))
-    events.on('completed', ({ jobId }) => {
-      batch.add(jobId)
+    const tell = (id: string) => {
+      batch.add(id)
       timer ??= setTimeout(flush, completedWindowMs)
-    })
-    const close = opened(async () => {
+    }
+    const stop = await transport.completions(queue, tell, complain(queue))
+    return opened(async () => {
+      await stop()
       clearTimeout(timer)
-      await within(1_000, events.close())
     })
-    await transport.started(events).catch(async (error: unknown) => {
-      await close()
-      throw error
-    })
-    return close
   }
 
   const consume: EventQueues['consume'] = async (queue, handler, { concurrency }) => {
-    const running = new Set<Promise<void>>()
-    const run = async (job: Job<Record<string, unknown>>) => {
-      const attempt = job.attemptsMade + 1
-      const work = handler({
-        message: { id: job.id ?? '', payload: job.data },
-        attempt,
-        lastAttempt: attempt >= (job.opts.attempts ?? 1),
-      })
-      running.add(work)
-      await work.finally(() => running.delete(work))
-    }
-    const worker = new Worker(
-      transport.nameOf(queue),
-      run,
-      {
-        ...common,
-        concurrency,
-        lockDuration: lockMs,
-        // Whoever checks locks out the others for one interval, so two intervals can pass between two checks.
-        stalledInterval: Math.max(1, Math.floor(stalledMs / 2)),
-        maxStalledCount: 1_000_000,
-        drainDelay: transport.pollMs / 1_000,
-        runRetryDelay: 500,
-        settings: { backoffStrategy: jitteredBackoff(backoffMs) },
-      },
-      transport.factory,
-    )
-    worker.on('error', complain(queue))
-    const close = opened(async () => {
-      if (transport.up()) return within(handlersEndWithinMs, worker.close())
-      // A plain close would wait for the transport.
-      await within(handlersEndWithinMs, Promise.allSettled(running))
-      await within(1_000, worker.close(true))
-    })
-    await transport.started(worker).catch(async (error: unknown) => {
-      await close()
-      throw error
-    })
-    return { close }
+    const settings = { concurrency, backoffMs, lockMs, stalledMs, complain: complain(queue) }
+    const consumer = await startConsumer(transport, queue, handler, settings)
+    return { close: opened(consumer.close) }
   }
 
   const counts: EventQueues['counts'] = async (queue) => {
@@ -249,6 +197,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
     redeliver,
     onCompleted,
     consume,
+    onBack: transport.onBack,
     counts,
     close,
   }

@@ -7,13 +7,13 @@ import { setTimeout } from 'node:timers/promises'
 export const eventually = async <T>(
   fn: () => T | Promise<T>,
   { timeoutMs = 10_000, everyMs = 20 }: { timeoutMs?: number; everyMs?: number } = {},
-): Promise<T> => {
+): Promise<Exclude<T, false | null>> => {
   const deadline = Date.now() + timeoutMs
   for (;;) {
     let problem: unknown
     try {
       const value = await fn()
-      if (value || value === undefined) return value
+      if (value || value === undefined) return value as Exclude<T, false | null>
       problem = new Error(`It was still ${JSON.stringify(value)}`)
     } catch (error) {
       problem = error

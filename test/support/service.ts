@@ -20,6 +20,14 @@ export interface ServiceProcess {
 
 const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
+// A test that dies must not leave its services behind.
+const children = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
+
 const isReady = (url: string) =>
   fetch(`${url}/health/ready`).then(
     ({ ok }) => ok,
@@ -53,12 +61,17 @@ export const startService = async (name: string, env: Record<string, string> = {
       output += chunk
     })
     const started = child
+    children.add(started)
+    started.once('exit', () => children.delete(started))
     for (let waited = 0; !(await isReady(url)); waited++) {
-      if (started.exitCode !== null || waited > 600) throw new Error(`${name} did not become ready: ${output}`)
+      if (!isAlive(started) || waited > 600) {
+        started.kill('SIGKILL')
+        throw new Error(`${name} did not become ready: ${output}`)
+      }
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
-  const alive = () => child.exitCode === null && child.signalCode === null
+  const alive = () => isAlive(child)
   const end = async (signal: NodeJS.Signals) => {
     if (!alive()) return
     child.kill(signal)

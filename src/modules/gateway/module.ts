@@ -1,8 +1,40 @@
+import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
 import { gatewayContract } from './contract.ts'
+import { guardServer } from './guard.ts'
+import { proxyRoutes } from './proxy.ts'
+import { createRateLimit } from './rate-limit.ts'
+import { watchUpstreams } from './upstream-health.ts'
 
 export default defineModule({
   contract: gatewayContract,
   needs: {},
-  create: () => ({ api: {} }),
+  create: ({ config, log, remotes }) => {
+    // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
+    const dispatcher = new Agent({ connections: 128, allowH2: false, connect: { timeout: 2000 } })
+    const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
+    const health = watchUpstreams(remotes)
+    for (const { name, upstream } of remotes) {
+      void upstream.ready().then(() => {
+        if (upstream.targets().length === 0) log.warn({ upstream: name }, 'the upstream has no target')
+      })
+    }
+    return {
+      api: {},
+      server: async (app) => {
+        await guardServer(app, config.corsOrigins)
+        await limit.register(app)
+      },
+      routes: async (app) => {
+        await proxyRoutes(app, { remotes, dispatcher, timeoutMs: config.requestTimeoutMs })
+        await health.ready()
+      },
+      ...(remotes.length > 0 ? { health: () => ({ upstreams: health.describe() }) } : {}),
+      close: async () => {
+        limit.close()
+        await health.close()
+        await dispatcher.destroy()
+      },
+    }
+  },
 })

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
 import nodemailer from 'nodemailer'
 import type { Logger } from 'pino'
 import { Agent, request } from 'undici'
@@ -46,7 +47,9 @@ export interface ProviderOptions {
   readonly log: Logger
 }
 
+/** For one step of a conversation, and for the whole of it. */
 const timeoutMs = 8000
+const attemptMs = 15_000
 
 const mailOf = ({ key, ...message }: Email, from: string) => ({
   ...message,
@@ -64,15 +67,23 @@ const smtpEmail = (url: string, from: string): Pick<Providers, 'email' | 'close'
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
   } as never)
+  // The error of a lost connection does not say how far the message had come; whether its bytes were read does.
+  transport.use('stream', ({ data, message }, done) => {
+    message.processFunc((bytes) => {
+      ;(data as { readonly bytes?: Readable[] }).bytes?.push(bytes as Readable)
+      return bytes
+    })
+    done()
+  })
   return {
     email: async (message) => {
+      const bytes: Readable[] = []
       try {
-        await transport.sendMail(mailOf(message, from))
+        await transport.sendMail({ ...mailOf(message, from), bytes, signal: AbortSignal.timeout(attemptMs) } as never)
       } catch (error) {
-        const { command, responseCode, code } = error as { command?: string; responseCode?: number; code?: string }
-        // After DATA went out and before its answer came, nobody knows; anything earlier was surely not accepted.
-        const uncertain =
-          responseCode === undefined && (command === 'DATA' || command === undefined) && code !== 'ECONNECTION' && code !== 'EDNS'
+        const { responseCode, code } = error as { responseCode?: number; code?: string }
+        // Between the first byte and the answer to the last nobody knows; anything earlier was surely not accepted.
+        const uncertain = responseCode === undefined && bytes.some(({ readableDidRead }) => readableDidRead)
         throw new ProviderError(`SMTP: ${responseCode ?? code ?? 'no answer'}`, uncertain, error)
       }
     },
@@ -88,6 +99,7 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
       try {
         const answer = await request(url, {
           dispatcher,
+          signal: AbortSignal.timeout(attemptMs),
           method: 'POST',
           headers: { 'content-type': 'application/json', 'idempotency-key': key },
           body: JSON.stringify({ to, from, text }),

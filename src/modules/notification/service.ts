@@ -104,7 +104,7 @@ export const createNotificationService = ({ repository, users, providers, nudge 
       }
       const notification = await repository.byId(id)
       if (!notification) throw fail('notification.not_found', { id })
-      throw fail('notification.not_retryable', { id, status: notification.status })
+      throw fail('notification.not_retryable', { id, state: notification.status })
     },
   }
 }

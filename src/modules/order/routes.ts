@@ -20,7 +20,7 @@ const NewOrder = Strict(
       { minItems: 1, maxItems: 100 },
     ),
   },
-  { title: 'NewOrder' },
+  { title: 'NewOrder', examples: [{ user_id: 3, items: [{ product_id: 2, quantity: 2 }] }] },
 )
 
 const IdempotencyKey = Type.Object({

@@ -1,3 +1,4 @@
+import { context as activeContext, propagation, SpanKind, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import type { Static, TSchema } from 'typebox'
 import { type CallContext, continueTrace } from '../context.ts'
@@ -60,5 +61,14 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
     if (replay === true) await deadLetters.remove(event.id)
   }
 
-  return queues.consume(name, deliver, { concurrency })
+  const tracer = trace.getTracer('orderhub')
+  /** The delivery as a span of the request's trace, where telemetry is on. */
+  const traced = (delivery: Delivery) => {
+    const { type, traceparent } = delivery.message.payload as unknown as EventEnvelope
+    const parent = propagation.extract(activeContext.active(), { traceparent })
+    return tracer.startActiveSpan(`${name} ${type}`, { kind: SpanKind.CONSUMER }, parent, (span) =>
+      deliver(delivery).finally(() => span.end()),
+    )
+  }
+  return queues.consume(name, traced, { concurrency })
 }

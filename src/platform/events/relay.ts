@@ -6,6 +6,8 @@ export interface Relay {
   start(): void
   /** Something was committed just now: look without waiting for the next poll. */
   nudge(): void
+  /** The transport was away and may have lost what it held: look at every event now. */
+  recheck(): void
   close(): Promise<void>
 }
 
@@ -17,6 +19,8 @@ export interface RelayOptions {
   readonly pollMs?: number
   readonly batch?: number
 }
+
+const recallBatch = 5000
 
 /** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
 const retryMs = 1000
@@ -105,11 +109,20 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
       })
   }
 
+  const recheck = async () => {
+    let recalled = recallBatch
+    while (recalled === recallBatch && !closed) recalled = await outbox.recall(recallBatch)
+    look()
+  }
+
   let timer: NodeJS.Timeout | undefined
   return {
     start: () => {
       timer = setInterval(look, pollMs).unref()
       look()
+    },
+    recheck: () => {
+      recheck().catch((error) => log.warn({ err: error }, 'events that were handed over wait for their next look'))
     },
     nudge: () => void (timer && setImmediate(look)),
     close: async () => {

@@ -54,6 +54,17 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes
        where id = any (${arrayLiteral(ids)}::uuid[])`)
     },
 
+    /** Makes up to `limit` rows due that were put off; answers how many there were. */
+    recall: async (limit: number): Promise<number> => {
+      const [row] = await db.run<{ recalled: number }>(sql`
+      with recalled as (
+        update ${outbox} set available_at = now(), attempts = least(attempts, 1)
+         where id in (select id from ${outbox} where available_at > now() limit ${limit} for update skip locked) returning 1
+      )
+      select count(*)::int as recalled from recalled`)
+      return row?.recalled ?? 0
+    },
+
     /** Records that `queue` is done with these events; a row that each of its type's queues is done with goes away. */
     delivered: async (ids: readonly string[], queue: string): Promise<void> => {
       await db.run(sql`

@@ -1,0 +1,96 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import postgres from 'postgres'
+import { readConfig, serviceNames } from '../src/config.ts'
+import { migrationTargets, runMigrations } from '../src/migrate.ts'
+import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
+import { parked } from './pgbench.ts'
+
+export interface Server {
+  readonly version: string
+  /** A new, migrated database for all modules, as environment variables. */
+  shared(name: string): Promise<Record<string, string>>
+  /** A new, migrated database for each module; `DATABASE_URL` is one for the events alone. */
+  separate(name: string): Promise<Record<string, string>>
+  stop(): Promise<void>
+}
+
+/** A real PostgreSQL, as `npm start` runs it: fsync and synchronous_commit are on. */
+export const startServer = async (): Promise<Server> => {
+  const folder = await mkdtemp(join(tmpdir(), 'orderhub-bench-'))
+  await chmod(folder, 0o755)
+  const embedded = await startEmbeddedPostgres(folder)
+  const admin = postgres(embedded.url, { max: 1, onnotice: () => {} })
+  const create = async (name: string): Promise<string> => {
+    await admin`create database ${admin(name)}`
+    const url = new URL(embedded.url)
+    url.pathname = `/${name}`
+    return url.href
+  }
+  const migrated = async (env: Record<string, string>) => {
+    await runMigrations(migrationTargets(readConfig({ ...env, SERVICE: 'all' })))
+    return env
+  }
+  const [setting] = await admin`select current_setting('server_version') as version`
+  return {
+    version: String(setting?.version),
+    shared: async (name) => migrated({ DATABASE_URL: await create(name) }),
+    separate: async (name) => {
+      const urls: Record<string, string> = { DATABASE_URL: await create(name) }
+      for (const module of serviceNames.filter((service) => service !== 'gateway'))
+        urls[`${module.toUpperCase()}_DATABASE_URL`] = await create(`${name}_${module}`)
+      return migrated(urls)
+    },
+    stop: async () => {
+      await admin.end()
+      await embedded.stop()
+      for (const used of [folder, dirname(embedded.directory)]) await rm(used, { recursive: true, force: true })
+    },
+  }
+}
+
+/** What the bench has to know of the order module's database. */
+export const watchOrders = (url: string) => {
+  const client = postgres(url, { max: 1, onnotice: () => {} })
+  const outbox = async (): Promise<number> => {
+    const [row] = await client`select count(*)::int as n from orders.outbox where available_at <> ${client.unsafe(parked)}`
+    return row?.n ?? 0
+  }
+  return {
+    /** Waits until every event is delivered; answers how many there were, and the seconds. */
+    drain: async (timeoutSeconds = 300) => {
+      const started = performance.now()
+      const seconds = () => (performance.now() - started) / 1000
+      const events = await outbox()
+      while ((await outbox()) > 0) {
+        if (seconds() > timeoutSeconds) throw new Error(`events are still in the outbox after ${timeoutSeconds} s`)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+      return { events, seconds: seconds() }
+    },
+    /** The largest id, where all from 1 on exist. */
+    orders: async (): Promise<number> => {
+      const [row] = await client`select count(*)::int as n, max(id) as last from orders.orders`
+      if (!row || row.n !== row.last) throw new Error('the orders have gaps')
+      return row.n
+    },
+    /** Takes away what pgbench's rounds have left, and makes every round start alike. */
+    tidy: async (): Promise<void> => {
+      await client`delete from orders.outbox where available_at = ${client.unsafe(parked)}`
+      await client`vacuum analyze orders.orders`
+      await client`vacuum analyze orders.order_items`
+      await client`vacuum analyze orders.outbox`
+      await client`vacuum orders.stock`
+      await client`checkpoint`
+    },
+    /** Orders that do not have their two lines and the sum of them. */
+    torn: async (): Promise<number> => {
+      const [row] = await client`
+        select count(*)::int as n from orders.orders o
+         where (select count(*) <> 2 or sum(quantity * price) <> o.total from orders.order_items i where i.order_id = o.id)`
+      return row?.n ?? 0
+    },
+    close: () => client.end(),
+  }
+}

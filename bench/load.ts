@@ -1,0 +1,66 @@
+/**
+ * One run of autocannon in a process of its own, so that the one that measures does nothing else. Started by run.ts, which
+ * sends the LoadOptions and gets a Figures back.
+ */
+import autocannon from 'autocannon'
+import { type Figures, percentile } from './report.ts'
+
+export interface LoadOptions {
+  readonly url: string
+  readonly kind: 'create' | 'read'
+  readonly connections: number
+  readonly warmupSeconds: number
+  readonly seconds: number
+  /** Ids 1 to `users`, 1 to `products` and, for reads, 1 to `orders` exist. */
+  readonly users: number
+  readonly products: number
+  readonly orders: number
+}
+
+const upTo = (count: number): number => 1 + Math.floor(Math.random() * count)
+
+const twoLines = (products: number) => {
+  const first = upTo(products)
+  const second = 1 + ((first - 1 + upTo(products - 1)) % products)
+  return [first, second].map((product_id) => ({ product_id, quantity: upTo(3) }))
+}
+
+const requestOf = ({ kind, users, products, orders }: LoadOptions): autocannon.Request =>
+  kind === 'read'
+    ? { method: 'GET', setupRequest: (request) => ({ ...request, path: `/api/v1/orders/${upTo(orders)}` }) }
+    : {
+        method: 'POST',
+        path: '/api/v1/orders',
+        headers: { 'content-type': 'application/json' },
+        setupRequest: (request) => ({
+          ...request,
+          body: JSON.stringify({ user_id: upTo(users), items: twoLines(products) }),
+        }),
+      }
+
+const fire = (options: LoadOptions, seconds: number) => {
+  const latencies: number[] = []
+  const { promise, resolve, reject } = Promise.withResolvers<autocannon.Result>()
+  autocannon(
+    { url: options.url, connections: options.connections, duration: seconds, requests: [requestOf(options)] },
+    (error, result) => (error ? reject(error) : resolve(result)),
+  ).on('response', (_client, _status, _bytes, milliseconds) => latencies.push(milliseconds))
+  return promise.then((result) => ({ result, latencies }))
+}
+
+const measure = async (options: LoadOptions): Promise<Figures> => {
+  const warm = options.warmupSeconds > 0 ? await fire(options, options.warmupSeconds) : undefined
+  const { result, latencies } = await fire(options, options.seconds)
+  latencies.sort((a, b) => a - b)
+  const failed = [warm?.result, result].reduce((sum, one) => sum + (one ? one.errors + one.non2xx : 0), 0)
+  return {
+    perSecond: result['2xx'] / result.duration,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    errors: failed,
+  }
+}
+
+process.once('message', (options) => {
+  measure(options as LoadOptions).then((figures) => process.send?.(figures, () => process.disconnect()))
+})

@@ -1,0 +1,188 @@
+/** `npm run bench`: see README.md in this folder. */
+import { fork } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { hasRedis, startRedis } from '../test/support/redis.ts'
+import { type Server, startServer, watchOrders } from './database.ts'
+import type { LoadOptions } from './load.ts'
+import { findPgbench, type PgbenchOptions, type Writing, writings } from './pgbench.ts'
+import { type Memory, type Product, startSplit, startTogether } from './product.ts'
+import { describe, type Figures, machine, problemsOf, type Report, type Round, type TopologyReport } from './report.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    only: { type: 'string', multiple: true },
+  },
+})
+const seconds = Number(flags.seconds ?? (flags.quick ? 2 : 10))
+const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
+const warmupSeconds = Math.max(1, Math.round(seconds / 3))
+const size = { connections: 10, users: 100, products: 100 }
+
+/** Each by the API, as anybody would; the stock is more than all rounds can sell. */
+const fill = async (url: string) => {
+  const send = async (method: string, path: string, body: unknown) => {
+    const answer = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`)
+  }
+  for (let n = 1; n <= size.users; n++)
+    await send('POST', '/users', {
+      name: `User ${n}`,
+      email: `user${n}@example.com`,
+      phone: `+8869${String(n).padStart(8, '0')}`,
+    })
+  for (let n = 1; n <= size.products; n++) {
+    await send('POST', '/products', { sku: `P-${n}`, name: `Product ${n}`, price: n * 10 })
+    await send('PUT', `/inventory/${n}`, { available: 1_000_000_000 })
+  }
+}
+
+const load = async (options: LoadOptions): Promise<Figures> => {
+  const child = fork(fileURLToPath(new URL('./load.ts', import.meta.url)))
+  child.send(options)
+  return new Promise((resolve, reject) => {
+    child.once('message', (figures) => resolve(figures as Figures))
+    child.once('exit', (status) => reject(new Error(`the load ended with status ${status}`)))
+  })
+}
+
+const watchMemory = (product: Product) => {
+  const highest: Memory = {}
+  const look = async () => {
+    const now = await product.memory()
+    for (const [name, bytes] of Object.entries(now)) highest[name] = Math.max(bytes, highest[name] ?? 0)
+    return now
+  }
+  const timer = setInterval(look, 250)
+  return { highest, look, stop: () => clearInterval(timer) }
+}
+
+/** Which way to write an order is pgbench's fastest: found once, for all topologies. */
+let tried: { readonly best: Writing; readonly perSecond: Record<string, number> } | undefined
+const tryWritings = async (options: PgbenchOptions) => {
+  const pgbench = await findPgbench(options)
+  if (!pgbench) return undefined
+  const perSecond: Record<string, number> = {}
+  for (let round = 0; round < 2; round++) {
+    for (const writing of writings) {
+      const figures = await pgbench.create(writing, Math.max(2, seconds / 3))
+      perSecond[writing] = Math.max(perSecond[writing] ?? 0, figures.perSecond)
+    }
+  }
+  const best = writings.toSorted((a, b) => (perSecond[b] ?? 0) - (perSecond[a] ?? 0))[0] as Writing
+  return { best, perSecond }
+}
+
+interface Topology {
+  readonly name: TopologyReport['name']
+  readonly events: TopologyReport['events']
+  readonly floors: { readonly create?: number; readonly read?: number }
+  readonly databases: (server: Server) => Promise<Record<string, string>>
+  readonly start: (env: Record<string, string>) => Promise<Product>
+}
+
+const measure = async (topology: Topology, server: Server, env: Record<string, string>): Promise<TopologyReport> => {
+  const databases = await topology.databases(server)
+  const databaseUrl = databases.ORDER_DATABASE_URL ?? databases.DATABASE_URL ?? ''
+  const pgbench = await findPgbench({ databaseUrl, ...size })
+  const orders = watchOrders(databaseUrl)
+  const product = await topology.start({ ...databases, ...env })
+  const memory = watchMemory(product)
+  try {
+    const started = await memory.look()
+    await fill(product.url)
+    tried ??= await tryWritings({ databaseUrl, ...size })
+    const common = { url: product.url, ...size, seconds }
+    const creating: Round[] = []
+    const reading: Round[] = []
+    const drains: { events: number; seconds: number }[] = []
+    for (let round = 1; round <= rounds; round++) {
+      await orders.tidy()
+      const created = await load({ ...common, kind: 'create', orders: 0, warmupSeconds })
+      drains.push(await orders.drain())
+      await orders.tidy()
+      creating.push({ product: created, pgbench: tried && (await pgbench?.create(tried.best, seconds)) })
+      process.stderr.write(`${topology.name}, create, round ${round} of ${rounds}: ${created.perSecond.toFixed(0)}/s\n`)
+    }
+    await orders.tidy()
+    const count = await orders.orders()
+    for (let round = 1; round <= rounds; round++) {
+      const read = await load({ ...common, kind: 'read', orders: count, warmupSeconds })
+      reading.push({ product: read, pgbench: await pgbench?.read(count, seconds) })
+      process.stderr.write(`${topology.name}, read, round ${round} of ${rounds}: ${read.perSecond.toFixed(0)}/s\n`)
+    }
+    return {
+      name: topology.name,
+      events: topology.events,
+      readySeconds: product.readySeconds,
+      memory: { started, after: await memory.look(), highest: memory.highest },
+      drains,
+      cases: [
+        { name: 'create order', floor: topology.floors.create, rounds: creating },
+        { name: 'read order', floor: topology.floors.read, rounds: reading },
+      ],
+      torn: await orders.torn(),
+    }
+  } finally {
+    memory.stop()
+    await product.stop()
+    await orders.close()
+  }
+}
+
+const topologies = (redisUrl: string | undefined): Topology[] => [
+  {
+    name: 'one process',
+    events: 'PostgreSQL',
+    floors: { create: 0.2, read: 0.15 },
+    databases: (server) => server.shared('bench_one'),
+    start: startTogether,
+  },
+  {
+    name: 'split',
+    events: redisUrl ? 'Redis' : 'PostgreSQL',
+    floors: {},
+    databases: (server) => server.separate('bench_split'),
+    start: (env) => startSplit({ ...env, ...(redisUrl ? { REDIS_URL: redisUrl } : {}) }),
+  },
+]
+
+const server = await startServer()
+const redis = hasRedis() ? await startRedis() : undefined
+const dataDir = await mkdtemp(join(tmpdir(), 'orderhub-bench-data-'))
+try {
+  const reports: TopologyReport[] = []
+  for (const topology of topologies(redis?.url).filter(({ name }) => !flags.only || flags.only.includes(name)))
+    reports.push(await measure(topology, server, { DATA_DIR: dataDir }))
+  const pgbench = await findPgbench({ databaseUrl: 'postgres://none', ...size })
+  const report: Report = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    versions: `Node.js ${process.versions.node}, PostgreSQL ${server.version}, ${pgbench?.version ?? 'no pgbench'}`,
+    settings: `${size.connections} connections, ${rounds} rounds of ${seconds} s each, LOG_LEVEL info to /dev/null, no rate limit, messages written to files`,
+    writings: tried?.perSecond ?? {},
+    topologies: reports,
+  }
+  process.stdout.write(describe(report))
+  if (flags.json) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`)
+  const { errors, floors } = problemsOf(report)
+  const problems = [...errors, ...(flags.check ? floors : [])]
+  for (const problem of problems) console.error(problem)
+  if (problems.length > 0) process.exitCode = 1
+} finally {
+  await redis?.stop()
+  await server.stop()
+  await rm(dataDir, { recursive: true, force: true })
+}

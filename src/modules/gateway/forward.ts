@@ -1,0 +1,86 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import type { FastifyReply } from 'fastify'
+import type { Dispatcher } from 'undici'
+import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
+import type { Upstream } from '../../platform/upstream.ts'
+
+type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
+
+export interface Forwarder {
+  /** Sends one request, once; in the shape that @fastify/reply-from takes for its `undici` option. */
+  readonly dispatcher: { request(options: Dispatcher.RequestOptions, done: Done): void }
+  /** Runs `send`; the request that it makes ends with the deadline, or with the client that asked. */
+  bound<T>(reply: FastifyReply, send: () => T): T
+  /** `<module>.unavailable`, or `upstream.unavailable` where the module has no code of its own. */
+  unavailable(cause?: unknown): Failure
+}
+
+/** The client hung up: nobody waits for an answer. */
+export const clientGone = new Error('the client has gone')
+
+/** A request that the HTTP client refuses to write says nothing about the upstream. */
+const refusedHere = (error: unknown): boolean =>
+  /^UND_ERR_(INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)$/.test(String((error as { code?: string }).code))
+
+const connectionFailed = (error: unknown): boolean =>
+  error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
+
+/**
+ * Requests to one upstream. After five failed connections in a row they fail at once, until one tried a second later gets
+ * through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
+ */
+export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
+  const signals = new AsyncLocalStorage<AbortSignal>()
+  const breaker = circuitBreaker(handleWhen(connectionFailed), { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(5) })
+
+  const code = `${upstream.name}.unavailable`
+  const unavailable = (cause?: unknown) => fail(isErrorCode(code) ? code : 'upstream.unavailable', {}, cause)
+
+  const asFailure = (error: unknown): Error => {
+    if (error === clientGone || error instanceof Failure) return error as Error
+    return refusedHere(error) ? fail('request.malformed', {}, error) : unavailable(error)
+  }
+
+  const send = async (options: Dispatcher.RequestOptions, signal: AbortSignal | undefined) => {
+    try {
+      return await dispatcher.request({ ...options, ...(signal ? { signal } : {}) })
+    } catch (error) {
+      if (connectionFailed(error)) upstream.reportFailure(String(options.origin))
+      throw error
+    }
+  }
+
+  /** Rejects on abort, also for a request that still waits for the breaker's trial. */
+  const untilAborted = <T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
+    if (!signal) return work
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    work.then(resolve, reject)
+    return promise
+  }
+
+  return {
+    unavailable,
+    dispatcher: {
+      request: (options, done) => {
+        const signal = signals.getStore()
+        untilAborted(
+          breaker.execute(() => send(options, signal)),
+          signal,
+        )
+          .then((answer) => done(null, answer))
+          .catch((error) => done(asFailure(error)))
+      },
+    },
+    bound: (reply, run) => {
+      const controller = new AbortController()
+      const timer = setTimeout(() => controller.abort(fail('upstream.timeout')), timeoutMs)
+      reply.raw.once('close', () => {
+        clearTimeout(timer)
+        controller.abort(clientGone)
+      })
+      return signals.run(controller.signal, run)
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Dispatcher } from 'undici'
+import { Failure } from '../../platform/errors.ts'
+import type { Remote } from '../../platform/module.ts'
+import { sendProblem } from '../../platform/problem.ts'
+import { clientGone, createForwarder, type Forwarder } from './forward.ts'
+import { clientHeaders, upstreamHeaders } from './headers.ts'
+
+/** Codes of errors in reading an answer: the HTTP client's, the parser's and the system's. */
+const brokeOff = /^(UND_ERR|HPE|E[A-Z]+)/
+/** Headers of an answer that broke off before its first byte: they describe a body that does not come. */
+const describeBody = ['content-encoding', 'content-length', 'etag', 'last-modified', 'cache-control', 'location']
+
+const optionsOf = (
+  path: string,
+  { upstream }: Remote,
+  { dispatcher, bound, unavailable }: Forwarder,
+): FastifyHttpProxyOptions => ({
+  upstream: '',
+  prefix: path,
+  rewritePrefix: `/api/v1${path}`,
+  httpMethods: ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'],
+  // The parser below reads the body, within the server's limit; the plugin's own would pass it on unread and unlimited.
+  proxyPayloads: false,
+  // A dispatcher of our own: the plugin turns the verification of certificates off in those that it makes.
+  undici: dispatcher as never,
+  disableCache: true,
+  disableRequestLogging: true,
+  handler: (request, reply, dest, options) =>
+    bound(reply as FastifyReply, () =>
+      reply.from(dest, {
+        ...options,
+        ...(request.body === undefined ? {} : { body: request.body, contentType: request.headers['content-type'] ?? '' }),
+      }),
+    ),
+  replyOptions: {
+    getUpstream: () => {
+      const origin = upstream.pick()
+      if (origin === undefined) throw unavailable()
+      return origin
+    },
+    // `maxRetriesOn503: 0` means 10 to the plugin; this is what turns its retries off.
+    retryDelay: () => null,
+    rewriteRequestHeaders: (request, headers) => upstreamHeaders(request as FastifyRequest, headers),
+    rewriteHeaders: clientHeaders,
+    onError: (reply, { error }) => {
+      if (error.cause === clientGone) reply.hijack()
+      else reply.send(error.cause ?? error)
+    },
+  },
+})
+
+/** Routes each remote module's paths to where it runs. Mounted below /api/v1. */
+export const proxyRoutes = async (
+  app: FastifyInstance,
+  { remotes, dispatcher, timeoutMs }: { remotes: readonly Remote[]; dispatcher: Dispatcher; timeoutMs: number },
+): Promise<void> => {
+  for (const remote of remotes) {
+    const forwarder = createForwarder(remote.upstream, dispatcher, timeoutMs)
+    await app.register(async (scope) => {
+      scope.removeContentTypeParser('application/json')
+      scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+      scope.setErrorHandler((error: FastifyError, request, reply) => {
+        for (const name of describeBody) reply.removeHeader(name)
+        if (error instanceof Failure) return sendProblem(error, request, reply)
+        if (!brokeOff.test(error.code)) throw error
+        request.log.warn({ err: error }, 'the answer of the service broke off')
+        return sendProblem(forwarder.unavailable(error), request, reply)
+      })
+      for (const path of remote.paths) await scope.register(httpProxy, optionsOf(path, remote, forwarder))
+    })
+  }
+}

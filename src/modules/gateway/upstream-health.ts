@@ -1,0 +1,63 @@
+import { Agent } from 'undici'
+import type { Remote } from '../../platform/module.ts'
+
+export interface UpstreamHealth {
+  /** Resolves after the first look at every target. */
+  ready(): Promise<void>
+  /** For the public /health: counts, since addresses inside the cluster are nobody's business. */
+  describe(): Record<string, { status: 'healthy' | 'unhealthy'; targets: number; healthy: number }>
+  close(): Promise<void>
+}
+
+const everyMs = 1000
+const timeoutMs = 1000
+
+/** Asks every target of every upstream for /health/ready, once a second. */
+export const watchUpstreams = (remotes: readonly Remote[]): UpstreamHealth => {
+  const dispatcher = new Agent({ connections: 1, allowH2: false, connect: { timeout: timeoutMs } })
+  const stop = new AbortController()
+  let healthy = new Set<string>()
+
+  const isReady = async (origin: string): Promise<boolean> => {
+    try {
+      const { statusCode, body } = await dispatcher.request({
+        origin,
+        path: '/health/ready',
+        method: 'GET',
+        // A new connection each time: one that is kept open still works after the server has stopped listening.
+        reset: true,
+        signal: AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)]),
+      })
+      await body.dump()
+      return statusCode >= 200 && statusCode < 300
+    } catch {
+      return false
+    }
+  }
+
+  const look = async () => {
+    const origins = [...new Set(remotes.flatMap(({ upstream }) => upstream.targets().map(({ origin }) => origin)))]
+    const states = await Promise.all(origins.map(isReady))
+    healthy = new Set(origins.filter((_origin, index) => states[index]))
+  }
+
+  const first = look()
+  const timer = setInterval(look, everyMs).unref()
+
+  return {
+    ready: () => first,
+    describe: () =>
+      Object.fromEntries(
+        remotes.map(({ name, upstream }) => {
+          const targets = upstream.targets()
+          const up = targets.filter(({ origin }) => healthy.has(origin)).length
+          return [`${name}-service`, { status: up > 0 ? 'healthy' : 'unhealthy', targets: targets.length, healthy: up }]
+        }),
+      ),
+    close: async () => {
+      clearInterval(timer)
+      stop.abort()
+      await dispatcher.destroy()
+    },
+  }
+}

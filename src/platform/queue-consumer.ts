@@ -1,0 +1,74 @@
+import { type Job, Worker } from 'bullmq'
+import { type QueueMessage, type Transport, within } from './queue-transport.ts'
+
+export interface Delivery {
+  readonly message: QueueMessage
+  /** 1 on the first try. A crash of the worker is not counted as a try. */
+  readonly attempt: number
+  readonly lastAttempt: boolean
+}
+
+const longestBackoffMs = 30_000
+const handlersEndWithinMs = 5_000
+
+const jitteredBackoff = (baseMs: number) => (attempt: number) => {
+  const full = Math.min(baseMs * 2 ** (attempt - 1), longestBackoffMs)
+  return Math.round(full * (0.5 + Math.random() / 2))
+}
+
+/** Runs `handler` for the jobs of a queue until `close`, which waits a few seconds for running handlers. Times in ms. */
+export const startConsumer = async (
+  transport: Transport,
+  queue: string,
+  handler: (delivery: Delivery) => Promise<void>,
+  options: { concurrency: number; backoffMs: number; lockMs: number; stalledMs: number; complain: (error: Error) => void },
+): Promise<{ close(): Promise<void> }> => {
+  const running = new Set<Promise<void>>()
+  const run = async (job: Job<Record<string, unknown>>) => {
+    const attempt = job.attemptsMade + 1
+    const work = handler({
+      message: { id: job.id ?? '', payload: job.data },
+      attempt,
+      lastAttempt: attempt >= (job.opts.attempts ?? 1),
+    })
+    running.add(work)
+    await work.finally(() => running.delete(work))
+  }
+  const worker = new Worker(
+    transport.nameOf(queue),
+    run,
+    {
+      connection: {},
+      ...(transport.keyPrefix && { prefix: transport.keyPrefix }),
+      concurrency: options.concurrency,
+      lockDuration: options.lockMs,
+      // Whoever checks locks out the others for one interval, so two intervals can pass between two checks.
+      stalledInterval: Math.max(1, Math.floor(options.stalledMs / 2)),
+      maxStalledCount: 1_000_000,
+      drainDelay: transport.pollMs / 1_000,
+      runRetryDelay: 500,
+      settings: { backoffStrategy: jitteredBackoff(options.backoffMs) },
+    },
+    transport.factory,
+  )
+  worker.on('error', options.complain)
+  const close = async () => {
+    const deadline = Date.now() + handlersEndWithinMs
+    const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())
+    // Without the transport a plain close would wait for ever, and a forced one would not let handlers end.
+    while (!transport.up() && !late()) await within(50, Promise.allSettled(running))
+    let closed = false
+    const closing = worker.close(!transport.up()).finally(() => {
+      closed = true
+    })
+    do await within(100, closing)
+    while (!closed && !late())
+    // biome-ignore lint/complexity/useLiteralKeys: it is protected, and its timer would keep the process alive
+    if (!closed) await worker['lockManager'].close()
+  }
+  await transport.started(worker).catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  return { close }
+}

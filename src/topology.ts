@@ -1,0 +1,50 @@
+import { type Config, ConfigError } from './config.ts'
+import type { ModuleDefinition } from './platform/module.ts'
+import { loadModule, type ModuleName, registry } from './registry.ts'
+
+/** The modules of this process, callees before callers. */
+export type Definitions = Map<ModuleName, ModuleDefinition>
+
+export const everyName = Object.keys(registry) as ModuleName[]
+const neededBy = (definition: ModuleDefinition): ModuleName[] =>
+  Object.values(definition.needs).map(({ name }) => name as ModuleName)
+
+/** Loads the selected modules, callees before callers. @throws ConfigError on a cycle */
+export const loadInOrder = async (selected: readonly ModuleName[]): Promise<Definitions> => {
+  const loaded = new Map(await Promise.all(selected.map(async (name) => [name, await loadModule(name)] as const)))
+  const ordered: Definitions = new Map()
+  const visit = (name: ModuleName, path: readonly ModuleName[]): void => {
+    if (path.includes(name)) throw new ConfigError([`modules need each other in a circle: ${[...path, name].join(' -> ')}`])
+    const definition = loaded.get(name)
+    if (!definition || ordered.has(name)) return
+    for (const needed of neededBy(definition)) visit(needed, [...path, name])
+    ordered.set(name, definition)
+  }
+  for (const name of selected) visit(name, [])
+  return ordered
+}
+
+/** What this process calls over HTTP: the modules that it needs, and for the gateway all that have public routes. */
+export const remoteNames = (definitions: Definitions): Map<ModuleName, string> => {
+  const reasons = new Map<ModuleName, string>()
+  for (const [name, definition] of definitions) {
+    const needed =
+      name === 'gateway' ? everyName.filter((other) => registry[other].contract.paths.length > 0) : neededBy(definition)
+    for (const other of needed) if (!definitions.has(other)) reasons.set(other, reasons.get(other) ?? name)
+  }
+  return reasons
+}
+
+export const checkReachable = (remotes: Map<ModuleName, string>, config: Config): void => {
+  const problems = [...remotes]
+    .filter(([name]) => !config.serviceUrlOf(name))
+    .map(
+      ([name, caller]) =>
+        `${name.toUpperCase()}_SERVICE_URL is missing: ${caller} needs ${name}, which is not in this process (SERVICE)`,
+    )
+  if (problems.length > 0) throw new ConfigError(problems)
+}
+
+/** What can be known to be wrong before anything is opened. @throws ConfigError on a circle, or a module without an address */
+export const checkTopology = async (config: Config): Promise<void> =>
+  checkReachable(remoteNames(await loadInOrder(config.selected)), config)

@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { registry } from '../src/registry.ts'
+import { entries, findCycles, rules, schemaRule } from './support/architecture-rules.ts'
+import { parseSource, readSchemas, readSources, root } from './support/source.ts'
+
+const sources = readSources()
+const modules = readdirSync(join(root, 'src/modules'))
+const schemas = readSchemas(modules)
+const every = [...rules, schemaRule(schemas)]
+
+for (const { rule, advice, find } of every) {
+  t.test(rule, async (t) => {
+    const found = sources.flatMap((source) => find(source).map(({ line, what }) => `${source.path}:${line} ${what}`))
+    t.same(found, [], `${rule}. Instead: ${advice}`)
+  })
+}
+
+t.test('no file imports itself through others', async (t) => {
+  const cycles = findCycles(sources).map((cycle) => cycle.join(' -> '))
+  t.same(cycles, [], 'move what both need into a file of its own')
+})
+
+t.test('every module on disk is in the registry, under its name, with its migrations', async (t) => {
+  t.same(Object.keys(registry).sort(), [...modules].sort(), 'add the module to src/registry.ts, or remove its folder')
+  for (const [name, { contract }] of Object.entries(registry)) {
+    t.equal(contract.name, name, `src/modules/${name}/contract.ts: the contract is called as its folder is`)
+    t.ok(existsSync(join(root, `src/modules/${name}/module.ts`)), `src/modules/${name}/module.ts is what the registry loads`)
+  }
+  const stored = modules.filter((name) => existsSync(join(root, `src/modules/${name}/tables.ts`)))
+  t.same(readdirSync(join(root, 'drizzle')).sort(), stored.sort(), 'run `npm run generate`: one folder per module with tables')
+  for (const name of stored) {
+    const journal = JSON.parse(readFileSync(join(root, `drizzle/${name}/meta/_journal.json`), 'utf8'))
+    const missing = journal.entries.filter(({ tag }: { tag: string }) => !existsSync(join(root, `drizzle/${name}/${tag}.sql`)))
+    t.ok(journal.entries.length > 0 && missing.length === 0, `drizzle/${name}: every entry of the journal has its .sql`)
+  }
+  const owned = [...schemas.values()].flat()
+  t.equal(new Set(owned).size, owned.length, 'a schema belongs to one module')
+  t.equal(owned.length, stored.length, "a module's tables.ts declares one pgSchema")
+})
+
+t.test('importing a file does nothing else', async (t) => {
+  const files = sources.map(({ path }) => path).filter((path) => !entries.test(path))
+  const script = `for (const file of ${JSON.stringify(files)}) await import(file.replace('src', '${join(root, 'src')}'))`
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: root,
+    env: {},
+    timeout: 30_000, // What keeps a process alive, a timer or a socket, ends here with an error.
+  })
+  t.same({ stdout, stderr }, { stdout: '', stderr: '' }, 'open, read and start things in a function that app.ts calls')
+})
+
+/** Each rule's offending source, and one beside it that it must let pass. */
+const samples: readonly (readonly [rule: string, path: string, bad: string, good: string])[] = [
+  [
+    'its contract.ts alone',
+    'src/modules/a/service.ts',
+    `import type { B } from '../b/service.ts'`,
+    `import { b } from '../b/contract.ts'`,
+  ],
+  [
+    'its contract.ts alone',
+    'src/modules/a/x/y.ts',
+    `type B = import('../../b/tables.ts').B`,
+    `export { c } from '../contract.ts'`,
+  ],
+  [
+    'what it is part of',
+    'src/modules/a/module.ts',
+    `import { registry } from '../../registry.ts'`,
+    `import { log } from '../../platform/log.ts'`,
+  ],
+  [
+    'what it is part of',
+    'src/modules/a/module.ts',
+    `import { readConfig } from '../../config.ts'`,
+    `import type { Config } from '../../config.ts'`,
+  ],
+  ['knows no module', 'src/platform/x.ts', `const m = () => import('../modules/a/contract.ts')`, `import '../platform/y.ts'`],
+  ['knows no module', 'src/platform/x.ts', `export * from '../app.ts'`, `import type { Config } from '../config.ts'`],
+  [
+    'import a module.ts',
+    'src/run.ts',
+    `import order from './modules/order/module.ts'`,
+    `import { defineModule } from './platform/module.ts'`,
+  ],
+  ['is data', 'src/modules/a/contract.ts', `import { fail } from '../../platform/errors.ts'`, `import { Type } from 'typebox'`],
+  ['is data', 'src/modules/a/contract.ts', `import fastify from 'fastify'`, `import { Id } from '../../platform/schema.ts'`],
+  ['SQL is written', 'src/modules/a/service.ts', `import { sql } from 'drizzle-orm'`, `import { r } from './repository.ts'`],
+  ['SQL is written', 'src/modules/a/service.ts', `db.use((orm) => orm.select())`, `app.use(x)`],
+  ['SQL is written', 'src/modules/a/service.ts', 'run(`select 1 from t`)', `// select 1 from t\nconst from = 'select one'`],
+  [
+    'inside its own module',
+    'src/app.ts',
+    `import { users } from './modules/user/tables.ts'`,
+    `import './platform/events/tables.ts'`,
+  ],
+  ['one statement', 'src/modules/a/repository.ts', 'client.begin(async () => {})', `const begin = 1`],
+  ['one statement', 'src/platform/db.ts', `orm.transaction(f)`, `// client.begin()`],
+  ['one statement', 'src/modules/a/repository.ts', 'sql`begin`', 'sql`select now()`'],
+  ['environment', 'src/modules/a/module.ts', `const { env } = process`, `const { env } = host`],
+  ['environment', 'src/platform/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
+  ['environment', 'src/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],
+  ['share its process', 'src/modules/a/module.ts', `if (config.selected.length > 1) x()`, `if (config.production) x()`],
+  ['share its process', 'src/modules/a/module.ts', `const f = ({ config: { selected } }) => 1`, `const { dataDir } = config`],
+  ['share its process', 'src/modules/a/module.ts', `get('SERVICE')`, `get('service')`],
+  ['own schema', 'src/modules/order/repository.ts', 'sql`select 1 from users.users`', 'sql`select 1 from orders.orders users`'],
+  ['own schema', 'src/modules/order/tables.ts', `pgSchema('products')`, `pgSchema('orders')`],
+]
+
+t.test('each rule finds its offence, and nothing in a proper source', async (t) => {
+  for (const [name, path, bad, good] of samples) {
+    const [rule, ...others] = every.filter((candidate) => candidate.rule.includes(name))
+    if (!rule || others.length > 0) throw new Error(`"${name}" names not one rule`)
+    t.not(rule.find(parseSource(path, bad)).length, 0, `${name}: ${bad}`)
+    t.same(rule.find(parseSource(path, good)), [], `${name}: ${good}`)
+  }
+  const tried = every.filter(({ rule }) => samples.some(([name]) => rule.includes(name)))
+  t.equal(tried.length, every.length, 'every rule has an offence here')
+  const circle = [parseSource('src/a.ts', `import './b.ts'`), parseSource('src/b.ts', `import type { A } from './a.ts'`)]
+  t.same(findCycles(circle), [['src/a.ts', 'src/b.ts', 'src/a.ts']])
+})

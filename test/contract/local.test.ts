@@ -1,0 +1,10 @@
+import t from 'tap'
+import { runApp } from '../support/app.ts'
+import { startProviders } from '../support/providers.ts'
+import { contractSuite } from './suite.ts'
+
+// Everything in one process; calls between modules are calls of functions.
+const providers = await startProviders()
+const { url } = await runApp(t, providers.env)
+t.teardown(() => providers.stop())
+await t.test('contract', (t) => contractSuite(t, { url, service: 'orderhub', providers }))

@@ -1,0 +1,10 @@
+import t from 'tap'
+import { runApp } from '../support/app.ts'
+import { startProviders } from '../support/providers.ts'
+import { contractSuite } from './suite.ts'
+
+// One process; each call between modules goes over HTTP, and each idempotent one goes twice.
+const providers = await startProviders()
+const { url } = await runApp(t, providers.env, { binding: 'loopback' })
+t.teardown(() => providers.stop())
+await t.test('contract', (t) => contractSuite(t, { url, service: 'orderhub', providers, loopback: true }))

@@ -1,0 +1,109 @@
+import { connect } from 'node:net'
+import type { Test } from 'tap'
+import { call } from '../support/app.ts'
+import { type Client, isProblem } from './target.ts'
+
+const routes = {
+  '/api/v1/users': ['get', 'post'],
+  '/api/v1/users/{id}': ['delete', 'get', 'patch'],
+  '/api/v1/products': ['get', 'post'],
+  '/api/v1/products/{id}': ['delete', 'get', 'patch'],
+  '/api/v1/orders': ['get', 'post'],
+  '/api/v1/orders/{id}': ['get', 'patch'],
+  '/api/v1/orders/{id}/cancel': ['post'],
+  '/api/v1/inventory': ['get'],
+  '/api/v1/inventory/{product_id}': ['put'],
+  '/api/v1/notifications': ['get'],
+  '/api/v1/notifications/{id}': ['get'],
+  '/api/v1/notifications/{id}/retry': ['post'],
+  '/api/v1/notifications/dead-letters': ['get'],
+  '/api/v1/notifications/dead-letters/{event_id}/replay': ['post'],
+  '/health': ['get'],
+  '/health/live': ['get'],
+  '/health/ready': ['get'],
+}
+
+/** One request as bytes, and the first line of its answer. */
+const statusLine = (url: string, request: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request))
+    socket.once('data', (data) => {
+      resolve(String(data).split('\r\n', 1)[0] as string)
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+
+export const platformSuite = async (t: Test, client: Client): Promise<void> => {
+  await t.test('health', async (t) => {
+    for (const path of ['/health', '/health/live', '/health/ready']) {
+      const { status, body } = await call(client.url + path)
+      t.equal(status, 200, path)
+      t.match(body, { status: 'healthy', service: client.service })
+      t.ok(Math.abs(Date.now() - Date.parse(body.timestamp)) < 60_000)
+    }
+  })
+
+  await t.test('the address without a version', async (t) => {
+    const [versioned, unversioned] = await Promise.all(['/api/v1', '/api'].map((base) => call(`${client.url}${base}/users/1`)))
+    t.equal(unversioned?.status, 200)
+    t.same(unversioned?.body, versioned?.body)
+    t.equal((await call(`${client.url}/api/orders?limit=1`)).body.count, 1)
+  })
+
+  await t.test('one document of every route', async (t) => {
+    const { status, body } = await call(`${client.url}/openapi.json`)
+    t.equal(status, 200)
+    t.match(body.openapi, /^3\.1/)
+    const documented = Object.fromEntries(
+      Object.entries(body.paths as Record<string, object>).map(([path, methods]) => [path, Object.keys(methods).sort()]),
+    )
+    t.same(documented, routes)
+    t.equal((await fetch(`${client.url}/docs`)).status, 200)
+  })
+
+  await t.test('what is not there', async (t) => {
+    isProblem(t, await client.get('/nothing'), 404, 'route.not_found')
+    isProblem(t, await call(`${client.url}/nothing`), 404, 'route.not_found')
+    isProblem(t, await client.remove('/orders/1'), 404, 'route.not_found')
+    isProblem(t, await call(`${client.url}/api/v2/users`), 404, 'route.not_found')
+  })
+
+  await t.test('bodies that are no JSON', async (t) => {
+    const send = async (body: string, type: string) => {
+      const response = await fetch(`${client.url}/api/v1/users`, { method: 'POST', headers: { 'content-type': type }, body })
+      return { status: response.status, body: JSON.parse(await response.text()), headers: response.headers }
+    }
+    isProblem(t, await send('{"name":', 'application/json'), 400, 'request.malformed')
+    isProblem(t, await send('{"__proto__":{"a":1},"name":"x"}', 'application/json'), 400, 'request.malformed')
+    isProblem(t, await send('name=x', 'application/x-www-form-urlencoded'), 415, 'request.unsupported_media_type')
+    isProblem(t, await send(JSON.stringify({ name: 'x'.repeat(2 ** 20) }), 'application/json'), 413, 'request.too_large')
+    isProblem(t, await client.post('/users'), 400, 'request.invalid')
+  })
+
+  await t.test('each answer names its request and its trace', async (t) => {
+    const trace = '0af7651916cd43dd8448eb211c80319c'
+    const answer = await client.get('/users/2000000000', {
+      'x-request-id': 'request-12345',
+      traceparent: `00-${trace}-b7ad6b7169203331-01`,
+    })
+    isProblem(t, answer, 404, 'user.not_found', { trace_id: trace })
+    t.equal(answer.headers.get('x-request-id'), 'request-12345')
+    t.match((await client.get('/users/1')).headers.get('x-request-id'), /^[\w-]{8,}$/)
+  })
+
+  // With the loopback binding they have to be there.
+  if (client.loopback) return
+  await t.test('calls between modules are not for clients', async (t) => {
+    for (const path of [
+      '/internal/user/getUser',
+      '/api/internal/user/getUser',
+      '/api/v1/internal/user/getUser',
+      '/api/v1/../../internal/user/getUser',
+    ]) {
+      const body = '{"id":1}'
+      const head = `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`
+      t.match(await statusLine(client.url, head + body), /^HTTP\/1\.1 40[0-5]/, path)
+    }
+  })
+}

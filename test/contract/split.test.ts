@@ -1,0 +1,12 @@
+import t from 'tap'
+import { startProviders } from '../support/providers.ts'
+import { startSystem } from '../support/system.ts'
+import { contractSuite } from './suite.ts'
+
+// Five processes, a database for each module, one Redis.
+const providers = await startProviders()
+t.teardown(() => providers.stop())
+const system = await startSystem({ env: providers.env })
+t.teardown(() => system.stop())
+if (!system.redis) t.comment('left out: no redis-server, so events travel through PostgreSQL')
+await t.test('contract', (t) => contractSuite(t, { url: system.url, service: 'api-gateway', providers }))

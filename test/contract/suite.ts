@@ -1,0 +1,28 @@
+import type { Test } from 'tap'
+import { inventorySuite } from './inventory.ts'
+import { lifeCycleSuite } from './life-cycle.ts'
+import { notificationSuite } from './notifications.ts'
+import { orderSuite } from './orders.ts'
+import { platformSuite } from './platform.ts'
+import { productSuite } from './products.ts'
+import { sampleSuite } from './sample.ts'
+import { clientOf, type Target } from './target.ts'
+import { textSuite } from './text.ts'
+import { userSuite } from './users.ts'
+
+/** What OrderHub promises on its public address, in whatever topology it runs. Needs the sample data, untouched. */
+export const contractSuite = async (t: Test, target: Target): Promise<void> => {
+  const client = clientOf(target)
+  const suites = {
+    sample: sampleSuite,
+    platform: platformSuite,
+    text: textSuite,
+    users: userSuite,
+    products: productSuite,
+    inventory: inventorySuite,
+    orders: orderSuite,
+    'life cycle': lifeCycleSuite,
+    notifications: notificationSuite,
+  }
+  for (const [name, suite] of Object.entries(suites)) await t.test(name, (t) => suite(t, client))
+}

@@ -1,0 +1,110 @@
+import t from 'tap'
+import { runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
+
+const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+// Setting: `rewriteRequestHeaders`; without it each of the first three is a 500.
+t.test('headers of the client connection go no further', async (t) => {
+  const user = await startFakeService(t)
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  const each: Record<string, string>[] = [
+    { 'keep-alive': 'timeout=5' },
+    { upgrade: 'websocket' },
+    { expect: '100-continue' },
+    { connection: 'keep-alive, x-mine', 'x-mine': '1' },
+    { connection: 'upgrade', upgrade: 'websocket' },
+    { te: 'trailers' },
+    { 'proxy-authorization': 'Basic eDp5' },
+    { 'proxy-connection': 'keep-alive' },
+    { 'transfer-encoding': 'chunked', trailer: 'x-sum' },
+  ]
+  for (const headers of each) {
+    const { status } = await sendExactly(url, '/api/v1/users', { headers: { ...headers, 'x-end': '1' } })
+    t.equal(status, 200, JSON.stringify(headers))
+    const seen = user.received.pop()?.headers ?? {}
+    t.equal(seen['x-end'], '1')
+    for (const name of Object.keys(headers)) if (name !== 'connection') t.notOk(name in seen, name)
+    t.equal(seen.connection, 'keep-alive')
+  }
+})
+
+// Setting: `rewriteRequestHeaders`; without it they pass as the client wrote them.
+t.test('a client cannot say who it is, nor speak as a service', async (t) => {
+  const user = await startFakeService(t)
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  const headers = {
+    'x-forwarded-for': '203.0.113.7',
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-proto': 'https',
+    'x-forwarded-port': '1',
+    'x-real-ip': '203.0.113.7',
+    forwarded: 'for=203.0.113.7',
+    'x-orderhub-actor': Buffer.from('{"type":"service","id":"order"}').toString('base64url'),
+    'X-OrderHub-Deadline-Ms': '999999',
+  }
+  await sendExactly(url, '/api/v1/users', { headers })
+  const seen = user.received[0]?.headers ?? {}
+  t.match(seen, { 'x-forwarded-for': '127.0.0.1', 'x-forwarded-host': new URL(url).host, 'x-forwarded-proto': 'http' })
+  t.equal(seen.host, new URL(user.url).host)
+  for (const name of ['x-forwarded-port', 'x-real-ip', 'forwarded', 'x-orderhub-actor', 'x-orderhub-deadline-ms']) {
+    t.notOk(name in seen, name)
+  }
+})
+
+t.test('a trusted proxy says who the client is, and only as far as it is trusted', async (t) => {
+  const user = await startFakeService(t)
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, TRUST_PROXY: '1' })
+  const headers = { 'x-forwarded-for': '6.6.6.6, 203.0.113.7', 'x-forwarded-host': 'shop.example', 'x-forwarded-proto': 'https' }
+  await sendExactly(url, '/api/v1/users', { headers })
+  t.match(user.received[0]?.headers, {
+    'x-forwarded-for': '203.0.113.7, 127.0.0.1',
+    'x-forwarded-host': 'shop.example',
+    'x-forwarded-proto': 'https',
+  })
+})
+
+t.test('one trace and one request id on both sides', async (t) => {
+  const user = await startFakeService(t)
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  const given = { traceparent: trace, tracestate: 'a=1', 'x-request-id': 'request-0001', 'accept-language': 'zh-TW' }
+  const { headers } = await sendExactly(url, '/api/v1/users', { headers: given })
+  t.equal(headers['x-request-id'], 'request-0001')
+  t.match(user.received[0]?.headers, given)
+  const malformed = { traceparent: '00-nothing-01', tracestate: 'a=1', 'x-request-id': 'no\tid' }
+  const answer = await sendExactly(url, '/api/v1/users', { headers: malformed })
+  const seen = user.received[1]?.headers ?? {}
+  t.match(seen.traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+  t.notOk('tracestate' in seen, 'the state of a trace that was not taken up')
+  t.equal(seen['x-request-id'], answer.headers['x-request-id'])
+  t.not(seen['x-request-id'], 'no\tid')
+})
+
+// Setting: `rewriteHeaders`.
+t.test("headers of the service's connection go no further", async (t) => {
+  const user = await startFakeService(t, (_request, response) => {
+    response.writeHead(200, {
+      connection: 'close, x-mine',
+      'x-mine': '1',
+      'keep-alive': 'timeout=1',
+      'proxy-authenticate': 'Basic',
+      trailer: 'x-sum',
+      'x-theirs': '1',
+      'set-cookie': ['a=1', 'b=2'],
+    })
+    response.end('{}')
+  })
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  const { headers } = await sendExactly(url, '/api/v1/users', { headers: { connection: 'keep-alive' } })
+  t.match(headers, { connection: 'keep-alive', 'x-theirs': '1', 'set-cookie': ['a=1', 'b=2'] })
+  t.not(headers['keep-alive'], 'timeout=1')
+  for (const name of ['x-mine', 'proxy-authenticate', 'trailer']) t.notOk(name in headers, name)
+})
+
+t.test('a stopping gateway still serves, and asks for new connections', async (t) => {
+  const user = await startFakeService(t)
+  const { url, stop } = await runGateway(t, { USER_SERVICE_URL: user.url, SHUTDOWN_DELAY_MS: '1000' })
+  const stopped = stop()
+  const { status, headers } = await sendExactly(url, '/api/v1/users', { headers: { connection: 'keep-alive' } })
+  t.match({ status, connection: headers.connection }, { status: 200, connection: 'close' })
+  await stopped
+})

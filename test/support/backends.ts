@@ -1,0 +1,21 @@
+import type { Test } from 'tap'
+import { hasRedis, startRedis } from './redis.ts'
+
+/** Runs a test on each queue backend: Redis, where there is one to start, and PostgreSQL. `env` selects it. */
+export const onEachBackend = async (
+  t: Test,
+  name: string,
+  run: (t: Test, env: Record<string, string>) => Promise<void>,
+): Promise<void> => {
+  const options = { timeout: 120_000 }
+  const tests = [t.test(`${name}: events on PostgreSQL`, options, (t) => run(t, {}))]
+  if (hasRedis()) {
+    const onRedis = async (t: Test) => {
+      const redis = await startRedis()
+      t.teardown(() => redis.stop())
+      await run(t, { REDIS_URL: redis.url })
+    }
+    tests.push(t.test(`${name}: events on Redis`, options, onRedis))
+  } else t.comment(`left out, for want of redis-server: ${name} with events on Redis`)
+  await Promise.all(tests)
+}

@@ -1,0 +1,73 @@
+/** What a person sees of a message: its subject and its parts, decoded. Enough of RFC 2045 for what nodemailer writes. */
+export interface Mail {
+  readonly messageId: string
+  readonly to: string
+  readonly from: string
+  readonly subject: string
+  /** Content type, without parameters, to text. */
+  readonly parts: Readonly<Record<string, string>>
+}
+
+const split = (source: string): [string, string] => {
+  const at = source.indexOf('\r\n\r\n')
+  return at < 0 ? [source, ''] : [source.slice(0, at), source.slice(at + 4)]
+}
+
+const headersOf = (head: string): Map<string, string> =>
+  new Map(
+    head
+      .replace(/\r\n[ \t]+/g, ' ')
+      .split('\r\n')
+      .map((line): [string, string] => {
+        const colon = line.indexOf(':')
+        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+      }),
+  )
+
+const fromQuotedPrintable = (text: string): string =>
+  Buffer.from(
+    text.replace(/=\r?\n/g, '').replace(/=([0-9A-F]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  ).toString()
+
+/** RFC 2047. */
+const decodeWords = (text: string): string =>
+  text
+    .replace(/\?=\s+=\?/g, '?==?')
+    .replace(/=\?utf-8\?([bq])\?(.*?)\?=/gi, (_, kind: string, coded: string) =>
+      kind.toLowerCase() === 'b' ? Buffer.from(coded, 'base64').toString() : fromQuotedPrintable(coded.replaceAll('_', ' ')),
+    )
+
+const decodeBody = (encoding: string | undefined, body: string): string => {
+  if (encoding === 'base64') return Buffer.from(body, 'base64').toString()
+  return encoding === 'quoted-printable' ? fromQuotedPrintable(body) : Buffer.from(body, 'latin1').toString()
+}
+
+const partsOf = (source: string): [string, string][] => {
+  const [head, body] = split(source)
+  const headers = headersOf(head)
+  const type = headers.get('content-type') ?? 'text/plain'
+  const boundary = /boundary="?([^";]+)"?/i.exec(type)?.[1]
+  if (boundary === undefined) {
+    return [
+      [type.split(';', 1)[0] as string, decodeBody(headers.get('content-transfer-encoding'), body).replaceAll('\r\n', '\n')],
+    ]
+  }
+  return body
+    .split(`--${boundary}`)
+    .slice(1, -1)
+    .flatMap((part) => partsOf(part.replace(/^\r\n/, '').replace(/\r\n$/, '')))
+}
+
+/** Reads a message from its bytes as latin1. */
+export const readMail = (source: string): Mail => {
+  const headers = headersOf(split(source)[0])
+  const header = (name: string) => decodeWords(headers.get(name) ?? '')
+  return {
+    messageId: header('message-id'),
+    to: header('to'),
+    from: header('from'),
+    subject: header('subject'),
+    parts: Object.fromEntries(partsOf(source)),
+  }
+}
