@@ -17,7 +17,7 @@ import { createEventQueues, type EventQueues } from './platform/queue.ts'
 import { remoteTransport, serveContract } from './platform/rpc.ts'
 import { createUpstream, type Upstream } from './platform/upstream.ts'
 import { eventRoutes, type ModuleName, registry } from './registry.ts'
-import { checkReachable, type Definitions, everyName, loadInOrder, remoteNames } from './topology.ts'
+import { checkReachable, type Definitions, loadInOrder, remoteNames } from './topology.ts'
 
 export interface App {
   readonly http: FastifyInstance
@@ -182,8 +182,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     },
     { prefix: '/api/v1' },
   )
-  // Where every module is here, nobody outside may call one.
-  if (binding === 'loopback' || everyName.some((name) => !definitions.has(name))) {
+  // Never on the gateway's port, which is everybody's; and not where every module is here and nobody outside calls one.
+  if (binding === 'loopback' || !definitions.has('gateway')) {
     for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api)
   }
   const elsewhere = definitions.has('gateway') && remotes.size > 0

@@ -5,7 +5,7 @@ import { loadModule, type ModuleName, registry } from './registry.ts'
 /** The modules of this process, callees before callers. */
 export type Definitions = Map<ModuleName, ModuleDefinition>
 
-export const everyName = Object.keys(registry) as ModuleName[]
+const everyName = Object.keys(registry) as ModuleName[]
 const neededBy = (definition: ModuleDefinition): ModuleName[] =>
   Object.values(definition.needs).map(({ name }) => name as ModuleName)
 

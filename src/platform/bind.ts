@@ -12,6 +12,9 @@ const unavailable = (contract: Contract): ErrorCode => {
   return isErrorCode(code) ? code : 'upstream.unavailable'
 }
 
+/** A value as it comes out of the other side of a network. */
+const overJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
+
 /**
  * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
  * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
@@ -19,7 +22,7 @@ const unavailable = (contract: Contract): ErrorCode => {
  */
 export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
-    const parsed = parse(operation.input, structuredClone(input))
+    const parsed = parse(operation.input, overJson(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => late.reject(new Error('deadline exceeded')), Math.max(0, deadline - Date.now()))
@@ -42,10 +45,8 @@ export const bind = <C extends Contract>(contract: C, transport: Transport, log:
   ) as Api<C>
 }
 
-const overJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
-
 /** A call within this process: the value crosses as JSON does, so that nothing works here that would not over HTTP. */
 export const localTransport =
   (api: Api<Contract>): Transport =>
   async (op, _operation, input, context) =>
-    overJson(await api[op]?.(overJson(input) as never, context))
+    overJson(await api[op]?.(input as never, context))

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { trace } from '@opentelemetry/api'
 import { v7 as uuid } from 'uuid'
 
@@ -18,6 +18,21 @@ export interface CallContext {
   readonly requestId: string
 }
 
+const idBytes = 24
+/** One call of the system for many ids. */
+const pool = Buffer.alloc(idBytes * 256)
+let used = pool.length
+
+/** A trace id (16 bytes) and a span id (8) that nobody has had, in hexadecimal. */
+const randomIds = (): string => {
+  if (used === pool.length) {
+    randomFillSync(pool)
+    used = 0
+  }
+  used += idBytes
+  return pool.toString('hex', used - idBytes, used)
+}
+
 const wellFormed = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
 
 export const traceIdOf = (traceparent: string): string => traceparent.slice(3, 35)
@@ -28,7 +43,8 @@ export const continueTrace = (incoming?: string): string => {
   if (span) return `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 1}`
   const match = incoming === undefined ? null : wellFormed.exec(incoming)
   if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
-  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`
+  const ids = randomIds()
+  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-01`
 }
 
 /** A context for work that no request started: a consumer, the seed, a probe. */

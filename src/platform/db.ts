@@ -1,5 +1,6 @@
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
 import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import { Failure, fail } from './errors.ts'
@@ -63,10 +64,12 @@ const connect = ({ url, statementTimeoutMs, applicationName }: DatabaseOptions) 
     unsafe(text, parameters, { ...options, prepare: true })) as typeof unsafe
   const orm = drizzle(client)
   client.options.parsers[1184] = isoTimestamp
-  return { orm, close: (seconds: number) => client.end({ timeout: seconds }).catch(() => {}) }
+  return { client, orm, close: (seconds: number) => client.end({ timeout: seconds }).catch(() => {}) }
 }
 
 type Connection = ReturnType<typeof connect>
+
+const dialect = new PgDialect()
 
 /** A statement's own limit, and a little for the way: the server cannot say that it does not answer. */
 const graceMs = 1000
@@ -93,14 +96,14 @@ export const createDatabase = (options: DatabaseOptions): Database => {
   // Waiting happens here and not in the driver: it can be measured, and it has an end. So does the choice of a connection:
   // the driver's own pool (3.4.9) goes on with lost ones, some of which never answer again. See porsager/postgres#1193.
   const gate = bulkhead(max, max * 50)
-  const use: Database['use'] = async (query) => {
+  const withConnection = async <T>(query: (connection: Connection) => PromiseLike<T>): Promise<T> => {
     const asked = performance.now()
     try {
       return await gate.execute(async () => {
         onWait?.((performance.now() - asked) / 1000)
         const connection = take()
         try {
-          const answer = await answerOf(query(connection.orm))
+          const answer = await answerOf(query(connection))
           idle.push(connection)
           return answer
         } catch (error) {
@@ -116,11 +119,12 @@ export const createDatabase = (options: DatabaseOptions): Database => {
       throw error instanceof BulkheadRejectedError ? fail('database.busy') : error
     }
   }
-  const run: Database['run'] = async <T extends object>(statement: SQL) => [
-    ...((await use((db) => db.execute(statement))) as unknown as T[]),
-  ]
+  const run: Database['run'] = async <T extends object>(statement: SQL) => {
+    const { sql: text, params } = dialect.sqlToQuery(statement)
+    return [...(await withConnection(({ client }) => client.unsafe<T[]>(text, params as never[])))]
+  }
   return {
-    use,
+    use: (query) => withConnection(({ orm }) => query(orm)),
     run,
     ping: async () => {
       await run(sql`select 1`)

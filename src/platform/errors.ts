@@ -12,6 +12,8 @@ export const errors = {
   },
   'request.invalid_cursor': { status: 400, en: 'The cursor is not one that this list gave.', 'zh-TW': '游標並非由此清單提供。' },
   'request.too_large': { status: 413, en: 'The request body is too large.', 'zh-TW': '請求內容過大。' },
+  'request.headers_too_large': { status: 431, en: 'The request headers are too large.', 'zh-TW': '請求標頭過大。' },
+  'request.timeout': { status: 408, en: 'The request took too long to arrive.', 'zh-TW': '請求傳送逾時。' },
   'request.unsupported_media_type': {
     status: 415,
     en: 'Send JSON as application/json.',

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { v7 as uuid } from 'uuid'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
 import { fail } from './errors.ts'
-import { sendProblem, toFailure } from './problem.ts'
+import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
 import { compile } from './schema.ts'
 import { assertCleanText, mayHideText } from './text.ts'
 
@@ -42,6 +42,7 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
     return503OnClosing: false,
     genReqId: (request) => requestId(request.headers['x-request-id']),
     ...(rewriteUrl ? { rewriteUrl: (request) => rewriteUrl(request.url ?? '/') } : {}),
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket),
     frameworkErrors: (error, request, reply) => {
       request.call ??= contextOf(request.id, undefined)
       void sendProblem(toFailure(error), request, reply)
@@ -58,13 +59,20 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
 
   app.setValidatorCompiler(({ schema, httpPart }) => compile(schema as object, httpPart))
   app.decorateRequest('call')
-  app.addHook('onRequest', async (request, reply) => {
+  // These hooks call back: a promise for each would cost more than what they do.
+  app.addHook('onRequest', (request, reply, done) => {
     request.call = contextOf(request.id, request.headers.traceparent)
     reply.header('x-request-id', request.id)
+    done()
   })
-  app.addHook('preValidation', async ({ params, query }) => {
-    assertCleanText(params)
-    assertCleanText(query)
+  app.addHook('preValidation', ({ params, query }, _reply, done) => {
+    try {
+      assertCleanText(params)
+      assertCleanText(query)
+      done()
+    } catch (problem) {
+      done(problem as Error)
+    }
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -90,11 +98,13 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
   })
   app.setNotFoundHandler((request, reply) => sendProblem(fail('route.not_found'), request, reply))
 
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     // A stopping server says so on each answer: the client opens its next connection elsewhere.
     if (stopping()) reply.header('connection', 'close')
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
+    done()
     if (request.url.startsWith('/health')) return
     request.log.info(
       {

@@ -1,7 +1,31 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
 
 /** Secrets and personal data, wherever a log call puts them. */
-const hidden = ['password', 'authorization', 'cookie', 'token', 'email', 'phone', 'name', 'to', 'text', 'subject']
+const hidden = new Set(['password', 'authorization', 'cookie', 'token', 'email', 'phone', 'to', 'text', 'subject'])
+const isHidden = (key: string, parent: string): boolean =>
+  hidden.has(key) || (key === 'name' && (parent === 'user' || parent === 'body'))
+
+const isData = (value: unknown): value is Record<string, unknown> => {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null
+}
+
+const deepest = 6
+
+/** The value itself where it hides nothing, else a copy. pino's own redaction, with wildcards, costs eight times the line. */
+const redact = (value: Record<string, unknown>, parent = '', depth = 1): Record<string, unknown> => {
+  let copy: Record<string, unknown> | undefined
+  for (const [key, item] of Object.entries(value)) {
+    let shown = item
+    if (isHidden(key, parent) && item !== undefined) shown = '[redacted]'
+    else if (isData(item)) shown = depth < deepest ? redact(item, key, depth + 1) : '[too deep]'
+    if (shown === item) continue
+    copy ??= Array.isArray(value) ? Object.assign([], value) : { ...value }
+    copy[key] = shown
+  }
+  return copy ?? value
+}
 
 /** JSON lines on standard output (or `stream`). A field named like a secret or like personal data is written as [redacted]. */
 export const createLog = (level: string, service: string, stream?: DestinationStream): Logger =>
@@ -11,11 +35,7 @@ export const createLog = (level: string, service: string, stream?: DestinationSt
       level: level in pino.levels.values || level === 'silent' ? level : 'info',
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: {
-        paths: hidden.flatMap((key) => (key === 'name' ? ['user.name', 'body.name'] : [key, `*.${key}`, `*.*.${key}`])),
-        censor: '[redacted]',
-      },
+      formatters: { level: (label) => ({ level: label }), log: redact, bindings: redact },
       serializers: { err: serializeError },
     },
     stream ?? pino.destination({ dest: 1, sync: false }),

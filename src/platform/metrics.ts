@@ -67,8 +67,9 @@ export const createMetrics = (): Metrics => {
     },
     observePoolWait: (database, seconds) => poolWait.observe({ database }, seconds),
     instrument: async (app) => {
-      app.addHook('onResponse', async (request, reply) => {
+      app.addHook('onResponse', (request, reply, done) => {
         requests.inc({ method: request.method, route: request.routeOptions.url ?? '(unknown)', status: String(reply.statusCode) })
+        done()
       })
       await app.register(metricsPlugin.default, {
         endpoint: null,

@@ -1,5 +1,7 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { traceIdOf } from './context.ts'
+import { continueTrace, traceIdOf } from './context.ts'
 import { errors, Failure, fail, type Locale } from './errors.ts'
 import { fieldErrors, type Problem } from './schema.ts'
 
@@ -57,4 +59,25 @@ export const sendProblem = (failure: Failure, request: FastifyRequest, reply: Fa
     .type('application/problem+json; charset=utf-8')
     .header('content-language', localeOf(request.headers['accept-language']))
     .send(JSON.stringify(problemOf(failure, localeOf(request.headers['accept-language']), request.call.traceparent)))
+}
+
+/** Answers what the HTTP parser could not read, for which there is no request: the same problem, by hand. */
+export const answerUnreadable = (error: Error & { code?: string }, socket: Socket): void => {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const codes = { HPE_HEADER_OVERFLOW: 'request.headers_too_large', ERR_HTTP_REQUEST_TIMEOUT: 'request.timeout' } as const
+  const failure = fail(codes[error.code as keyof typeof codes] ?? 'request.malformed')
+  const body = JSON.stringify(problemOf(failure, 'en', continueTrace()))
+  socket.end(
+    [
+      `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`,
+      'content-type: application/problem+json; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  )
 }

@@ -12,7 +12,9 @@ const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed:
 /** Opens the pools and brings the schema `bullmq` up to date (safe from several processes at once). Rejects when that fails. */
 export const createPostgresTransport = async ({ url, prefix, log }: TransportOptions): Promise<Transport> => {
   const presence = createPresence('postgres', log)
-  const base = { connectionString: url, options: `-c search_path=${schema}`, keepAlive: true, application_name: 'orderhub-queue' }
+  // No wait for the disk: what a crash of the server takes from a queue, the outbox and the inboxes make good.
+  const settings = `-c search_path=${schema} -c synchronous_commit=off`
+  const base = { connectionString: url, options: settings, keepAlive: true, application_name: 'orderhub-queue' }
   const producers = new pg.Pool({ ...base, max: 2, connectionTimeoutMillis: 1_000, query_timeout: 2_000 })
   const consumers = new pg.Pool({ ...base, max: 4, connectionTimeoutMillis: 5_000, keepAliveInitialDelayMillis: 10_000 })
   const nameOf = (queue: string) => (prefix ? `${prefix}.${queue}` : queue)

@@ -2,13 +2,16 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 
 const path = '/docs'
 
+/** What leads away from this server. */
+const hidden = { agent: { disabled: true }, mcp: { disabled: true }, showDeveloperTools: 'never', hideClientButton: true }
+
 /** Scalar's page with its script: 25 MB in memory, so nobody has it who does not look at it. */
 const loadReference = async (): Promise<FastifyInstance> => {
   const { default: plugin } = await import('@scalar/fastify-api-reference')
   const server = Fastify()
   await server.register(plugin as never, {
     routePrefix: path,
-    configuration: { url: '/openapi.json', title: 'OrderHub API', telemetry: false, withDefaultFonts: false },
+    configuration: { url: '/openapi.json', title: 'OrderHub API', telemetry: false, withDefaultFonts: false, ...hidden },
   })
   await server.ready()
   return server

@@ -9,7 +9,8 @@ export interface Upstream {
   readonly name: string
   /**
    * The origin to use for the next request, e.g. 'http://10.0.0.3:5001', or undefined when there is no target known at all.
-   * Round robin over the targets that are not marked down; when all are down, all are tried. Single target: always that one.
+   * Round robin over the targets that are not marked down. When all are, over those whose last probe only came too late: a
+   * busy machine, unlike a stopped one, still answers. When there is none, all are tried. Single target: always that one.
    */
   pick(): string | undefined
   targets(): readonly { origin: string; healthy: boolean }[]
@@ -40,6 +41,8 @@ interface Weighted {
 
 interface Target extends Weighted {
   healthy: boolean
+  /** Down for no other reason than a probe that was not answered in time. */
+  late: boolean
   probing: boolean
   failures: number
 }
@@ -88,10 +91,11 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
         // A new connection each time: one that is kept open still works after the server has stopped listening.
         const { statusCode, body } = await request(origin + probePath, { dispatcher, signal, reset: true })
         await body.dump()
-        return { ready: statusCode >= 200 && statusCode < 300, why: `${probePath} answered ${statusCode}` }
+        return { ready: statusCode >= 200 && statusCode < 300, late: false, why: `${probePath} answered ${statusCode}` }
       })
     } catch (error) {
-      return { ready: false, why: `${probePath} failed: ${(error as Error).message}` }
+      const late = (error as Error).name === 'AbortError' || (error as Error).name === 'TimeoutError'
+      return { ready: false, late, why: `${probePath} failed: ${(error as Error).message}` }
     }
   }
 
@@ -99,11 +103,13 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     if (target.probing) return
     target.probing = true
     const { failures } = target
-    const { ready, why } = await ask(target.origin)
+    const { ready, late, why } = await ask(target.origin)
     target.probing = false
     if (stop.signal.aborted || list.length < 2 || !list.includes(target)) return
     // A failure reported meanwhile is newer than what this probe saw.
     if (ready && target.failures !== failures) return
+    // Late after a refusal is no better than the refusal.
+    target.late = late && (target.healthy || target.late)
     mark(target, ready, why)
   }
 
@@ -116,7 +122,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     const unique = new Map(next.map((target) => [target.origin, target]))
     const appeared = [...unique.keys()].some((origin) => !known.has(origin))
     list = [...unique.values()].map((target) =>
-      Object.assign(known.get(target.origin) ?? { healthy: true, probing: false, failures: 0 }, target),
+      Object.assign(known.get(target.origin) ?? { healthy: true, late: false, probing: false, failures: 0 }, target),
     )
     if (appeared || known.size !== list.length) log.info({ upstream: name, origins: [...unique.keys()] }, 'upstream targets')
     if (list.length > 1) {
@@ -152,7 +158,8 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
   return {
     name,
     pick: () => {
-      const up = list.filter(({ healthy }) => healthy)
+      const healthy = list.filter((target) => target.healthy)
+      const up = healthy.length > 0 ? healthy : list.filter(({ late }) => late)
       const priority = Math.min(...up.map((target) => target.priority))
       turn = (turn + 1) % Number.MAX_SAFE_INTEGER
       if (up.length === 0) return list[turn % list.length]?.origin
@@ -166,6 +173,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
       const target = list.find((candidate) => candidate.origin === origin)
       if (!target || list.length < 2) return
       target.failures += 1
+      target.late = false
       mark(target, false, 'a connection failed')
     },
     ready: async () => watch?.first,

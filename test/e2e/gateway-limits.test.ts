@@ -128,7 +128,10 @@ t.test('browsers may call from the origins that are named, and from no other', a
   }
   const before = await ask(named, 'https://shop.example', 'OPTIONS', preflight)
   t.equal(before.status, 204)
-  t.match(before.headers, { 'access-control-allow-methods': /PUT/, 'access-control-allow-headers': /idempotency-key.*traceparent/ })
+  t.match(before.headers, {
+    'access-control-allow-methods': /PUT/,
+    'access-control-allow-headers': /idempotency-key.*traceparent/,
+  })
   t.notOk('access-control-allow-origin' in (await ask(named, 'https://evil.example')).headers)
   t.equal((await ask(named, 'https://evil.example', 'OPTIONS', preflight)).headers['access-control-allow-origin'], undefined)
   t.equal((await ask(named, 'https://shop.example')).status, 200, 'asking for permission is not counted')

@@ -1,14 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer as createHttpsServer } from 'node:https'
-import { createServer as createTcpServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { eventually } from '../support/eventually.ts'
+import t from 'tap'
 import { runGateway, sendExactly, sendRaw, startFakeService } from '../support/gateway.ts'
-import { freePort } from '../support/port.ts'
 
 const mebibyte = 1024 * 1024
 const json = { 'content-type': 'application/json' }
@@ -80,174 +71,6 @@ t.test('a body of more than 1 MiB is refused, whether it tells its length or not
   t.equal(user.received.length, 2)
 })
 
-// Setting: `retryDelay: () => null`; without it one GET that is answered 503 reaches the service 11 times.
-t.test('no request is repeated', async (t) => {
-  const user = await startFakeService(t, ({ headers }, response) => {
-    if (headers['x-test'] === 'reset') return response.destroy()
-    response.writeHead(503, { ...json, 'retry-after': '7' })
-    response.end('{"code":"database.busy"}')
-  })
-  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
-  for (const method of ['GET', 'POST']) {
-    const busy = await sendExactly(url, '/api/v1/users', { method })
-    t.match(busy, { status: 503, text: '{"code":"database.busy"}', headers: { 'retry-after': '7' } }, 'the answer of the service')
-    const lost = await sendExactly(url, '/api/v1/users', { method, headers: { 'x-test': 'reset' } })
-    t.equal(lost.status, 503)
-    t.equal(JSON.parse(lost.text).code, 'user.unavailable', 'no answer from the service')
-    t.equal(user.received.splice(0).length, 2, `${method}: one try each`)
-  }
-})
-
-// Setting: `onError` and the error handler of the proxy's scope; without them a dead service is a 500 that shows its address.
-t.test('a service that is down is a 503 problem that tells no address', async (t) => {
-  const port = await freePort()
-  const { api, log } = await runGateway(t, { ORDER_SERVICE_URL: `http://127.0.0.1:${port}` })
-  for (const method of ['GET', 'POST']) {
-    const { status, body, headers } = await api('/orders', method, method === 'POST' ? {} : undefined)
-    t.match(body, { success: false, code: 'order.unavailable', status: 503, trace_id: /^[0-9a-f]{32}$/ })
-    t.match({ status, type: headers.get('content-type') }, { status: 503, type: /^application\/problem\+json/ })
-    t.equal(headers.get('retry-after'), '1')
-    t.notMatch(JSON.stringify(body) + JSON.stringify([...headers]), String(port))
-  }
-  t.ok(
-    log.some(({ err }) => JSON.stringify(err ?? null).includes('ECONNREFUSED')),
-    'the log says why',
-  )
-  const { body } = await api('/orders', 'GET', undefined, { 'accept-language': 'zh-TW' })
-  t.equal(body.detail, '訂單服務沒有回應。')
-})
-
-t.test('after failed connections in a row it fails at once, and tries again about a second later', async (t) => {
-  let tried = 0
-  const broken = createTcpServer((socket) => {
-    socket.on('error', () => {})
-    socket.once('data', (data) => {
-      if (data.includes('/api/v1/')) tried += 1
-      socket.destroy()
-    })
-  }).listen(0, '127.0.0.1')
-  await once(broken, 'listening')
-  const { port } = broken.address() as { port: number }
-  const { api } = await runGateway(t, { USER_SERVICE_URL: `http://127.0.0.1:${port}` })
-  for (let n = 0; n < 20; n++) t.equal((await api('/users')).body.code, 'user.unavailable')
-  t.ok(tried >= 5 && tried <= 7, `${tried} of 20 requests were sent`)
-  broken.close()
-  await once(broken, 'close')
-  const user = await startFakeService(t, undefined, { port })
-  await eventually(async () => (await api('/users')).status === 200)
-  for (let n = 0; n < 10; n++) t.equal((await api('/users')).status, 200, 'closed again')
-  t.equal(user.received.length, 11)
-})
-
-t.test('what one client can cause on its own does not open the breaker', async (t) => {
-  const user = await startFakeService(t, ({ headers }, response) => {
-    if (headers['x-test'] !== 'hang') response.end()
-  })
-  const { url, api } = await runGateway(t, { USER_SERVICE_URL: user.url, REQUEST_TIMEOUT_MS: '200' })
-  for (let n = 0; n < 6; n++) {
-    const signal = AbortSignal.timeout(20)
-    await t.rejects(sendExactly(url, '/api/v1/users', { signal, headers: { 'x-test': 'hang' } }), 'hung up')
-  }
-  const slow = await Promise.all(Array.from({ length: 6 }, () => api('/users', 'GET', undefined, { 'x-test': 'hang' })))
-  t.ok(slow.every(({ status }) => status === 504))
-  t.equal((await api('/users')).status, 200)
-})
-
-t.test('a service that is too slow is a 504 problem', async (t) => {
-  const user = await startFakeService(t, ({ url }, response) => {
-    if (url.endsWith('/half')) response.writeHead(200, { 'content-length': '100' }).write('half')
-  })
-  const { url, api } = await runGateway(t, { USER_SERVICE_URL: user.url, REQUEST_TIMEOUT_MS: '300' })
-  const start = performance.now()
-  const { status, body } = await api('/users')
-  t.equal(status, 504)
-  t.match(body, { code: 'upstream.timeout', success: false })
-  t.ok(performance.now() - start < 5000, 'long before any other limit')
-  await t.rejects(sendExactly(url, '/api/v1/users/half'), 'an answer that has begun is cut off, not left open')
-})
-
-t.test('an answer that breaks off is not passed on as a whole one', async (t) => {
-  const user = await startFakeService(t, ({ url }, response) => {
-    response.writeHead(200, { 'content-length': '100', 'content-encoding': 'br', etag: '"x"' })
-    if (url.endsWith('/half')) response.write('half')
-    else response.flushHeaders()
-    setImmediate(() => response.destroy())
-  })
-  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
-  await t.rejects(sendExactly(url, '/api/v1/users/half'))
-  const { status, text, headers } = await sendExactly(url, '/api/v1/users/none')
-  t.equal(status, 503)
-  t.equal(JSON.parse(text).code, 'user.unavailable')
-  t.notOk(headers.etag ?? headers['content-encoding'])
-})
-
-t.test('when the client hangs up, the request to the service ends too', async (t) => {
-  let ended = 0
-  const user = await startFakeService(t, (_request, response) => response.once('close', () => ended++))
-  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
-  for (const method of ['GET', 'POST']) {
-    const controller = new AbortController()
-    const body = method === 'POST' ? { body: '{}', headers: json } : {}
-    const asked = sendExactly(url, '/api/v1/users', { method, ...body, signal: controller.signal })
-    asked.catch(() => {})
-    await eventually(() => user.received.length > 0)
-    controller.abort()
-    await eventually(() => ended > 0)
-    t.pass(method)
-    ended = 0
-    user.received.length = 0
-  }
-})
-
-const selfSigned = (t: Test) => {
-  const folder = mkdtempSync(join(tmpdir(), 'orderhub-tls-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const made = spawnSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert],
-  ])
-  return made.status === 0 ? { key: readFileSync(key), cert: readFileSync(cert) } : undefined
-}
-
-// Setting: `undici: dispatcher`; in a dispatcher that the plugin makes, `rejectUnauthorized` is false.
-t.test('a service whose certificate nobody vouches for gets no request', async (t) => {
-  const files = selfSigned(t)
-  if (!files) {
-    console.log('# left out: certificates, since there is no openssl here')
-    return
-  }
-  const user = await startFakeService(t, undefined, { create: (listener) => createHttpsServer(files, listener) })
-  const { api, url, log } = await runGateway(t, { USER_SERVICE_URL: user.url })
-  t.match(await api('/users'), { status: 503, body: { code: 'user.unavailable' } })
-  t.strictSame(user.received, [])
-  t.match(JSON.stringify(log), /self-signed certificate/)
-  const { upstreams } = (await (await fetch(`${url}/health`)).json()) as { upstreams: Record<string, unknown> }
-  t.match(upstreams['user-service'], { status: 'unhealthy' })
-})
-
-t.test('requests are shared among the targets, and one that is down is left out', async (t) => {
-  const [one, two] = await Promise.all([startFakeService(t), startFakeService(t)])
-  const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${two.url}` })
-  for (let n = 0; n < 10; n++) await api('/users')
-  t.strictSame([one.received.length, two.received.length], [5, 5])
-  await two.stop()
-  await eventually(async () => {
-    const answers = await Promise.all(Array.from({ length: 4 }, () => api('/users')))
-    return answers.every(({ status }) => status === 200)
-  })
-})
-
-t.test('a target that lost a request gets no other until it is seen ready again', async (t) => {
-  const [one, two] = await Promise.all([startFakeService(t), startFakeService(t, (_request, response) => response.destroy())])
-  const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${two.url}` })
-  await eventually(async () => {
-    await eventually(async () => (await api('/users')).status === 503)
-    for (let n = 0; n < 4; n++) if ((await api('/users')).status !== 200) return false
-    return true
-  })
-})
-
 t.test('requests that are not HTTP, or not for us', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
@@ -257,7 +80,7 @@ t.test('requests that are not HTTP, or not for us', async (t) => {
   t.match(await raw('GET internal'), /^HTTP\/1.1 4\d\d/)
   t.match(await raw('CONNECT 127.0.0.1:22'), /^(HTTP\/1.1 4\d\d|$)/)
   t.match(await raw('TRACE /api/v1/users'), /^HTTP\/1.1 404/)
-  t.match(await raw('GET /api/v1/users/%zz'), /^HTTP\/1.1 400[^]*application\/problem\+json/)
-  t.match(await raw('GET /api/v1/users/%00'), /^HTTP\/1.1 400[^]*request.invalid_text/)
+  t.match(await raw('GET /api/v1/users/%zz'), /^HTTP\/1.1 400[\s\S]*application\/problem\+json/)
+  t.match(await raw('GET /api/v1/users/%00'), /^HTTP\/1.1 400[\s\S]*request.invalid_text/)
   t.strictSame(user.received, [])
 })

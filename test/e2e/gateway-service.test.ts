@@ -64,7 +64,13 @@ t.test('what services offer to each other cannot be reached, however it is writt
   const slashes = ['/', '%2f', '%2F', '%5c', '\\', '//', '%252f']
   const paths = [
     ...[`/${operation}`, `//${operation}`, `/%69nternal/user/getUser`, `/internal%2fuser%2fgetUser`, `/INTERNAL/user/getUser`],
-    ...[`/api/${operation}`, `/api//${operation}`, `/api/v1/${operation}`, `/api/v1//${operation}`, `/api/v1/users//${operation}`],
+    ...[
+      `/api/${operation}`,
+      `/api//${operation}`,
+      `/api/v1/${operation}`,
+      `/api/v1//${operation}`,
+      `/api/v1/users//${operation}`,
+    ],
     ...[`/api/../${operation}`, `/api/v1/../../${operation}`, `/./${operation}`, `/api/v1/users/;/../../../${operation}`],
     ...up.flatMap((dots) => slashes.map((slash) => `/api/v1/users/${[dots, dots, dots, operation].join(slash)}`)),
     ...slashes.map((slash) => `/api/v1/users${slash}..${slash}..${slash}..${slash}${operation}`),

@@ -69,7 +69,10 @@ export interface Load {
   readonly perSecond: number
 }
 
-/** Starts `rate` requests a second, each whatever the ones before it do; `stop` waits for the answers. */
+/** A machine that is busy with other things gets less, and no crowd that waits. */
+const mostOpen = 64
+
+/** Starts `rate` requests a second, whatever the ones before do; `stop` waits for the answers. */
 export const startLoad = (rate: number, send: (n: number) => Promise<Outcome>): { stop(): Promise<Load> } => {
   const answers: Record<number, number> = {}
   const failures: Record<string, { count: number; first: number; last: number }> = {}
@@ -92,10 +95,12 @@ export const startLoad = (rate: number, send: (n: number) => Promise<Outcome>): 
       note(`${code ?? ''} ${message}`)
     }
   }
+  let due = 0
   const timer = setInterval(() => {
-    const due = ((performance.now() - began) / 1000) * rate
-    for (; count < due; count++) {
-      const work = one(count)
+    const wanted = ((performance.now() - began) / 1000) * rate
+    for (; due < wanted; due++) {
+      if (open.size >= mostOpen) continue
+      const work = one(count++)
       open.add(work)
       void work.finally(() => open.delete(work))
     }

@@ -61,6 +61,18 @@ t.test('when all are down all are tried', async (t) => {
   t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 })
 })
 
+t.test('when none is up, one whose answer is late is used before one that refuses', async (t) => {
+  const [busy, stopped] = (await startServices(t, 2)) as [Service, Service]
+  const upstream = upstreamOf(t, `${busy.origin},${stopped.origin}`)
+  await stopped.stop()
+  await eventually(() => !healthOf(upstream, stopped.origin))
+  busy.hold = true
+  await eventually(() => !healthOf(upstream, busy.origin))
+  t.same(picks(upstream, 4), { [busy.origin]: 4 })
+  upstream.reportFailure(busy.origin)
+  t.same(picks(upstream, 4), { [busy.origin]: 2, [stopped.origin]: 2 }, 'a failure is more than a late answer')
+})
+
 t.test('a reported failure lasts until a probe that began after it', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   a.hold = true

@@ -1,6 +1,6 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 
 /** Answers are data: a browser that shows one as a page may load nothing. */
 const nothing = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] }
@@ -15,12 +15,22 @@ const reference = {
 }
 const policy = (directives: Record<string, string[]>) => ({ contentSecurityPolicy: { useDefaults: false, directives } })
 
+/** What helmet sets, as data: asked for each request, it would build all its middleware again each time. */
+const headersOf = async (directives: Record<string, string[]>) => {
+  const bare = Fastify()
+  const usual = Object.keys((await bare.inject('/')).headers)
+  const app = Fastify()
+  await app.register(helmet, policy(directives))
+  const { headers } = await app.inject('/')
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !usual.includes(name)))
+}
+
 /** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
 export const guardServer = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
-  await app.register(helmet, { global: false, ...policy(nothing) })
-  app.addHook('onRequest', async (request, reply) => {
-    const isReference = request.routeOptions.url?.startsWith('/docs') ?? false
-    await reply.helmet(isReference ? policy(reference) : {})
+  const [data, page] = await Promise.all([headersOf(nothing), headersOf(reference)])
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(request.routeOptions.url?.startsWith('/docs') ? page : data)
+    done()
   })
   if (corsOrigins.length === 0) return
   const any = corsOrigins.includes('*')

@@ -25,12 +25,8 @@ export const createUserRepository = (db: Database) => {
 
   return {
     byIds: (ids: readonly number[]): Promise<User[]> =>
-      db.use((orm) =>
-        orm
-          .select(columns)
-          .from(users)
-          .where(sql`${users.id} = any (${arrayLiteral(ids)}::int[])`),
-      ),
+      // Not by the builder: every order asks this, and building it costs more than running it.
+      db.run<User>(sql`select ${fields} from ${users} where id = any (${arrayLiteral(ids)}::int[])`),
 
     page: ({ limit, after }: PageRequest): Promise<User[]> =>
       db.use((orm) =>

@@ -20,6 +20,9 @@ export interface RelayOptions {
   readonly batch?: number
 }
 
+/** A nudge waits for others: one look at the outbox for all that are committed in this time. */
+const gatherMs = 20
+
 const recallBatch = 5000
 
 /** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
@@ -116,6 +119,11 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   }
 
   let timer: NodeJS.Timeout | undefined
+  let nudged: NodeJS.Timeout | undefined
+  const lookNow = () => {
+    nudged = undefined
+    look()
+  }
   return {
     start: () => {
       timer = setInterval(look, pollMs).unref()
@@ -124,10 +132,13 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
     recheck: () => {
       recheck().catch((error) => log.warn({ err: error }, 'events that were handed over wait for their next look'))
     },
-    nudge: () => void (timer && setImmediate(look)),
+    nudge: () => {
+      if (timer) nudged ??= setTimeout(lookNow, gatherMs)
+    },
     close: async () => {
       closed = true
       clearInterval(timer)
+      clearTimeout(nudged)
       await running
       await Promise.allSettled([...watched.values()].map(async (stop) => (await stop)()))
     },

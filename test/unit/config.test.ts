@@ -1,0 +1,82 @@
+import t from 'tap'
+import { ConfigError, readConfig } from '../../src/config.ts'
+
+const problemsOf = (env: Record<string, string>): readonly string[] => {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+t.test('an empty environment is a laptop: everything, on loopback, with no provider', async (t) => {
+  const config = readConfig({})
+  t.match(config, { healthName: 'orderhub', host: '127.0.0.1', port: 5000, metricsPort: 9464, production: false })
+  t.match(config, { databaseUrl: undefined, redisUrl: undefined, smtpUrl: undefined, seed: undefined, trustProxy: false })
+  t.same(config.selected.toSorted(), ['gateway', 'notification', 'order', 'product', 'user'])
+  t.equal(readConfig({ NODE_ENV: 'production' }).host, '0.0.0.0')
+})
+
+t.test('SERVICE takes one name, a list, or all, and gives the port and the name', async (t) => {
+  t.match(readConfig({ SERVICE: 'order' }), { selected: ['order'], port: 5002, healthName: 'order-service' })
+  t.match(readConfig({ SERVICE: 'gateway' }), { port: 5000, healthName: 'api-gateway' })
+  t.match(readConfig({ SERVICE: ' order , user', PORT: '0' }), { selected: ['user', 'order'], port: 0 })
+  t.equal(readConfig({ SERVICE: 'user,all' }).selected.length, readConfig({}).selected.length)
+})
+
+t.test('a module has its own database where it is named one', async (t) => {
+  const config = readConfig({ DATABASE_URL: 'postgres://a/all', ORDER_DATABASE_URL: 'postgresql://b/orders' })
+  t.equal(config.databaseUrlOf('order'), 'postgresql://b/orders')
+  t.equal(config.databaseUrlOf('user'), 'postgres://a/all')
+})
+
+t.test('every mistake is told at once, one line each, with the key', async (t) => {
+  const mistakes: Record<string, [value: string, reason: RegExp]> = {
+    SERVICE: ['order,audti', /no service "audti".*user/],
+    PORT: ['http', /integer.*"http"/],
+    METRICS_PORT: ['70000', /65535/],
+    DATABASE_URL: ['mysql://x', /postgres:\/\/ or postgresql:\/\//],
+    REDIS_URL: ['localhost:6379', /redis:\/\//],
+    LOG_LEVEL: ['loud', /fatal.*"loud"/],
+    SEED: ['perhaps', /boolean/],
+    USER_SERVICE_URL: ['user:5001', /must start with/],
+    REDIS_HOST: ['x', /not a key/],
+    ORDER_DATABASE: ['x', /not a key/],
+  }
+  const problems = problemsOf(Object.fromEntries(Object.entries(mistakes).map(([key, [value]]) => [key, value])))
+  t.equal(problems.length, Object.keys(mistakes).length)
+  for (const [key, [, reason]] of Object.entries(mistakes)) {
+    const own = problems.filter((problem) => new RegExp(`^${key}\\b`).test(problem))
+    t.equal(own.length, 1, key)
+    t.match(own[0], reason)
+  }
+  t.notOk(problems.some((problem) => problem.includes('\n')))
+})
+
+t.test("what is not ours is not a mistake: other programs' keys, service links of Kubernetes, empty values", async (t) => {
+  t.same(
+    problemsOf({
+      USER: 'root',
+      PATH: '/bin',
+      OTEL_SERVICE_NAME: 'orderhub',
+      ORDER_SERVICE_HOST: '10.0.0.1',
+      ORDER_SERVICE_PORT: '5002',
+      ORDER_SERVICE_PORT_HTTP: '5002',
+      USER_PORT: 'tcp://10.0.0.1:5001',
+      USER_PORT_5001_TCP: 'tcp://10.0.0.1:5001',
+      USER_PORT_5001_TCP_ADDR: '10.0.0.1',
+      REDIS_URL: '',
+      PORT: '',
+    }),
+    [],
+  )
+})
+
+t.test('TRUST_PROXY is nobody, everybody, a number of hops, or addresses', async (t) => {
+  t.equal(readConfig({ TRUST_PROXY: 'true' }).trustProxy, true)
+  t.same(readConfig({ TRUST_PROXY: '10.0.0.0/8, 127.0.0.1' }).trustProxy, ['10.0.0.0/8', '127.0.0.1'])
+  const { trustProxy } = readConfig({ TRUST_PROXY: '2' })
+  t.same(typeof trustProxy === 'function' && [0, 1, 2].map((hop) => trustProxy('x', hop)), [true, true, false])
+})

@@ -1,0 +1,48 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { createHttp } from '../../src/platform/http.ts'
+
+const listen = async (t: Test) => {
+  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  app.get('/broken', async () => {
+    throw new Error('a secret of the inside')
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  return app
+}
+
+const sendRaw = async (port: number, text: string): Promise<{ status: number; body: Record<string, unknown> }> => {
+  const socket = connect(port, '127.0.0.1')
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  socket.write(text)
+  await once(socket, 'end')
+  socket.destroy()
+  return { status: Number(answer.slice(9, 12)), body: JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) }
+}
+
+t.test('what the parser cannot read is a problem too', async (t) => {
+  const app = await listen(t)
+  const { port } = app.addresses()[0] as { port: number }
+  t.match(await sendRaw(port, 'no HTTP at all\r\n\r\n'), {
+    status: 400,
+    body: { code: 'request.malformed', success: false, trace_id: /^[0-9a-f]{32}$/ },
+  })
+  t.match(await sendRaw(port, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n\r\n`), {
+    status: 431,
+    body: { code: 'request.headers_too_large' },
+  })
+})
+
+t.test('an error that nobody expected says nothing of the inside', async (t) => {
+  const app = await listen(t)
+  const { statusCode, body } = await app.inject('/broken')
+  t.equal(statusCode, 500)
+  t.match(JSON.parse(body), { code: 'internal', success: false })
+  t.notMatch(body, /secret/)
+})
