@@ -7,7 +7,7 @@ import type { Api, Contract } from './platform/contract.ts'
 import { createDatabase, type Database } from './platform/db.ts'
 import { startConsumer } from './platform/events/consumer.ts'
 import { createRelay, type Relay } from './platform/events/relay.ts'
-import { createDeadLetterRepository, createOutboxRepository } from './platform/events/repository.ts'
+import { createDeadLetterRepository, createInboxRepository, createOutboxRepository } from './platform/events/repository.ts'
 import { healthRoutes } from './platform/health.ts'
 import { createHttp } from './platform/http.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from './platform/metrics.ts'
@@ -112,6 +112,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       pick: () => ownUrl,
       targets: () => [],
       reportFailure: () => {},
+      reportAnswer: () => {},
       ready: async () => {},
       close: async () => {},
     }
@@ -193,10 +194,11 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const startConsumers = async () => {
     for (const [name, { handlers }] of modules) {
       const tables = definitions.get(name)?.tables
-      if (!handlers || !queues || !tables?.deadLetters) continue
+      if (!handlers || !queues || !tables?.deadLetters || !tables.inbox) continue
       const deadLetters = createDeadLetterRepository(databaseOf(name), tables.deadLetters)
+      const inbox = createInboxRepository(databaseOf(name), tables.inbox)
       metrics.consumer(name, deadLetters.count, () => queues.counts(name))
-      consumers.push(await startConsumer({ name, handlers, queues, deadLetters, log: log.child({ module: name }) }))
+      consumers.push(await startConsumer({ name, handlers, queues, deadLetters, inbox, log: log.child({ module: name }) }))
     }
   }
 

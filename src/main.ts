@@ -6,6 +6,9 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exit(78)
 }
 
+const { limitHeap } = await import('./platform/heap.ts')
+limitHeap(process.env)
+
 // No static import: an older Node would fail in a dependency before the line above could run, and telemetry must come
 // before what it instruments.
 const { startTelemetry, wantsTelemetry } = await import('./platform/telemetry.ts')

@@ -1,4 +1,4 @@
-import { ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Transport } from './bind.ts'
@@ -44,13 +44,14 @@ export interface RemoteOptions {
 
 /**
  * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
- * the first try got no answer; after five failures in a row calls fail at once for a second (circuit breaker).
+ * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
+ * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
  */
 export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOptions): Transport => {
   const answered = (error: unknown) => error instanceof Failure
   const breaker = circuitBreaker(
     handleWhen((error) => !answered(error)),
-    { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(5) },
+    { halfOpenAfter: 1000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000 }) },
   )
 
   const send = async (op: string, input: string, context: CallContext): Promise<unknown> => {
@@ -59,7 +60,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOption
     const left = Math.max(1, context.deadline - Date.now())
     let answer: Answer
     try {
-      const { statusCode, body } = await dispatcher.request({
+      const { statusCode, headers, body } = await dispatcher.request({
         origin,
         path: `/internal/${contract.name}/${op}`,
         method: 'POST',
@@ -73,6 +74,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOption
         body: input,
         signal: AbortSignal.timeout(left),
       })
+      upstream.reportAnswer(origin, statusCode, headers)
       const text = await body.text()
       answer = { status: statusCode, body: text === '' ? undefined : JSON.parse(text) }
     } catch (error) {

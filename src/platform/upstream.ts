@@ -16,6 +16,8 @@ export interface Upstream {
   targets(): readonly { origin: string; healthy: boolean }[]
   /** A connection to this origin failed: leave it out until a probe sees it ready again. */
   reportFailure(origin: string): void
+  /** Takes note of an answer's head: a service that stops says so with `Connection: close`, before its probe does. */
+  reportAnswer(origin: string, status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void
   /** Resolves when the first resolution is done or has failed; never rejects. */
   ready(): Promise<void>
   close(): Promise<void>
@@ -155,6 +157,14 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
         )
   if (source.kind === 'static') setTargets(source.origins.map((origin) => ({ origin, priority: 0, weight: 0 })))
 
+  const leaveOut = (origin: string, why: string) => {
+    const target = list.find((candidate) => candidate.origin === origin)
+    if (!target || list.length < 2) return
+    target.failures += 1
+    target.late = false
+    mark(target, false, why)
+  }
+
   return {
     name,
     pick: () => {
@@ -169,12 +179,10 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
       )?.origin
     },
     targets: () => list.map(({ origin, healthy }) => ({ origin, healthy })),
-    reportFailure: (origin) => {
-      const target = list.find((candidate) => candidate.origin === origin)
-      if (!target || list.length < 2) return
-      target.failures += 1
-      target.late = false
-      mark(target, false, 'a connection failed')
+    reportFailure: (origin) => leaveOut(origin, 'a connection failed'),
+    reportAnswer: (origin, status, { connection }) => {
+      // After a refusal it may be about the request alone, such as one whose body was not read.
+      if (connection === 'close' && status < 400) leaveOut(origin, 'it closes its connections')
     },
     ready: async () => watch?.first,
     close: async () => {

@@ -40,7 +40,7 @@ export const runChaos = async ({ seconds, seed, say }: ChaosOptions): Promise<Ch
   const system = await startSystem({ env: { ...providers.env, LOG_LEVEL: 'error' } })
   try {
     const stock = new Map<number, number>()
-    for (const [n, available] of [100_000, 100_000, 40].entries()) {
+    for (const [n, available] of [100_000, 100_000, 150].entries()) {
       const { body } = await call(`${system.url}/api/v1/products`, 'POST', {
         sku: `CHAOS-${n}`,
         name: `Chaos ${n}`,

@@ -63,8 +63,9 @@ export const startService = async (name: string, env: Record<string, string> = {
     const started = child
     children.add(started)
     started.once('exit', () => children.delete(started))
-    for (let waited = 0; !(await isReady(url)); waited++) {
-      if (!isAlive(started) || waited > 600) {
+    const deadline = Date.now() + 60_000
+    while (!(await isReady(url))) {
+      if (!isAlive(started) || Date.now() > deadline) {
         started.kill('SIGKILL')
         throw new Error(`${name} did not become ready: ${output}`)
       }

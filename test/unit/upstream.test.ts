@@ -89,6 +89,18 @@ t.test('a reported failure lasts until a probe that began after it', async (t) =
   t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 })
 })
 
+t.test('a target that closes its connections after an answer is about to stop', async (t) => {
+  const [a, b] = (await startServices(t, 2)) as [Service, Service]
+  a.hold = true
+  const upstream = upstreamOf(t, `${a.origin},${b.origin}`)
+  await eventually(() => a.held.length === 1)
+  upstream.reportAnswer(a.origin, 200, { connection: 'keep-alive' })
+  upstream.reportAnswer(a.origin, 413, { connection: 'close' })
+  t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 }, 'a refusal closes the connection of one client')
+  upstream.reportAnswer(a.origin, 200, { connection: 'close' })
+  t.same(picks(upstream, 4), { [b.origin]: 4 })
+})
+
 t.test('probes do not pile up on a target that hangs', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   a.hold = true

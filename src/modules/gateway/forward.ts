@@ -44,7 +44,9 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
 
   const send = async (options: Dispatcher.RequestOptions, signal: AbortSignal | undefined) => {
     try {
-      return await dispatcher.request({ ...options, ...(signal ? { signal } : {}) })
+      const answer = await dispatcher.request({ ...options, ...(signal ? { signal } : {}) })
+      upstream.reportAnswer(String(options.origin), answer.statusCode, answer.headers)
+      return answer
     } catch (error) {
       if (connectionFailed(error)) upstream.reportFailure(String(options.origin))
       throw error

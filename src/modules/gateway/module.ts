@@ -2,7 +2,6 @@ import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer } from './guard.ts'
-import { proxyRoutes } from './proxy.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { watchUpstreams } from './upstream-health.ts'
 
@@ -26,7 +25,10 @@ export default defineModule({
         await limit.register(app)
       },
       routes: async (app) => {
-        await proxyRoutes(app, { remotes, dispatcher, timeoutMs: config.requestTimeoutMs })
+        if (remotes.length > 0) {
+          const { proxyRoutes } = await import('./proxy.ts')
+          await proxyRoutes(app, { remotes, dispatcher, timeoutMs: config.requestTimeoutMs })
+        }
         await health.ready()
       },
       ...(remotes.length > 0 ? { health: () => ({ upstreams: health.describe() }) } : {}),

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import nodemailer from 'nodemailer'
 import type { Logger } from 'pino'
@@ -120,7 +120,8 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
 /** Stands in for a provider on a laptop: one file per message, named by its key. */
 const mailFolder = (folder: string, from: { mail: string; sms: string }): Providers => {
   const composer = nodemailer.createTransport({ streamTransport: true, buffer: true })
-  const made = mkdir(folder, { recursive: true, mode: 0o700 })
+  // The folder around it stays open: PostgreSQL's account must be able to enter it.
+  const made = mkdir(dirname(folder), { recursive: true }).then(() => mkdir(folder, { recursive: true, mode: 0o700 }))
   return {
     email: async (message) => {
       const { message: source } = await composer.sendMail(mailOf(message, from.mail))

@@ -80,9 +80,10 @@ export const placeOrders =
       ), item as (
         insert into ${orderItems} (order_id, line, product_id, product, quantity, price)
         select p.id, l.line, l.product_id, l.product, l.quantity, l.price from placed p join input i using (id) join line l using (n)
-      ), taken as (
-        update ${stock} as s set available = s.available - d.quantity
+      ), taken as ( -- from the locked number: s is older where stock came back meanwhile, and would break the check
+        update ${stock} as s set available = k.available - d.quantity
           from (select l.product_id, sum(l.quantity) as quantity from placed join input using (id) join line l using (n) group by 1) d
+          join locked k using (product_id)
          where s.product_id = d.product_id and s.product_id = any (array(select product_id from line)) -- the array keeps the index
       ), event as (
         insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, data)

@@ -5,7 +5,7 @@ import { type CallContext, continueTrace } from '../context.ts'
 import type { Delivery, EventQueues } from '../queue.ts'
 import { parse } from '../schema.ts'
 import type { EventEnvelope } from './event.ts'
-import type { DeadLetterRepository } from './repository.ts'
+import type { DeadLetterRepository, InboxRepository } from './repository.ts'
 
 /** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvent. */
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
@@ -23,17 +23,20 @@ export interface ConsumerOptions {
   readonly handlers: EventHandlers
   readonly queues: EventQueues
   readonly deadLetters: DeadLetterRepository
+  readonly inbox: InboxRepository
   readonly log: Logger
   readonly concurrency?: number
   readonly timeoutMs?: number
 }
+
+const pruneEveryMs = 3_600_000
 
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500)
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
-  const { name, handlers, queues, deadLetters, concurrency = 10, timeoutMs = 30_000 } = options
+  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
@@ -70,5 +73,13 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
       deliver(delivery).finally(() => span.end()),
     )
   }
-  return queues.consume(name, traced, { concurrency })
+  const consumer = await queues.consume(name, traced, { concurrency })
+  const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
+  const pruning = setInterval(prune, pruneEveryMs).unref()
+  return {
+    close: () => {
+      clearInterval(pruning)
+      return consumer.close()
+    },
+  }
 }

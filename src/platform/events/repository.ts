@@ -97,6 +97,18 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes
 export const receiveEvent = (inbox: InboxTable, eventId: string): SQL =>
   sql`insert into ${inbox} (event_id) values (${eventId}::uuid) on conflict do nothing returning event_id`
 
+/** Longer than a job can come back: by then no second delivery is to be recognized any more. */
+const inboxDays = 14
+
+export type InboxRepository = ReturnType<typeof createInboxRepository>
+
+export const createInboxRepository = (db: Database, inbox: InboxTable) => ({
+  /** Forgets events received so long ago that they cannot be delivered again. */
+  prune: async (): Promise<void> => {
+    await db.run(sql`delete from ${inbox} where received_at < now() - ${inboxDays} * interval '1 day'`)
+  },
+})
+
 export interface DeadLetter {
   id: number
   event_id: string
