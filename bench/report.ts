@@ -31,7 +31,7 @@ export interface TopologyReport {
   /** Events that the load left in the outbox, and the seconds until it was empty, for each round. */
   readonly drains: readonly { readonly events: number; readonly seconds: number }[]
   readonly cases: readonly Case[]
-  /** Orders in the database whose items or whose event are not there. */
+  /** Orders in the database, pgbench's too, that do not have their two items with their total. */
   readonly torn: number
 }
 
@@ -111,7 +111,7 @@ const topologyLines = ({ name, events, readySeconds, memory, drains, torn }: Top
   `  events left in the outbox after each creating round, and the time until they were delivered: ${drains
     .map((drain) => `${drain.events} in ${drain.seconds.toFixed(1)} s`)
     .join(', ')}`,
-  `  orders without their items or their event: ${torn}`,
+  `  orders whose items are missing or do not add up: ${torn}`,
 ]
 
 const withinMemory = (memory: Memory): boolean => Object.values(memory).every((bytes) => bytes < memoryFloorBytes)

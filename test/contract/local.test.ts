@@ -3,6 +3,8 @@ import { runApp } from '../support/app.ts'
 import { startProviders } from '../support/providers.ts'
 import { contractSuite } from './suite.ts'
 
+t.setTimeout(180_000)
+
 // Everything in one process; calls between modules are calls of functions.
 const providers = await startProviders()
 const { url } = await runApp(t, providers.env)

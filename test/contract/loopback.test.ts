@@ -3,6 +3,8 @@ import { runApp } from '../support/app.ts'
 import { startProviders } from '../support/providers.ts'
 import { contractSuite } from './suite.ts'
 
+t.setTimeout(180_000)
+
 // One process; each call between modules goes over HTTP, and each idempotent one goes twice.
 const providers = await startProviders()
 const { url } = await runApp(t, providers.env, { binding: 'loopback' })

@@ -3,6 +3,8 @@ import { startProviders } from '../support/providers.ts'
 import { startSystem } from '../support/system.ts'
 import { contractSuite } from './suite.ts'
 
+t.setTimeout(180_000)
+
 // Five processes, a database for each module, one Redis.
 const providers = await startProviders()
 t.teardown(() => providers.stop())

@@ -4,6 +4,8 @@ import { onEachBackend } from '../support/backends.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Provider, startProviders, type TestProviders } from '../support/providers.ts'
 
+t.setTimeout(180_000)
+
 interface Note {
   event_id: string
   channel: 'email' | 'sms'
@@ -92,6 +94,21 @@ await onEachBackend(t, 'delivery', async (t, env) => {
       t.ok(place.providers[channel].copies(sent.event_id).length >= 2, 'all copies have one key')
     }
   })
+
+  // Nothing of the queue is in it, and it takes as long as a provider's time to answer.
+  const silent = async (t: Test) => {
+    behave('hang')
+    const id = await order(place)
+    const [mail] = await Promise.all([
+      note(place, id, 'email', ({ status }) => status === 'failed'),
+      note(place, id, 'sms', ({ status }) => status === 'uncertain'),
+    ])
+    t.equal(mail.uncertain_at, null)
+    behave('accept')
+    await sentOnce(t, place, id)
+  }
+  if (env.REDIS_URL === undefined)
+    await t.test('a provider that does not answer: in doubt only where the message had gone out', silent)
 
   await t.test('a provider that refuses for ever: a dead letter with its reason, and a replay', async (t) => {
     sms.behave('refuse')

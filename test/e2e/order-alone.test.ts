@@ -8,6 +8,8 @@ import { freePort } from '../support/port.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { runToEnd, startService } from '../support/service.ts'
 
+t.setTimeout(180_000)
+
 const linesOf = (output: string) => output.trimEnd().split('\n')
 const database = { DATABASE_URL: 'postgres://127.0.0.1:1/none' }
 

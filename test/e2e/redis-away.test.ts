@@ -7,6 +7,8 @@ import { startProviders } from '../support/providers.ts'
 import { hasRedis } from '../support/redis.ts'
 import { startSystem } from '../support/system.ts'
 
+t.setTimeout(180_000)
+
 /** Milliseconds; 20 s in the long form of the tests. */
 const away = process.env.CHAOS === 'full' ? 20_000 : 8000
 /** Within which delivery goes on after its return. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
+import { atEnd } from './at-end.ts'
 import { freePort } from './port.ts'
 
 export interface TestRedis {
@@ -42,8 +43,7 @@ export const startRedis = async (options: { port?: number; args?: readonly strin
   }
 
   let child = await launch()
-  const atExit = () => child.kill('SIGKILL')
-  process.once('exit', atExit)
+  const forget = atEnd(() => child.kill('SIGKILL'))
 
   const kill = async () => {
     if (!isAlive(child)) return
@@ -62,7 +62,7 @@ export const startRedis = async (options: { port?: number; args?: readonly strin
       child = await launch()
     },
     stop: async () => {
-      process.removeListener('exit', atExit)
+      forget()
       await kill()
     },
   }

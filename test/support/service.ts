@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { atEnd } from './at-end.ts'
 import { freePort } from './port.ts'
 
 export interface ServiceProcess {
@@ -19,12 +20,6 @@ export interface ServiceProcess {
 }
 
 const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-
-// A test that dies must not leave its services behind.
-const children = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
 
 const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
 
@@ -61,8 +56,10 @@ export const startService = async (name: string, env: Record<string, string> = {
       output += chunk
     })
     const started = child
-    children.add(started)
-    started.once('exit', () => children.delete(started))
+    started.once(
+      'exit',
+      atEnd(() => started.kill('SIGKILL')),
+    )
     const deadline = Date.now() + 60_000
     while (!(await isReady(url))) {
       if (!isAlive(started) || Date.now() > deadline) {
