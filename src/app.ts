@@ -9,7 +9,7 @@ import { startConsumer } from './platform/events/consumer.ts'
 import { createRelay, type Relay } from './platform/events/relay.ts'
 import { createDeadLetterRepository, createInboxRepository, createOutboxRepository } from './platform/events/repository.ts'
 import { healthRoutes } from './platform/health.ts'
-import { createHttp } from './platform/http.ts'
+import { countRequests, createHttp } from './platform/http.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from './platform/metrics.ts'
 import type { Calls, Parts, Remote } from './platform/module.ts'
 import { describeRoutes, documentRoutes } from './platform/openapi.ts'
@@ -77,6 +77,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
   await metrics.instrument(http)
+  const requestsUnderWay = countRequests(http)
 
   const databases = new Map<string, Database>()
   const databaseOf = (name: ModuleName): Database => {
@@ -198,7 +199,17 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       const deadLetters = createDeadLetterRepository(databaseOf(name), tables.deadLetters)
       const inbox = createInboxRepository(databaseOf(name), tables.inbox)
       metrics.consumer(name, deadLetters.count, () => queues.counts(name))
-      consumers.push(await startConsumer({ name, handlers, queues, deadLetters, inbox, log: log.child({ module: name }) }))
+      consumers.push(
+        await startConsumer({
+          name,
+          handlers,
+          queues,
+          deadLetters,
+          inbox,
+          busy: () => requestsUnderWay() > 1,
+          log: log.child({ module: name }),
+        }),
+      )
     }
   }
 

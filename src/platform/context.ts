@@ -1,6 +1,5 @@
-import { randomFillSync } from 'node:crypto'
 import { trace } from '@opentelemetry/api'
-import { v7 as uuid } from 'uuid'
+import { newTraceparent, newUuid } from './ids.ts'
 
 /** Who acts: nobody known, a person's account, or a service on its own behalf. */
 export interface Actor {
@@ -18,21 +17,6 @@ export interface CallContext {
   readonly requestId: string
 }
 
-const idBytes = 24
-/** One call of the system for many ids. */
-const pool = Buffer.alloc(idBytes * 256)
-let used = pool.length
-
-/** A trace id (16 bytes) and a span id (8) that nobody has had, in hexadecimal. */
-const randomIds = (): string => {
-  if (used === pool.length) {
-    randomFillSync(pool)
-    used = 0
-  }
-  used += idBytes
-  return pool.toString('hex', used - idBytes, used)
-}
-
 const wellFormed = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
 
 export const traceIdOf = (traceparent: string): string => traceparent.slice(3, 35)
@@ -43,8 +27,7 @@ export const continueTrace = (incoming?: string): string => {
   if (span) return `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 1}`
   const match = incoming === undefined ? null : wellFormed.exec(incoming)
   if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
-  const ids = randomIds()
-  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-01`
+  return newTraceparent()
 }
 
 /** A context for work that no request started: a consumer, the seed, a probe. */
@@ -52,5 +35,5 @@ export const systemContext = (service: string, timeoutMs: number, traceparent?: 
   deadline: Date.now() + timeoutMs,
   actor: { type: 'service', id: service },
   traceparent: continueTrace(traceparent),
-  requestId: uuid(),
+  requestId: newUuid(),
 })

@@ -1,9 +1,9 @@
 import type { Server } from 'node:http'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
-import { v7 as uuid } from 'uuid'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
 import { fail } from './errors.ts'
+import { newUuid } from './ids.ts'
 import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
 import { compile } from './schema.ts'
 import { assertCleanText, mayHideText } from './text.ts'
@@ -26,7 +26,7 @@ export interface HttpOptions {
 
 const maxBodyBytes = 1024 * 1024
 
-const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : uuid())
+const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
 
 /** A Fastify server with the rules that hold for every route of every service. */
 export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: HttpOptions): FastifyInstance => {
@@ -120,4 +120,16 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
     )
   })
   return app
+}
+
+/** How many requests of this server are under way. */
+export const countRequests = ({ server }: FastifyInstance): (() => number) => {
+  let open = 0
+  server.on('request', (_request, response) => {
+    open++
+    response.once('close', () => {
+      open--
+    })
+  })
+  return () => open
 }

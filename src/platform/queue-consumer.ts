@@ -8,6 +8,14 @@ export interface Delivery {
   readonly lastAttempt: boolean
 }
 
+export interface Concurrency {
+  /** Handlers that run at once, at the most. */
+  readonly concurrency: number
+  /** Whether somebody waits for an answer of this process: then one at a time must do. */
+  readonly busy?: () => boolean
+}
+
+const lookAtLoadMs = 100
 const longestBackoffMs = 30_000
 const handlersEndWithinMs = 5_000
 
@@ -21,7 +29,7 @@ export const startConsumer = async (
   transport: Transport,
   queue: string,
   handler: (delivery: Delivery) => Promise<void>,
-  options: { concurrency: number; backoffMs: number; lockMs: number; stalledMs: number; complain: (error: Error) => void },
+  options: Concurrency & { backoffMs: number; lockMs: number; stalledMs: number; complain: (error: Error) => void },
 ): Promise<{ close(): Promise<void> }> => {
   const running = new Set<Promise<void>>()
   const run = async (job: Job<Record<string, unknown>>) => {
@@ -52,7 +60,11 @@ export const startConsumer = async (
     transport.factory,
   )
   worker.on('error', options.complain)
+  const yielding = setInterval(() => {
+    worker.concurrency = options.busy?.() ? 1 : options.concurrency
+  }, lookAtLoadMs).unref()
   const close = async () => {
+    clearInterval(yielding)
     const deadline = Date.now() + handlersEndWithinMs
     const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())
     // Without the transport a plain close would wait for ever, and a forced one would not let handlers end.

@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
-import { type Delivery, startConsumer } from './queue-consumer.ts'
+import { type Concurrency, type Delivery, startConsumer } from './queue-consumer.ts'
 import { createPostgresTransport } from './queue-postgres.ts'
 import { createRedisTransport } from './queue-redis.ts'
 import { type DeliveryState, isAway, type QueueMessage, type Transport, within } from './queue-transport.ts'
@@ -26,7 +26,7 @@ export interface EventQueues {
   consume(
     queue: string,
     handler: (delivery: Delivery) => Promise<void>,
-    options: { concurrency: number },
+    options: Concurrency,
   ): Promise<{ close(): Promise<void> }>
   /** Calls back each time that the transport was away and is back: what it held may be lost. */
   onBack(listener: () => void): void
@@ -170,8 +170,8 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
     })
   }
 
-  const consume: EventQueues['consume'] = async (queue, handler, { concurrency }) => {
-    const settings = { concurrency, backoffMs, lockMs, stalledMs, complain: complain(queue) }
+  const consume: EventQueues['consume'] = async (queue, handler, concurrency) => {
+    const settings = { ...concurrency, backoffMs, lockMs, stalledMs, complain: complain(queue) }
     const consumer = await startConsumer(transport, queue, handler, settings)
     return { close: opened(consumer.close) }
   }

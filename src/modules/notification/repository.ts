@@ -1,7 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../platform/db.ts'
+import { coalesce } from '../../platform/coalesce.ts'
+import { arrayLiteral, type Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
-import { appendEvent, receiveEvent } from '../../platform/events/repository.ts'
+import { appendEvent, receiveEvents } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Channel, Notification, NotificationStatus } from './contract.ts'
 import { inbox, notifications, outbox } from './tables.ts'
@@ -33,6 +34,15 @@ export interface NewNotifications {
   readonly channels: readonly Channel[]
 }
 
+/** What became of one attempt. */
+export interface Outcome {
+  readonly id: number
+  readonly status: NotificationStatus
+  readonly reason: string | null
+}
+
+const sharedWrites = { max: 64, lanes: 2 }
+
 /** Longer than one attempt at any provider may take. */
 const claimSeconds = 20
 
@@ -63,29 +73,37 @@ export const createNotificationRepository = (db: Database) => {
 
   return {
     /** Records an event and its messages, claimed for sending, in one statement; nothing for an event seen before. */
-    receive: ({ event_id, event_type, order_id, user_id, content, channels }: NewNotifications): Promise<ClaimedNotification[]> =>
-      db.run<ClaimedNotification>(sql`
-        with received as (${receiveEvent(inbox, event_id)}),
+    receive: coalesce(async (events: readonly NewNotifications[]) => {
+      const rows = await db.run<ClaimedNotification>(sql`
+        with input as materialized (
+          select * from jsonb_to_recordset(${JSON.stringify(events)}::jsonb)
+              as i(event_id uuid, event_type text, order_id int, user_id int, content jsonb, channels jsonb)
+        ), received as (${receiveEvents(inbox, sql`input`)}),
         n as (
           insert into ${notifications} (event_id, event_type, channel, order_id, user_id, content, status, attempts, claimed_until)
-          select ${event_id}::uuid, ${event_type}, channel.value, ${order_id}::int, ${user_id}::int, ${JSON.stringify(content)}::jsonb,
+          select i.event_id, i.event_type, channel.value, i.order_id, i.user_id, i.content,
                  'sending', 1, now() + ${claimSeconds} * interval '1 second'
-            from received, jsonb_array_elements_text(${JSON.stringify(channels)}::jsonb) as channel
+            from received join input i using (event_id), jsonb_array_elements_text(i.channels) as channel
           returning *
         )
-        select ${claimedFields} from n`),
+        select ${claimedFields} from n`)
+      const byEvent = Map.groupBy(rows, ({ event_id }) => event_id)
+      return events.map(({ event_id }) => byEvent.get(event_id) ?? [])
+    }, sharedWrites),
 
     claimEvent: (eventId: string) => claim(sql`event_id = ${eventId}::uuid`),
     claimOne: (id: number) => claim(sql`id = ${id}`),
 
-    finish: async (id: number, status: NotificationStatus, reason: string | null): Promise<void> => {
+    finish: coalesce(async (outcomes: readonly Outcome[]): Promise<undefined[]> => {
       await db.run(sql`
-        update ${notifications}
-           set status = ${status}, reason = ${reason}, claimed_until = null,
-               sent_at = case when ${status} = 'sent' then now() end,
-               uncertain_at = case when ${status} = 'uncertain' then coalesce(uncertain_at, now()) else uncertain_at end
-         where id = ${id} and status = 'sending'`)
-    },
+        update ${notifications} as n
+           set status = o.status, reason = o.reason, claimed_until = null,
+               sent_at = case when o.status = 'sent' then now() end,
+               uncertain_at = case when o.status = 'uncertain' then coalesce(n.uncertain_at, now()) else n.uncertain_at end
+          from jsonb_to_recordset(${JSON.stringify(outcomes)}::jsonb) as o(id int, status text, reason text)
+         where n.id = o.id and n.status = 'sending' and n.id = any (${arrayLiteral(outcomes.map(({ id }) => id))}::int[])`) // the array keeps the index
+      return outcomes.map(() => undefined)
+    }, sharedWrites),
 
     byId: async (id: number): Promise<Notification | undefined> => {
       const [row] = await db.run<Notification>(sql`select ${fields} from ${notifications} where id = ${id}`)

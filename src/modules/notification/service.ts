@@ -4,7 +4,7 @@ import { Failure, fail } from '../../platform/errors.ts'
 import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { User, userContract } from '../user/contract.ts'
-import type { Channel, Notification } from './contract.ts'
+import type { Channel, Notification, NotificationStatus } from './contract.ts'
 import { ProviderError, type Providers } from './providers.ts'
 import type { ClaimedNotification, NotificationFilter, NotificationRepository } from './repository.ts'
 import { type OrderFacts, orderMessage } from './templates.ts'
@@ -42,14 +42,15 @@ export const createNotificationService = ({ repository, users, providers, nudge 
 
   /** One attempt at one message, and its outcome on record. */
   const attempt = async (claimed: ClaimedNotification, user: User | undefined): Promise<void> => {
-    if (!user) return repository.finish(claimed.id, 'skipped', 'user.not_found')
+    const finish = (status: NotificationStatus, reason: string | null) => repository.finish({ id: claimed.id, status, reason })
+    if (!user) return finish('skipped', 'user.not_found')
     try {
       const outcome = await send(claimed, user)
-      await repository.finish(claimed.id, outcome === 'sent' ? 'sent' : 'skipped', outcome === 'sent' ? null : 'user.no_address')
+      await finish(outcome === 'sent' ? 'sent' : 'skipped', outcome === 'sent' ? null : 'user.no_address')
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
       // Once in doubt, always in doubt: a later refusal does not say that the first try was not accepted.
-      await repository.finish(claimed.id, error.uncertain || claimed.uncertain ? 'uncertain' : 'failed', error.message)
+      await finish(error.uncertain || claimed.uncertain ? 'uncertain' : 'failed', error.message)
       throw error
     }
   }

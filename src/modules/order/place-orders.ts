@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import { coalesce } from '../../platform/coalesce.ts'
 import type { Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import type { OrderItem } from './contract.ts'
@@ -102,3 +103,15 @@ export const placeOrders =
       return scarce ? { outcome: 'scarce', products: scarce } : { outcome: 'key_taken' }
     })
   }
+
+/** Places single orders; those that come at once share a statement and its commit. */
+export const placeTogether = (place: ReturnType<typeof placeOrders>): ((order: NewOrder) => Promise<Placement>) =>
+  coalesce(
+    async (batch) => {
+      const placements = await place(batch)
+      if (batch.length === 1) return placements
+      const alone = async (n: number) => (await place(batch.slice(n, n + 1)))[0] as Placement
+      return Promise.all(placements.map((placement, n) => (placement.outcome === 'scarce' ? alone(n) : placement)))
+    },
+    { max: 32, lanes: 2 },
+  )

@@ -1,10 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../platform/db.ts'
+import { coalesce, sharedReads } from '../../platform/coalesce.ts'
+import { arrayLiteral, type Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
-import { placeOrders } from './place-orders.ts'
+import { placeOrders, placeTogether } from './place-orders.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
 
 /** An order as this module stores it: the user is somebody else's. */
@@ -32,12 +33,15 @@ const orderColumns = sql`
      from ${orderItems} i where i.order_id = o.id) as items`
 
 export const createOrderRepository = (db: Database) => ({
-  place: placeOrders(db),
+  place: placeTogether(placeOrders(db)),
 
-  byId: async (id: number): Promise<StoredOrder | undefined> => {
-    const [row] = await db.run<StoredOrder>(sql`select ${orderColumns} from ${orders} o where o.id = ${id}`)
-    return row
-  },
+  byId: coalesce(async (ids: readonly number[]) => {
+    const rows = await db.run<StoredOrder>(
+      sql`select ${orderColumns} from ${orders} o where o.id = any (${arrayLiteral([...new Set(ids)])}::int[])`,
+    )
+    const byId = new Map(rows.map((order) => [order.id, order]))
+    return ids.map((id) => byId.get(id))
+  }, sharedReads),
 
   byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
     const [row] = await db.run<StoredOrder & { fingerprint: string }>(

@@ -101,8 +101,8 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         fingerprint,
         event: newEvent('order.created', context),
       }
-      const [placement] = await repository.place([wanted])
-      if (placement?.outcome === 'placed') {
+      const placement = await repository.place(wanted)
+      if (placement.outcome === 'placed') {
         nudge()
         const { id, total, created_at } = placement
         return {
@@ -113,7 +113,7 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
       // Scarce or not: where another request with this key was faster, its order is the answer.
       const raced = key === undefined ? undefined : await replay(request.user_id, key, fingerprint, context)
       if (raced) return raced
-      throw placement?.outcome === 'scarce' ? outOfStock(wanted, placement.products) : fail('database.busy')
+      throw placement.outcome === 'scarce' ? outOfStock(wanted, placement.products) : fail('database.busy')
     },
 
     get: async (id: number, context: CallContext): Promise<Order> => {

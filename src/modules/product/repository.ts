@@ -1,4 +1,5 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { coalesce, sharedReads } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -30,13 +31,20 @@ export const createProductRepository = (db: Database) => {
     return row
   }
 
+  // Not by the builder: every order asks this, and building it costs more than running it.
+  const select = (where: SQL) => db.run<Product>(sql`select ${fields} from ${products} where ${where}`)
+  const byId = (ids: readonly number[]) => sql`id = any (${arrayLiteral(ids)}::int[])`
+
+  const findByIds = coalesce(async (lists: readonly (readonly number[])[]) => {
+    const found = new Map((await select(byId([...new Set(lists.flat())]))).map((product) => [product.id, product]))
+    return lists.map((ids) => [...new Set(ids)].flatMap((id) => found.get(id) ?? []))
+  }, sharedReads)
+
   return {
     find: (ids: readonly number[], names: readonly string[] = []): Promise<Product[]> => {
-      const byId = sql`id = any (${arrayLiteral(ids)}::int[])`
+      if (names.length === 0) return findByIds(ids)
       const named = sql`(select value from jsonb_array_elements_text(${JSON.stringify(names)}::jsonb))`
-      const where = names.length === 0 ? byId : sql`${byId} or sku in ${named} or name in ${named}`
-      // Not by the builder: every order asks this, and building it costs more than running it.
-      return db.run<Product>(sql`select ${fields} from ${products} where ${where} limit 1000`)
+      return select(sql`${byId(ids)} or sku in ${named} or name in ${named} limit 1000`)
     },
 
     page: ({ limit, after }: PageRequest, { search, active }: ProductFilter): Promise<Product[]> => {

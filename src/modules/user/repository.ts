@@ -1,4 +1,5 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { coalesce, sharedReads } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -24,9 +25,14 @@ export const createUserRepository = (db: Database) => {
   }
 
   return {
-    byIds: (ids: readonly number[]): Promise<User[]> =>
+    byIds: coalesce(async (lists: readonly (readonly number[])[]) => {
       // Not by the builder: every order asks this, and building it costs more than running it.
-      db.run<User>(sql`select ${fields} from ${users} where id = any (${arrayLiteral(ids)}::int[])`),
+      const rows = await db.run<User>(
+        sql`select ${fields} from ${users} where id = any (${arrayLiteral([...new Set(lists.flat())])}::int[])`,
+      )
+      const byId = new Map(rows.map((user) => [user.id, user]))
+      return lists.map((ids) => [...new Set(ids)].flatMap((id) => byId.get(id) ?? []))
+    }, sharedReads),
 
     page: ({ limit, after }: PageRequest): Promise<User[]> =>
       db.use((orm) =>

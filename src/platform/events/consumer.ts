@@ -7,7 +7,7 @@ import { parse } from '../schema.ts'
 import type { EventEnvelope } from './event.ts'
 import type { DeadLetterRepository, InboxRepository } from './repository.ts'
 
-/** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvent. */
+/** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvents. */
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
 export type EventHandlers = Readonly<Record<string, EventHandler>>
 
@@ -26,6 +26,8 @@ export interface ConsumerOptions {
   readonly inbox: InboxRepository
   readonly log: Logger
   readonly concurrency?: number
+  /** Whether somebody waits for an answer of this process: deliveries can wait, people cannot. */
+  readonly busy?: () => boolean
   readonly timeoutMs?: number
 }
 
@@ -36,7 +38,7 @@ const reasonOf = (error: unknown): string =>
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
-  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, timeoutMs = 30_000 } = options
+  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, busy, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
@@ -73,7 +75,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
       deliver(delivery).finally(() => span.end()),
     )
   }
-  const consumer = await queues.consume(name, traced, { concurrency })
+  const consumer = await queues.consume(name, traced, { concurrency, ...(busy ? { busy } : {}) })
   const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
   const pruning = setInterval(prune, pruneEveryMs).unref()
   return {

@@ -1,5 +1,5 @@
-import { v7 as uuid } from 'uuid'
 import type { Actor, CallContext } from '../context.ts'
+import { newUuid } from '../ids.ts'
 
 /** What travels from a committed change to its consumers. Ids and facts of the change; no personal data. */
 export interface EventEnvelope<Data = Record<string, unknown>> {
@@ -24,7 +24,7 @@ export interface NewEvent {
 }
 
 export const newEvent = (type: string, context: Pick<CallContext, 'actor' | 'traceparent'>): NewEvent => ({
-  id: uuid(),
+  id: newUuid(),
   type,
   actor: context.actor,
   traceparent: context.traceparent,

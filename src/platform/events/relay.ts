@@ -25,6 +25,11 @@ const gatherMs = 20
 
 const recallBatch = 5000
 
+/** Events handed over and not yet seen delivered, at the most: the outbox holds a backlog better than a queue does. */
+const windowSize = 500
+/** A hand-over counts for so long; its row is due again by then. */
+const windowMs = 15_000
+
 /** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
 const retryMs = 1000
 
@@ -39,7 +44,17 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   let again = false
   const watched = new Map<string, Promise<() => Promise<void>>>()
 
+  /** Event id to when it no longer counts. */
+  const underWay = new Map<string, number>()
+  let full = false
+  const room = (): number => {
+    if (underWay.size >= windowSize) for (const [id, until] of underWay) if (until < Date.now()) underWay.delete(id)
+    return Math.min(batch, windowSize - underWay.size)
+  }
+
   const settle = (queue: string, ids: string[]) => {
+    for (const id of ids) underWay.delete(id)
+    if (full) look()
     outbox
       .delivered(ids, queue)
       .catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
@@ -68,6 +83,7 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   const handOver = async (type: string, group: readonly ClaimedEvent[]) => {
     const targets = routes[type] ?? []
     if (targets.length === 0) return outbox.drop(group.map(({ event }) => event.id))
+    for (const { event } of group) underWay.set(event.id, Date.now() + windowMs)
     for (const queue of targets) {
       await watch(queue)
       const open = group.filter(({ delivered }) => !delivered.includes(queue))
@@ -82,20 +98,24 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   const drain = async () => {
     do {
       again = false
-      const claimed = await outbox.claim(batch)
+      const limit = room()
+      full = limit === 0
+      if (full) return
+      const claimed = await outbox.claim(limit)
       const byType = Map.groupBy(claimed, ({ event }) => event.type)
       for (const [type, group] of byType) {
         try {
           await handOver(type, group)
         } catch (error) {
           log.warn({ err: error, events: group.length }, 'events wait in the outbox: the transport does not take them')
+          for (const { event } of group) underWay.delete(event.id)
           await outbox.release(
             group.map(({ event }) => event.id),
             retryMs,
           )
         }
       }
-      if (claimed.length === batch) again = true
+      if (claimed.length === limit) again = true
     } while (again && !closed)
   }
 
@@ -113,6 +133,7 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   }
 
   const recheck = async () => {
+    underWay.clear()
     let recalled = recallBatch
     while (recalled === recallBatch && !closed) recalled = await outbox.recall(recallBatch)
     look()

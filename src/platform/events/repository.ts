@@ -93,9 +93,9 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes
   }
 }
 
-/** The inbox row of an event, as the body of a CTE: it answers a row for the first delivery alone. */
-export const receiveEvent = (inbox: InboxTable, eventId: string): SQL =>
-  sql`insert into ${inbox} (event_id) values (${eventId}::uuid) on conflict do nothing returning event_id`
+/** The inbox rows of the events of `source`, as the body of a CTE: it answers a row for an event's first delivery alone. */
+export const receiveEvents = (inbox: InboxTable, source: SQL): SQL =>
+  sql`insert into ${inbox} (event_id) select event_id from ${source} order by event_id on conflict do nothing returning event_id`
 
 /** Longer than a job can come back: by then no second delivery is to be recognized any more. */
 const inboxDays = 14
