@@ -39,6 +39,7 @@ t.test('every service is restarted under load, and no client notices', { timeout
       t.equal(await service.stop(), 0, `${service.name} ends with 0`)
       const stopped = Date.now() - began
       await service.restart()
+      await eventually(() => balancer.complete())
       t.comment(
         `${service.url}: ${service.name} stops at ${at} ms, has ended at ${stopped} ms, is back at ${Date.now() - began} ms`,
       )

@@ -12,6 +12,8 @@ export interface Balancer {
     path: string,
     options?: { method?: Dispatcher.HttpMethod; body?: object; headers?: Record<string, string> },
   ): Promise<Outcome>
+  /** Whether it knows every gateway as ready: a rollout goes on only then. */
+  complete(): boolean
   close(): Promise<void>
 }
 
@@ -53,6 +55,7 @@ export const createBalancer = async (urls: readonly string[]): Promise<Balancer>
       })
       return { status: answer.statusCode, body: await answer.body.text() }
     },
+    complete: () => ready.size === urls.length,
     close: async () => {
       stop.abort()
       await Promise.all(running)
