@@ -246,6 +246,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
 const noDatabase: Database = {
   use: () => Promise.reject(new Error('this module has no database')),
   run: () => Promise.reject(new Error('this module has no database')),
+  prepare: () => () => Promise.reject(new Error('this module has no database')),
   ping: async () => {},
   close: async () => {},
 }

@@ -1,5 +1,5 @@
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
-import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
+import { DrizzleQueryError, fillPlaceholders, type SQL, sql } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
@@ -11,6 +11,8 @@ export interface Database {
   use<T>(query: (orm: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
   /** One raw statement; answers its rows. int8 comes as a number, timestamps as ISO 8601 in UTC. */
   run<T extends object>(statement: SQL): Promise<T[]>
+  /** A statement whose text is made once, for what every request asks; its values come by the names of its placeholders. */
+  prepare<T extends object>(statement: SQL): (values: Readonly<Record<string, unknown>>) => Promise<T[]>
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -45,7 +47,11 @@ export const violatedConstraint = (error: unknown): string | undefined =>
 /** A parameter of an integer or uuid array type: one prepared statement for any length. */
 export const arrayLiteral = (values: readonly (number | string)[]): string => `{${values.join(',')}}`
 
-const isoTimestamp = (text: string): string => new Date(text).toISOString().replace('.000Z', 'Z')
+/** PostgreSQL's text in UTC, as in 2025-01-01 10:00:00.5+00, in the form of RFC 3339. */
+const isoTimestamp = (text: string): string => {
+  const [seconds = '', fraction] = text.slice(0, -3).split('.')
+  return `${seconds.replace(' ', 'T')}${fraction ? `.${fraction.padEnd(3, '0')}` : ''}Z`
+}
 
 /** One connection, which opens when it is first used. */
 const connect = ({ url, statementTimeoutMs, applicationName }: DatabaseOptions) => {
@@ -123,7 +129,14 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     const { sql: text, params } = dialect.sqlToQuery(statement)
     return [...(await withConnection(({ client }) => client.unsafe<T[]>(text, params as never[])))]
   }
+  const prepare: Database['prepare'] = <T extends object>(statement: SQL) => {
+    const { sql: text, params } = dialect.sqlToQuery(statement)
+    return async (values) => [
+      ...(await withConnection(({ client }) => client.unsafe<T[]>(text, fillPlaceholders(params, values) as never[]))),
+    ]
+  }
   return {
+    prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),
     run,
     ping: async () => {

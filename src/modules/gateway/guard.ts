@@ -1,5 +1,5 @@
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import Fastify, { type FastifyInstance } from 'fastify'
 
 /** Answers are data: a browser that shows one as a page may load nothing. */
@@ -13,21 +13,30 @@ const reference = {
   fontSrc: ["'self'", 'data:'],
   connectSrc: ["'self'"],
 }
+/** For pages of old browsers and plugins, or for windows that a page opens: of no use on data. */
+const forPages = {
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+} as const
 const policy = (directives: Record<string, string[]>) => ({ contentSecurityPolicy: { useDefaults: false, directives } })
 
 /** What helmet sets, as data: asked for each request, it would build all its middleware again each time. */
-const headersOf = async (directives: Record<string, string[]>) => {
+const headersOf = async (options: FastifyHelmetOptions) => {
   const bare = Fastify()
   const usual = Object.keys((await bare.inject('/')).headers)
   const app = Fastify()
-  await app.register(helmet, policy(directives))
+  await app.register(helmet, options)
   const { headers } = await app.inject('/')
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !usual.includes(name)))
 }
 
 /** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
 export const guardServer = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
-  const [data, page] = await Promise.all([headersOf(nothing), headersOf(reference)])
+  const [data, page] = await Promise.all([headersOf({ ...policy(nothing), ...forPages }), headersOf(policy(reference))])
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(request.routeOptions.url?.startsWith('/docs') ? page : data)
     done()

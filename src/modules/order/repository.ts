@@ -32,47 +32,55 @@ const orderColumns = sql`
   (select jsonb_agg(jsonb_build_object('product_id', i.product_id, 'product', i.product, 'quantity', i.quantity, 'price', i.price) order by i.line)
      from ${orderItems} i where i.order_id = o.id) as items`
 
-export const createOrderRepository = (db: Database) => ({
-  place: placeTogether(placeOrders(db)),
+export const createOrderRepository = (db: Database) => {
+  const selectByIds = db.prepare<StoredOrder>(
+    sql`select ${orderColumns} from ${orders} o where o.id = any (${sql.placeholder('ids')}::int[])`,
+  )
 
-  byId: coalesce(async (ids: readonly number[]) => {
-    const rows = await db.run<StoredOrder>(
-      sql`select ${orderColumns} from ${orders} o where o.id = any (${arrayLiteral([...new Set(ids)])}::int[])`,
-    )
-    const byId = new Map(rows.map((order) => [order.id, order]))
-    return ids.map((id) => byId.get(id))
-  }, sharedReads),
+  return {
+    place: placeTogether(placeOrders(db)),
 
-  byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
-    const [row] = await db.run<StoredOrder & { fingerprint: string }>(
-      sql`select ${orderColumns}, o.fingerprint from ${orders} o where o.user_id = ${userId} and o.idempotency_key = ${key}`,
-    )
-    if (!row) return undefined
-    const { fingerprint, ...order } = row
-    return { order, fingerprint }
-  },
+    byId: coalesce(async (ids: readonly number[]) => {
+      const rows = await selectByIds({ ids: arrayLiteral([...new Set(ids)]) })
+      const byId = new Map(rows.map((order) => [order.id, order]))
+      return ids.map((id) => byId.get(id))
+    }, sharedReads),
 
-  page: ({ limit, after }: PageRequest, { user_id, status, from, to }: OrderFilter): Promise<StoredOrder[]> => {
-    const conditions = [
-      after && sql`(o.created_at, o.id) < (${after.at}::timestamptz, ${after.id}::int)`,
-      user_id !== undefined && sql`o.user_id = ${user_id}`,
-      status && sql`o.status = ${status}`,
-      from && sql`o.created_at >= ${from}::timestamptz`,
-      to && sql`o.created_at < ${to}::timestamptz`,
-    ].filter((condition): condition is SQL => Boolean(condition))
-    const where = conditions.length > 0 ? sql`where ${sql.join(conditions, sql` and `)}` : sql``
-    return db.run<StoredOrder>(
-      sql`select ${orderColumns} from ${orders} o ${where} order by o.created_at desc, o.id desc limit ${limit + 1}`,
-    )
-  },
+    byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
+      const [row] = await db.run<StoredOrder & { fingerprint: string }>(
+        sql`select ${orderColumns}, o.fingerprint from ${orders} o where o.user_id = ${userId} and o.idempotency_key = ${key}`,
+      )
+      if (!row) return undefined
+      const { fingerprint, ...order } = row
+      return { order, fingerprint }
+    },
 
-  /**
-   * One step of an order's life, with its event; a cancelled order's stock goes back in the same statement.
-   * @returns the order after the step, or undefined when it is not in one of the states `from`
-   */
-  step: async (id: number, from: readonly OrderStatus[], to: OrderStatus, event: NewEvent): Promise<StoredOrder | undefined> => {
-    const states = JSON.stringify(from)
-    const [row] = await db.run<StoredOrder>(sql`
+    page: ({ limit, after }: PageRequest, { user_id, status, from, to }: OrderFilter): Promise<StoredOrder[]> => {
+      const conditions = [
+        after && sql`(o.created_at, o.id) < (${after.at}::timestamptz, ${after.id}::int)`,
+        user_id !== undefined && sql`o.user_id = ${user_id}`,
+        status && sql`o.status = ${status}`,
+        from && sql`o.created_at >= ${from}::timestamptz`,
+        to && sql`o.created_at < ${to}::timestamptz`,
+      ].filter((condition): condition is SQL => Boolean(condition))
+      const where = conditions.length > 0 ? sql`where ${sql.join(conditions, sql` and `)}` : sql``
+      return db.run<StoredOrder>(
+        sql`select ${orderColumns} from ${orders} o ${where} order by o.created_at desc, o.id desc limit ${limit + 1}`,
+      )
+    },
+
+    /**
+     * One step of an order's life, with its event; a cancelled order's stock goes back in the same statement.
+     * @returns the order after the step, or undefined when it is not in one of the states `from`
+     */
+    step: async (
+      id: number,
+      from: readonly OrderStatus[],
+      to: OrderStatus,
+      event: NewEvent,
+    ): Promise<StoredOrder | undefined> => {
+      const states = JSON.stringify(from)
+      const [row] = await db.run<StoredOrder>(sql`
       with before as (
         select id, status from ${orders}
          where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb)) for update
@@ -95,30 +103,30 @@ export const createOrderRepository = (db: Database) => ({
         sql`jsonb_build_object('order_id', source.id, 'user_id', source.user_id, 'total', source.total, 'currency', source.currency, 'from', source.was, 'to', source.status)`,
       )})
       select ${orderColumns} from o`)
-    return row
-  },
+      return row
+    },
 
-  stock: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
-    db.run<StockLevel>(sql`
+    stock: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
+      db.run<StockLevel>(sql`
       select product_id, available from ${stock}
        where product_id > ${after?.id ?? 0}
          and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
        order by product_id limit ${limit + 1}`),
 
-  setStock: async (productId: number, available: number, event: NewEvent): Promise<StockLevel> => {
-    const [row] = await db.run<StockLevel>(sql`
+    setStock: async (productId: number, available: number, event: NewEvent): Promise<StockLevel> => {
+      const [row] = await db.run<StockLevel>(sql`
       with changed as (
         insert into ${stock} as s (product_id, available) values (${productId}, ${available})
         on conflict (product_id) do update set available = excluded.available, version = s.version + 1
         returning s.product_id, s.product_id as id, s.version, s.available
       ), event as (${appendEvent(outbox, event, sql`changed`, sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`)})
       select product_id, available from changed`)
-    return row as StockLevel
-  },
+      return row as StockLevel
+    },
 
-  /** Orders with their ids, and stock, into empty tables only; later ids go on from there. */
-  seed: async (rows: readonly StoredOrder[], levels: readonly StockLevel[]): Promise<void> => {
-    await db.run(sql`
+    /** Orders with their ids, and stock, into empty tables only; later ids go on from there. */
+    seed: async (rows: readonly StoredOrder[], levels: readonly StockLevel[]): Promise<void> => {
+      await db.run(sql`
       with input as materialized (
         select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
             as r(id int, user_id int, total bigint, currency text, status text, created_at timestamptz, items jsonb)
@@ -136,8 +144,9 @@ export const createOrderRepository = (db: Database) => ({
          where exists (select from input)
       )
       select setval(pg_get_serial_sequence('orders.orders', 'id'), max(id)) from seeded having count(*) > 0`)
-  },
-})
+    },
+  }
+}
 
 export interface StockLevel {
   product_id: number

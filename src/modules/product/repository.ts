@@ -31,12 +31,16 @@ export const createProductRepository = (db: Database) => {
     return row
   }
 
-  // Not by the builder: every order asks this, and building it costs more than running it.
   const select = (where: SQL) => db.run<Product>(sql`select ${fields} from ${products} where ${where}`)
   const byId = (ids: readonly number[]) => sql`id = any (${arrayLiteral(ids)}::int[])`
 
+  const selectByIds = db.prepare<Product>(
+    sql`select ${fields} from ${products} where id = any (${sql.placeholder('ids')}::int[])`,
+  )
   const findByIds = coalesce(async (lists: readonly (readonly number[])[]) => {
-    const found = new Map((await select(byId([...new Set(lists.flat())]))).map((product) => [product.id, product]))
+    const found = new Map(
+      (await selectByIds({ ids: arrayLiteral([...new Set(lists.flat())]) })).map((product) => [product.id, product]),
+    )
     return lists.map((ids) => [...new Set(ids)].flatMap((id) => found.get(id) ?? []))
   }, sharedReads)
 

@@ -24,12 +24,11 @@ export const createUserRepository = (db: Database) => {
     return row
   }
 
+  const selectByIds = db.prepare<User>(sql`select ${fields} from ${users} where id = any (${sql.placeholder('ids')}::int[])`)
+
   return {
     byIds: coalesce(async (lists: readonly (readonly number[])[]) => {
-      // Not by the builder: every order asks this, and building it costs more than running it.
-      const rows = await db.run<User>(
-        sql`select ${fields} from ${users} where id = any (${arrayLiteral([...new Set(lists.flat())])}::int[])`,
-      )
+      const rows = await selectByIds({ ids: arrayLiteral([...new Set(lists.flat())]) })
       const byId = new Map(rows.map((user) => [user.id, user]))
       return lists.map((ids) => [...new Set(ids)].flatMap((id) => byId.get(id) ?? []))
     }, sharedReads),
