@@ -32,7 +32,9 @@ const requestId = (header: unknown): string => (typeof header === 'string' && /^
 export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: HttpOptions): FastifyInstance => {
   const serverOptions: FastifyHttpOptions<Server> = {
     loggerInstance: log,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    logController: new LogController({ disableRequestLogging: true }),
+    // No logger for each request: the lines that are about one name it, and most requests have just one line.
+    childLoggerFactory: (logger) => logger,
     trustProxy,
     bodyLimit: maxBodyBytes,
     requestTimeout: 30_000,
@@ -93,7 +95,10 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
   app.setErrorHandler((error, request, reply) => {
     const failure = toFailure(error)
     if (failure.status >= 500)
-      request.log.error({ err: failure.cause ?? error, trace_id: traceIdOf(request.call.traceparent) }, failure.code)
+      request.log.error(
+        { err: failure.cause ?? error, request_id: request.id, trace_id: traceIdOf(request.call.traceparent) },
+        failure.code,
+      )
     return sendProblem(failure, request, reply)
   })
   app.setNotFoundHandler((request, reply) => sendProblem(fail('route.not_found'), request, reply))
@@ -114,6 +119,7 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
         status: reply.statusCode,
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
         trace_id: traceIdOf(request.call.traceparent),
+        request_id: request.id,
         actor: request.call.actor.id ?? request.call.actor.type,
       },
       'request',

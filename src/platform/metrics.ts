@@ -15,6 +15,12 @@ export interface Metrics {
   text(): Promise<string>
 }
 
+interface Sample {
+  readonly metricName?: string
+  readonly labels: Record<string, string>
+  readonly value: number
+}
+
 /** Reads values when the metrics are asked for; a failed read leaves them out. */
 type Reader = () => Promise<readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[]>
 
@@ -35,6 +41,14 @@ export const createMetrics = (): Metrics => {
     help: 'requests answered',
     labelNames: ['method', 'route', 'status'],
     registers: [registry],
+    // Counted by the histogram already: taken from it when it is asked for.
+    collect: async () => {
+      const histogram = await registry.getSingleMetric('http_request_duration_seconds')?.get()
+      requests.reset()
+      for (const { metricName, labels, value } of (histogram?.values ?? []) as readonly Sample[]) {
+        if (metricName?.endsWith('_count')) requests.inc(labels, value)
+      }
+    },
   })
   const readAtScrape = (name: string, help: string, labelNames: readonly string[]) => {
     const readers: Reader[] = []
@@ -67,10 +81,6 @@ export const createMetrics = (): Metrics => {
     },
     observePoolWait: (database, seconds) => poolWait.observe({ database }, seconds),
     instrument: async (app) => {
-      app.addHook('onResponse', (request, reply, done) => {
-        requests.inc({ method: request.method, route: request.routeOptions.url ?? '(unknown)', status: String(reply.statusCode) })
-        done()
-      })
       await app.register(metricsPlugin.default, {
         endpoint: null,
         promClient: client as never,

@@ -65,7 +65,7 @@ export const proxyRoutes = async (
         for (const name of describeBody) reply.removeHeader(name)
         if (error instanceof Failure) return sendProblem(error, request, reply)
         if (!brokeOff.test(error.code)) throw error
-        request.log.warn({ err: error }, 'the answer of the service broke off')
+        request.log.warn({ err: error, request_id: request.id }, 'the answer of the service broke off')
         return sendProblem(forwarder.unavailable(error), request, reply)
       })
       for (const path of remote.paths) await scope.register(httpProxy, optionsOf(path, remote, forwarder))
