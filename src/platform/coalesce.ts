@@ -7,9 +7,6 @@ export interface CoalesceOptions {
   readonly lanes: number
 }
 
-/** For reads by id, whose rows are few. */
-export const sharedReads: CoalesceOptions = { max: 64, lanes: 4 }
-
 interface Waiting<I, O> {
   readonly input: I
   resolve(output: O): void
@@ -59,3 +56,15 @@ export const coalesce = <I, O>(
       scheduled = true
     })
 }
+
+/** Reads rows by their ids: lists that come at once share a statement. Rows come in the order of the ids, missing ones left out. */
+export const readByIds = <T extends { readonly id: number }>(
+  select: (ids: readonly number[]) => Promise<readonly T[]>,
+): ((ids: readonly number[]) => Promise<T[]>) =>
+  coalesce(
+    async (lists) => {
+      const found = new Map((await select([...new Set(lists.flat())])).map((row) => [row.id, row]))
+      return lists.map((ids) => [...new Set(ids)].flatMap((id) => found.get(id) ?? []))
+    },
+    { max: 64, lanes: 4 },
+  )

@@ -1,5 +1,5 @@
 import { trace } from '@opentelemetry/api'
-import { newTraceparent, newUuid } from './ids.ts'
+import { newTraceparent } from './ids.ts'
 
 /** Who acts: nobody known, a person's account, or a service on its own behalf. */
 export interface Actor {
@@ -29,11 +29,3 @@ export const continueTrace = (incoming?: string): string => {
   if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
   return newTraceparent()
 }
-
-/** A context for work that no request started: a consumer, the seed, a probe. */
-export const systemContext = (service: string, timeoutMs: number, traceparent?: string): CallContext => ({
-  deadline: Date.now() + timeoutMs,
-  actor: { type: 'service', id: service },
-  traceparent: continueTrace(traceparent),
-  requestId: newUuid(),
-})

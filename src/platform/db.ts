@@ -125,16 +125,13 @@ export const createDatabase = (options: DatabaseOptions): Database => {
       throw error instanceof BulkheadRejectedError ? fail('database.busy') : error
     }
   }
-  const run: Database['run'] = async <T extends object>(statement: SQL) => {
-    const { sql: text, params } = dialect.sqlToQuery(statement)
-    return [...(await withConnection(({ client }) => client.unsafe<T[]>(text, params as never[])))]
-  }
   const prepare: Database['prepare'] = <T extends object>(statement: SQL) => {
     const { sql: text, params } = dialect.sqlToQuery(statement)
     return async (values) => [
       ...(await withConnection(({ client }) => client.unsafe<T[]>(text, fillPlaceholders(params, values) as never[]))),
     ]
   }
+  const run: Database['run'] = <T extends object>(statement: SQL) => prepare<T>(statement)({})
   return {
     prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),

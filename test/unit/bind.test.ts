@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { Type } from 'typebox'
 import { bind, localTransport } from '../../src/platform/bind.ts'
-import { type CallContext, systemContext } from '../../src/platform/context.ts'
+import { anonymous, type CallContext, continueTrace } from '../../src/platform/context.ts'
 import { defineContract } from '../../src/platform/contract.ts'
 import { fail } from '../../src/platform/errors.ts'
 
@@ -19,7 +19,12 @@ interface Input {
 type Rename = (input: Input, context: CallContext) => Promise<unknown>
 const api = (rename: Rename) =>
   bind(contract, localTransport({ rename: (input, context) => rename(input as Input, context) }), pino({ level: 'silent' }))
-const context = () => systemContext('test', 10_000)
+const context = (): CallContext => ({
+  deadline: Date.now() + 10_000,
+  actor: anonymous,
+  traceparent: continueTrace(),
+  requestId: 'test-request',
+})
 
 t.test('input is checked on the way in, and a copy is passed', async (t) => {
   let seen: unknown

@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { coalesce, sharedReads } from '../../platform/coalesce.ts'
+import { readByIds } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -37,14 +37,12 @@ export const createOrderRepository = (db: Database) => {
     sql`select ${orderColumns} from ${orders} o where o.id = any (${sql.placeholder('ids')}::int[])`,
   )
 
+  const byIds = readByIds<StoredOrder>((ids) => selectByIds({ ids: arrayLiteral(ids) }))
+
   return {
     place: placeTogether(placeOrders(db)),
 
-    byId: coalesce(async (ids: readonly number[]) => {
-      const rows = await selectByIds({ ids: arrayLiteral([...new Set(ids)]) })
-      const byId = new Map(rows.map((order) => [order.id, order]))
-      return ids.map((id) => byId.get(id))
-    }, sharedReads),
+    byId: async (id: number): Promise<StoredOrder | undefined> => (await byIds([id]))[0],
 
     byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
       const [row] = await db.run<StoredOrder & { fingerprint: string }>(

@@ -1,5 +1,5 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
-import { coalesce, sharedReads } from '../../platform/coalesce.ts'
+import { readByIds } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -31,24 +31,18 @@ export const createProductRepository = (db: Database) => {
     return row
   }
 
-  const select = (where: SQL) => db.run<Product>(sql`select ${fields} from ${products} where ${where}`)
-  const byId = (ids: readonly number[]) => sql`id = any (${arrayLiteral(ids)}::int[])`
-
   const selectByIds = db.prepare<Product>(
     sql`select ${fields} from ${products} where id = any (${sql.placeholder('ids')}::int[])`,
   )
-  const findByIds = coalesce(async (lists: readonly (readonly number[])[]) => {
-    const found = new Map(
-      (await selectByIds({ ids: arrayLiteral([...new Set(lists.flat())]) })).map((product) => [product.id, product]),
-    )
-    return lists.map((ids) => [...new Set(ids)].flatMap((id) => found.get(id) ?? []))
-  }, sharedReads)
+  const findByIds = readByIds<Product>((ids) => selectByIds({ ids: arrayLiteral(ids) }))
 
   return {
     find: (ids: readonly number[], names: readonly string[] = []): Promise<Product[]> => {
       if (names.length === 0) return findByIds(ids)
       const named = sql`(select value from jsonb_array_elements_text(${JSON.stringify(names)}::jsonb))`
-      return select(sql`${byId(ids)} or sku in ${named} or name in ${named} limit 1000`)
+      return db.run<Product>(sql`
+        select ${fields} from ${products}
+         where id = any (${arrayLiteral(ids)}::int[]) or sku in ${named} or name in ${named} limit 1000`)
     },
 
     page: ({ limit, after }: PageRequest, { search, active }: ProductFilter): Promise<Product[]> => {

@@ -1,5 +1,5 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
-import { coalesce, sharedReads } from '../../platform/coalesce.ts'
+import { readByIds } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -27,11 +27,7 @@ export const createUserRepository = (db: Database) => {
   const selectByIds = db.prepare<User>(sql`select ${fields} from ${users} where id = any (${sql.placeholder('ids')}::int[])`)
 
   return {
-    byIds: coalesce(async (lists: readonly (readonly number[])[]) => {
-      const rows = await selectByIds({ ids: arrayLiteral([...new Set(lists.flat())]) })
-      const byId = new Map(rows.map((user) => [user.id, user]))
-      return lists.map((ids) => [...new Set(ids)].flatMap((id) => byId.get(id) ?? []))
-    }, sharedReads),
+    byIds: readByIds<User>((ids) => selectByIds({ ids: arrayLiteral(ids) })),
 
     page: ({ limit, after }: PageRequest): Promise<User[]> =>
       db.use((orm) =>

@@ -77,6 +77,7 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
     const missing = inState('missing')
     if (missing.length > 0) log.warn({ queue, jobs: missing.length }, 'the transport lost jobs; they are added again')
     const completed = inState('completed')
+    for (const id of completed) underWay.delete(id)
     if (completed.length > 0) await outbox.delivered(completed, queue)
   }
 
