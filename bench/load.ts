@@ -15,6 +15,10 @@ export interface LoadOptions {
   readonly users: number
   readonly products: number
   readonly orders: number
+  /** Go with every request: who asks. */
+  readonly headers?: Record<string, string>
+  /** As many and no more; as many as there can be where it is left out. */
+  readonly perSecond?: number
 }
 
 const upTo = (count: number): number => 1 + Math.floor(Math.random() * count)
@@ -25,13 +29,13 @@ const twoLines = (products: number) => {
   return [first, second].map((product_id) => ({ product_id, quantity: upTo(3) }))
 }
 
-const requestOf = ({ kind, users, products, orders }: LoadOptions): autocannon.Request =>
+const requestOf = ({ kind, users, products, orders, headers = {} }: LoadOptions): autocannon.Request =>
   kind === 'read'
-    ? { method: 'GET', path: `/api/v1/orders/${upTo(orders)}` }
+    ? { method: 'GET', path: `/api/v1/orders/${upTo(orders)}`, headers }
     : {
         method: 'POST',
         path: '/api/v1/orders',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json' },
         body: JSON.stringify({ user_id: upTo(users), items: twoLines(products) }),
       }
 
@@ -47,6 +51,7 @@ const fire = (options: LoadOptions, seconds: number) => {
       url: options.url,
       connections: options.connections,
       duration: seconds,
+      ...(options.perSecond === undefined ? {} : { overallRate: options.perSecond }),
       setupClient: (client) => client.setRequests(requestsOf(options)),
     },
     (error, result) => (error ? reject(error) : resolve(result)),

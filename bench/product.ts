@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { type ServiceName, serviceNames } from '../src/config.ts'
+import { type ServiceName, serviceNames } from '../src/environment.ts'
 import { freePort } from '../test/support/port.ts'
 
 /** Resident memory in bytes, of each process by its service. */
@@ -35,7 +35,6 @@ const launch = async (service: ServiceName | 'all', env: Record<string, string>)
   const child: ChildProcess = spawn(process.execPath, [release], {
     env: {
       PATH: process.env.PATH,
-      NODE_ENV: 'production',
       HOST: '127.0.0.1',
       METRICS_PORT: '0',
       // One client sends everything: at its default the limit would be what is measured.

@@ -22,6 +22,14 @@ export interface Case {
   readonly rounds: readonly Round[]
 }
 
+export interface Flood {
+  /** 99th percentile of placing an order, milliseconds, in each round. */
+  readonly before: readonly number[]
+  readonly during: readonly number[]
+  /** Answers to the logins by status. */
+  readonly logins: Readonly<Record<string, number>>
+}
+
 export interface TopologyReport {
   readonly name: string
   readonly events: 'Redis' | 'PostgreSQL'
@@ -33,6 +41,8 @@ export interface TopologyReport {
   readonly cases: readonly Case[]
   /** Orders in the database, pgbench's too, that do not have their two items with their total. */
   readonly torn: number
+  /** Orders while 200 people sign in at once; where people sign in at all. */
+  readonly flood: Flood | undefined
 }
 
 export interface Report {
@@ -58,6 +68,12 @@ export const median = (values: readonly number[]): number => {
 
 export const ratiosOf = ({ rounds }: Case): number[] =>
   rounds.flatMap(({ product, pgbench }) => (pgbench ? [product.perSecond / pgbench.perSecond] : []))
+
+const floorOfFlood = 1.5
+
+/** p99 during the flood in terms of p99 before, the median over the rounds. */
+const floodRatio = ({ before, during }: Flood): number =>
+  median(during.map((value, round) => value / (before[round] ?? Number.NaN)))
 
 export const machine = (): string => `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${cpus().length} cores`
 
@@ -103,7 +119,18 @@ const memoryText = (memory: Memory): string => {
   return parts.length === 1 ? parts.join().replace('all ', '') : parts.join(', ')
 }
 
-const topologyLines = ({ name, events, readySeconds, memory, drains, torn }: TopologyReport): string[] => [
+const floodLines = (flood: Flood | undefined): string[] =>
+  flood
+    ? [
+        `  p99 of 100 orders a second, ms: alone ${median(flood.before).toFixed(1)}, while 200 people sign in at once ${median(flood.during).toFixed(1)}`,
+        `  ratio (median of the rounds): ${floodRatio(flood).toFixed(2)}  at most ${floorOfFlood}: ${verdict(floodRatio(flood) <= floorOfFlood)}`,
+        `  answers to the logins: ${Object.entries(flood.logins)
+          .map(([status, count]) => `${count} with ${status}`)
+          .join(', ')}`,
+      ]
+    : []
+
+const topologyLines = ({ name, events, readySeconds, memory, drains, torn, flood }: TopologyReport): string[] => [
   `${name}: events through ${events}; ready after ${readySeconds.toFixed(2)} s${name === 'split' ? ' (the slowest process)' : ''}`,
   `  resident memory after the start: ${memoryText(memory.started)}`,
   `  highest: ${memoryText(memory.highest)}${name === 'one process' ? `  below 180 MB: ${verdict(withinMemory(memory.highest))}` : ''}`,
@@ -112,6 +139,7 @@ const topologyLines = ({ name, events, readySeconds, memory, drains, torn }: Top
     .map((drain) => `${drain.events} in ${drain.seconds.toFixed(1)} s`)
     .join(', ')}`,
   `  orders whose items are missing or do not add up: ${torn}`,
+  ...floodLines(flood),
 ]
 
 const withinMemory = (memory: Memory): boolean => Object.values(memory).every((bytes) => bytes < memoryFloorBytes)
@@ -146,10 +174,13 @@ export const problemsOf = ({ topologies }: Report): { errors: string[]; floors: 
       .map((one) => `${name}, ${one.name}: errors`),
     ...(torn > 0 ? [`${name}: ${torn} torn orders`] : []),
   ]),
-  floors: topologies.flatMap(({ name, cases, memory }) => [
+  floors: topologies.flatMap(({ name, cases, memory, flood }) => [
     ...cases
       .filter((one) => one.floor !== undefined && ratiosOf(one).length > 0 && median(ratiosOf(one)) < one.floor)
       .map((one) => `${name}, ${one.name}: ratio ${median(ratiosOf(one)).toFixed(3)} is below ${one.floor}`),
+    ...(flood && floodRatio(flood) > floorOfFlood
+      ? [`${name}: orders wait ${floodRatio(flood).toFixed(2)} times as long beside logins`]
+      : []),
     ...(name === 'one process' && !withinMemory(memory.highest) ? [`${name}: resident memory is not below 180 MB`] : []),
   ]),
 })

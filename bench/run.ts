@@ -5,12 +5,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { serviceNames } from '../src/environment.ts'
+import { initKeys } from '../src/platform/keys/key-files.ts'
+import { signedIn } from '../test/support/people.ts'
 import { hasRedis, startRedis } from '../test/support/redis.ts'
 import { type Server, startServer, watchOrders } from './database.ts'
+import { measureFlood } from './flood.ts'
 import type { LoadOptions } from './load.ts'
 import { findPgbench, type PgbenchOptions, type Writing, writings } from './pgbench.ts'
 import { type Memory, type Product, startSplit, startTogether } from './product.ts'
-import { describe, type Figures, machine, problemsOf, type Report, type Round, type TopologyReport } from './report.ts'
+import {
+  describe,
+  type Figures,
+  type Flood,
+  machine,
+  problemsOf,
+  type Report,
+  type Round,
+  type TopologyReport,
+} from './report.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,11 +41,11 @@ const warmupSeconds = Math.max(1, Math.round(seconds / 3))
 const size = { connections: 10, users: 100, products: 100 }
 
 /** Each by the API, as anybody would; the stock is more than all rounds can sell. */
-const fill = async (url: string) => {
+const fill = async (url: string, headers: Record<string, string>) => {
   const send = async (method: string, path: string, body: unknown) => {
     const answer = await fetch(`${url}/api/v1${path}`, {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { ...headers, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
     if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`)
@@ -85,10 +98,15 @@ const tryWritings = async (options: PgbenchOptions) => {
   return { best, perSecond }
 }
 
+/** User 1, where people sign in. */
+const administrator = { email: 'admin@example.com', password: 'a password for the benchmark' }
+
 interface Topology {
   readonly name: TopologyReport['name']
   readonly events: TopologyReport['events']
   readonly floors: { readonly create?: number; readonly read?: number }
+  /** Requests carry a token, and each is judged; otherwise AUTH=off. */
+  readonly signedIn: boolean
   readonly databases: (server: Server) => Promise<Record<string, string>>
   readonly start: (env: Record<string, string>) => Promise<Product>
 }
@@ -98,13 +116,17 @@ const measure = async (topology: Topology, server: Server, env: Record<string, s
   const databaseUrl = databases.ORDER_DATABASE_URL ?? databases.DATABASE_URL ?? ''
   const pgbench = await findPgbench({ databaseUrl, ...size })
   const orders = watchOrders(databaseUrl)
-  const product = await topology.start({ ...databases, ...env })
+  const identity: Record<string, string> = topology.signedIn
+    ? { NODE_ENV: 'production', ADMIN_EMAIL: administrator.email, ADMIN_PASSWORD: administrator.password }
+    : { AUTH: 'off' }
+  const product = await topology.start({ ...databases, ...env, ...identity })
   const memory = watchMemory(product)
   try {
     const started = await memory.look()
-    await fill(product.url)
+    const headers = topology.signedIn ? await signedIn(env.KEYS_DIR as string, 1) : {}
+    await fill(product.url, headers)
     tried ??= await tryWritings({ databaseUrl, ...size })
-    const common = { url: product.url, ...size, seconds }
+    const common = { url: product.url, ...size, seconds, headers }
     const creating: Round[] = []
     const reading: Round[] = []
     const drains: { events: number; seconds: number }[] = []
@@ -123,6 +145,12 @@ const measure = async (topology: Topology, server: Server, env: Record<string, s
       reading.push({ product: read, pgbench: await pgbench?.read(count, seconds) })
       process.stderr.write(`${topology.name}, read, round ${round} of ${rounds}: ${read.perSecond.toFixed(0)}/s\n`)
     }
+    let flood: Flood | undefined
+    if (topology.signedIn) {
+      await orders.tidy()
+      const options: LoadOptions = { ...common, kind: 'create', orders: 0, warmupSeconds }
+      flood = await measureFlood({ url: product.url, account: administrator, load, options, rounds })
+    }
     return {
       name: topology.name,
       events: topology.events,
@@ -134,6 +162,7 @@ const measure = async (topology: Topology, server: Server, env: Record<string, s
         { name: 'read order', floor: topology.floors.read, rounds: reading },
       ],
       torn: await orders.torn(),
+      flood,
     }
   } finally {
     memory.stop()
@@ -147,13 +176,23 @@ const topologies = (redisUrl: string | undefined): Topology[] => [
     name: 'one process',
     events: 'PostgreSQL',
     floors: { create: 0.2, read: 0.15 },
+    signedIn: false,
     databases: (server) => server.shared('bench_one'),
+    start: startTogether,
+  },
+  {
+    name: 'signed in',
+    events: 'PostgreSQL',
+    floors: {},
+    signedIn: true,
+    databases: (server) => server.shared('bench_signed_in'),
     start: startTogether,
   },
   {
     name: 'split',
     events: redisUrl ? 'Redis' : 'PostgreSQL',
     floors: {},
+    signedIn: false,
     databases: (server) => server.separate('bench_split'),
     start: (env) => startSplit({ ...env, ...(redisUrl ? { REDIS_URL: redisUrl } : {}) }),
   },
@@ -162,10 +201,12 @@ const topologies = (redisUrl: string | undefined): Topology[] => [
 const server = await startServer()
 const redis = hasRedis() ? await startRedis() : undefined
 const dataDir = await mkdtemp(join(tmpdir(), 'orderhub-bench-data-'))
+const keysDir = join(dataDir, 'keys')
+await initKeys(keysDir, serviceNames)
 try {
   const reports: TopologyReport[] = []
   for (const topology of topologies(redis?.url).filter(({ name }) => !flags.only || flags.only.includes(name)))
-    reports.push(await measure(topology, server, { DATA_DIR: dataDir }))
+    reports.push(await measure(topology, server, { DATA_DIR: dataDir, KEYS_DIR: keysDir }))
   const pgbench = await findPgbench({ databaseUrl: 'postgres://none', ...size })
   const report: Report = {
     date: new Date().toISOString(),

@@ -1,28 +1,39 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { Agent } from 'undici'
-import { type Config, ConfigError } from './config.ts'
-import { bind, localTransport, type Transport } from './platform/bind.ts'
-import type { Api, Contract } from './platform/contract.ts'
-import { createDatabase, type Database } from './platform/db.ts'
-import { startConsumer } from './platform/events/consumer.ts'
-import { createRelay, type Relay } from './platform/events/relay.ts'
-import { createDeadLetterRepository, createInboxRepository, createOutboxRepository } from './platform/events/repository.ts'
+import type { Config } from './config.ts'
+import { createDatabases } from './databases.ts'
+import { serviceNames } from './environment.ts'
+import { createEventFlow } from './event-flow.ts'
+import { createIdentify } from './identity.ts'
+import { createLinks } from './links.ts'
+import { auditContract } from './modules/audit/contract.ts'
+import { userContract } from './modules/user/contract.ts'
+import { createRefusals, watchRefusals } from './platform/audit/refusals.ts'
+import { authenticate } from './platform/auth/authenticate.ts'
+import { jwksRoutes } from './platform/auth/jwks-routes.ts'
+import { createOidc } from './platform/auth/oidc.ts'
+import { createServiceAccount } from './platform/auth/service-account.ts'
+import { createServiceTokens } from './platform/auth/service-tokens.ts'
+import { continueTrace } from './platform/context.ts'
+import type { Contract } from './platform/contract.ts'
 import { healthRoutes } from './platform/health.ts'
 import { countRequests, createHttp } from './platform/http.ts'
+import { createKeyStore } from './platform/keys/key-store.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from './platform/metrics.ts'
-import type { Calls, Parts, Remote } from './platform/module.ts'
+import type { FirstSignIn, Parts } from './platform/module.ts'
 import { describeRoutes, documentRoutes } from './platform/openapi.ts'
-import { createEventQueues, type EventQueues } from './platform/queue.ts'
-import { remoteTransport, serveContract } from './platform/rpc.ts'
-import { createUpstream, type Upstream } from './platform/upstream.ts'
-import { eventRoutes, type ModuleName, registry } from './registry.ts'
-import { checkReachable, type Definitions, loadInOrder, remoteNames } from './topology.ts'
+import { serveContract } from './platform/rpc.ts'
+import { createTls } from './platform/tls.ts'
+import { policy } from './policy.ts'
+import { type ModuleName, registry } from './registry.ts'
+import { checkReachable, loadInOrder, remoteNames } from './topology.ts'
 
 export interface App {
   readonly http: FastifyInstance
   /** Writes the sample data of every module in this process. */
   seed(): Promise<void>
+  /** Sees to it that somebody can sign in; see Parts. */
+  firstSignIn(generate: boolean): Promise<FirstSignIn | undefined>
   /** Serves and consumes until `stop`. */
   start(): Promise<{ readonly url: string; readonly metricsPort: number }>
   /** Readiness off, serve on for SHUTDOWN_DELAY_MS, then end everything in order. */
@@ -38,27 +49,10 @@ export interface AppOptions {
   readonly queue?: { readonly attempts?: number; readonly backoffMs?: number }
 }
 
-/** Queues are opened where events come from or go to; a process without either needs no transport. */
-const openQueues = async (
-  definitions: Definitions,
-  { config, log, queue }: Pick<AppOptions, 'config' | 'log' | 'queue'>,
-): Promise<EventQueues | undefined> => {
-  const moved = [...definitions.values()].some(
-    ({ contract }) =>
-      contract.subscribes.length > 0 || Object.keys(contract.events).some((type) => (eventRoutes[type] ?? []).length > 0),
-  )
-  if (!moved) return undefined
-  if (!config.redisUrl && !config.databaseUrl) {
-    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
-  }
-  return createEventQueues({ redisUrl: config.redisUrl, databaseUrl: config.databaseUrl, log, ...queue })
-}
+const connectTimeoutMs = 2000
 
-const noQueues = new Proxy({} as EventQueues, {
-  get: () => {
-    throw new Error('this process has no event queues')
-  },
-})
+const mapValues = <V, R>(record: Readonly<Record<string, V>>, change: (value: V) => R): Record<string, R> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
 
 /** Puts the selected modules together. The only place that knows which of them share a process. */
 export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
@@ -66,6 +60,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const remotes = remoteNames(definitions)
   checkReachable(remotes, config)
 
+  const tls = config.tls && createTls({ files: config.tls, strict: config.production, log, connectTimeoutMs })
+  const connect = tls ? tls.connector : { timeout: connectTimeoutMs }
   const metrics = createMetrics()
   let stopping = false
   const http = createHttp({
@@ -73,109 +69,74 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     trustProxy: config.trustProxy,
     budgetMs: Math.round(config.requestTimeoutMs * 0.8),
     stopping: () => stopping,
+    policyVersion: policy.version,
+    // The gateway's port is for everybody.
+    tls: definitions.has('gateway') ? undefined : tls,
     // The gateway also takes /api/users for /api/v1/users.
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
   await metrics.instrument(http)
   const requestsUnderWay = countRequests(http)
 
-  const databases = new Map<string, Database>()
-  const databaseOf = (name: ModuleName): Database => {
-    const url = config.databaseUrlOf(name)
-    if (!url) return noDatabase
-    const open =
-      databases.get(url) ??
-      createDatabase({
-        url,
-        max: config.databasePool,
-        statementTimeoutMs: Math.max(100, Math.round(config.requestTimeoutMs * 0.5)),
-        applicationName: config.healthName,
-        onWait: (seconds) => metrics.observePoolWait(name, seconds),
-      })
-    databases.set(url, open)
-    return open
-  }
-
-  const queues = await openQueues(definitions, { config, log, ...(queue ? { queue } : {}) })
-  const dispatcher = new Agent({ connections: 64, keepAliveTimeout: 30_000, connect: { timeout: 2000 } })
-  const upstreams = new Map<ModuleName, Upstream>(
-    [...remotes.keys()].map((name) => [name, createUpstream({ name, url: config.serviceUrlOf(name) as string, log })]),
-  )
+  const databases = createDatabases(definitions, config, metrics)
+  const keys = createKeyStore({ folder: config.keysDir, strict: config.production })
+  const self = config.selected[0] as ModuleName
+  const account = config.serviceAccount && createServiceAccount({ ...config.serviceAccount, services: serviceNames })
+  /** Each module speaks for itself, also where several share a process; a service account is the process'. */
+  const tokensOf = (name: ModuleName) => (config.auth ? (account ?? createServiceTokens(keys, name)) : undefined)
 
   const modules = new Map<ModuleName, Parts>()
-  const relays: Relay[] = []
-  const consumers: { close(): Promise<void> }[] = []
   let ownUrl: string | undefined
+  const loopback = binding === 'loopback' ? () => ownUrl : undefined
+  const links = createLinks({ definitions, config, modules, tokensOf, connect, log, loopback })
+  const busy = () => requestsUnderWay() > 1
+  const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, ...queue })
 
-  const overOwnHttp = (contract: Contract): Transport => {
-    const upstream: Upstream = {
-      name: contract.name,
-      pick: () => ownUrl,
-      targets: () => [],
-      reportFailure: () => {},
-      reportAnswer: () => {},
-      ready: async () => {},
-      close: async () => {},
-    }
-    const send = remoteTransport({ contract, upstream, dispatcher })
-    return async (op, operation, input, context) => {
-      if (operation.idempotent) await send(op, operation, input, context)
-      return send(op, operation, input, context)
-    }
+  for (const [name, { needs, asks = {}, create }] of definitions) {
+    const apiOf = (contract: Contract) => links.apiOf(contract, name)
+    const parts = await create({
+      calls: mapValues(needs, apiOf),
+      asks: mapValues(asks, (contract) => (links.reachable(contract.name as ModuleName) ? apiOf(contract) : undefined)),
+      db: databases.of(name),
+      config,
+      keys,
+      tokens: tokensOf(name),
+      connect,
+      log: log.child({ module: name }),
+      metrics,
+      queues: events.queues,
+      nudge: () => events.nudge(name),
+      remotes: name === 'gateway' ? links.forwarded : [],
+    })
+    modules.set(name, parts)
   }
 
-  const apiOf = (contract: Contract): Api<Contract> => {
-    const name = contract.name as ModuleName
-    const upstream = upstreams.get(name)
-    if (upstream) return bind(contract, remoteTransport({ contract, upstream, dispatcher }), log)
-    const parts = modules.get(name) as Parts
-    return bind(contract, binding === 'loopback' ? overOwnHttp(contract) : localTransport(parts.api), log)
-  }
-
-  for (const [name, definition] of definitions) {
-    const db = databaseOf(name)
-    let relay: Relay | undefined
-    if (definition.tables) {
-      const outbox = createOutboxRepository(db, definition.tables.outbox, eventRoutes)
-      relay = createRelay({ outbox, queues: queues ?? noQueues, routes: eventRoutes, log })
-      queues?.onBack(relay.recheck)
-      relays.push(relay)
-      metrics.outbox(name, outbox.backlog)
-    }
-    const calls = Object.fromEntries(Object.entries(definition.needs).map(([key, contract]) => [key, apiOf(contract)])) as Calls<
-      Record<string, Contract>
-    >
-    const gatewayRemotes: Remote[] = [...upstreams].map(([remote, upstream]) => ({
-      name: remote,
-      paths: registry[remote].contract.paths,
-      upstream,
-    }))
-    modules.set(
-      name,
-      await definition.create({
-        calls,
-        db,
-        config,
-        log: log.child({ module: name }),
-        metrics,
-        queues: queues ?? noQueues,
-        nudge: () => relay?.nudge(),
-        remotes: name === 'gateway' ? gatewayRemotes : [],
-      }),
-    )
-  }
-
+  const { record } = links.apiOf(auditContract, self)
+  const refusals = links.reachable('audit')
+    ? createRefusals({ service: self, keys, policyVersion: policy.version, record, log })
+    : undefined
+  if (refusals) watchRefusals(http, refusals)
+  else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here stands in this log alone')
   for (const { server } of modules.values()) await server?.(http)
-  await describeRoutes(http)
+  authenticate(http, {
+    routes: policy.routes,
+    modules: [...definitions.values()].map(({ contract }) => contract),
+    serviceTokens: tokensOf(self),
+    edge: 'gateway',
+    open: definitions.has('gateway'),
+    identify: createIdentify({
+      keys,
+      sessions: links.reachable('user') ? links.apiOf(userContract, self).getSessions : undefined,
+      oidc: config.oidc && createOidc(config.oidc),
+    }),
+  })
+  await describeRoutes(http, policy.routes)
+  if (definitions.has('gateway') || definitions.has('user')) jwksRoutes(http, keys)
   const health = modules.get('gateway')?.health
   await http.register(healthRoutes, {
     service: config.healthName,
     stopping: () => stopping,
-    checks: Object.fromEntries(
-      [...definitions.keys()]
-        .filter((name) => databaseOf(name) !== noDatabase)
-        .map((name) => [`${name}-database`, () => databaseOf(name).ping()]),
-    ),
+    checks: databases.checks,
     ...(health ? { details: health } : {}),
   })
   await http.register(
@@ -192,61 +153,40 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   await documentRoutes(http, elsewhere ? new URL('../docs/openapi.json', import.meta.url) : undefined)
   await http.ready()
 
-  const startConsumers = async () => {
-    for (const [name, { handlers }] of modules) {
-      const tables = definitions.get(name)?.tables
-      if (!handlers || !queues || !tables?.deadLetters || !tables.inbox) continue
-      const deadLetters = createDeadLetterRepository(databaseOf(name), tables.deadLetters)
-      const inbox = createInboxRepository(databaseOf(name), tables.inbox)
-      metrics.consumer(name, deadLetters.count, () => queues.counts(name))
-      consumers.push(
-        await startConsumer({
-          name,
-          handlers,
-          queues,
-          deadLetters,
-          inbox,
-          busy: () => requestsUnderWay() > 1,
-          log: log.child({ module: name }),
-        }),
-      )
-    }
-  }
-
   let metricsServer: MetricsServer | undefined
   return {
     http,
     seed: async () => {
       for (const { seed } of modules.values()) await seed?.()
     },
+    firstSignIn: async (generate) => {
+      for (const [name, { firstSignIn }] of modules) {
+        const actor = { type: 'service', id: name } as const
+        const found = await firstSignIn?.(generate, { actor, traceparent: continueTrace(), policyVersion: policy.version })
+        if (found) return found
+      }
+      return undefined
+    },
     start: async () => {
       ownUrl = await http.listen({ host: config.host, port: config.port })
       metricsServer = await serveMetrics(metrics, config.host, config.metricsPort)
-      await startConsumers()
-      for (const relay of relays) relay.start()
+      await events.start(modules)
+      for (const { start } of modules.values()) start?.()
+      refusals?.start()
       return { url: ownUrl, metricsPort: metricsServer.port }
     },
     stop: async () => {
       stopping = true
       if (ownUrl) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelayMs))
       await http.close()
-      await Promise.allSettled(consumers.map((consumer) => consumer.close()))
-      await Promise.allSettled(relays.map((relay) => relay.close()))
+      await events.stop()
+      await refusals?.close()
       await Promise.allSettled([...modules.values()].map(({ close }) => close?.()))
-      await queues?.close()
-      await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
-      await dispatcher.close()
-      await Promise.allSettled([...databases.values()].map((database) => database.close()))
+      await events.close()
+      await links.close()
+      tls?.close()
+      await databases.close()
       await metricsServer?.close()
     },
   }
-}
-
-/** For a module without tables. */
-const noDatabase: Database = {
-  use: () => Promise.reject(new Error('this module has no database')),
-  run: () => Promise.reject(new Error('this module has no database')),
-  prepare: () => () => Promise.reject(new Error('this module has no database')),
-  ping: async () => {},
-  close: async () => {},
 }

@@ -1,112 +1,14 @@
-import { type Static, type TSchema, Type } from 'typebox'
+import { join } from 'node:path'
+import type { Static, TSchema } from 'typebox'
+import { Environment, ports, type ServiceName, serviceNames } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream-url.ts'
-
-/** Every service and the port that it listens on by default. */
-export const ports = { gateway: 5000, user: 5001, order: 5002, product: 5003, notification: 5004 } as const
-export type ServiceName = keyof typeof ports
-export const serviceNames = Object.keys(ports) as ServiceName[]
-
-const url = (schemes: string, description: string) =>
-  Type.Optional(
-    Type.String({
-      pattern: `^(${schemes})://.+`,
-      description,
-      errorMessage: `must begin with ${schemes.replaceAll('|', ':// or ')}://`,
-    }),
-  )
-const port = (description: string, fallback?: number) =>
-  Type.Integer({ minimum: 0, maximum: 65_535, description, ...(fallback === undefined ? {} : { default: fallback }) })
-const milliseconds = (fallback: number, description: string) =>
-  Type.Integer({ minimum: 0, maximum: 600_000, default: fallback, description })
-
-const databaseKeys = Object.fromEntries(
-  serviceNames
-    .filter((name) => name !== 'gateway')
-    .map((name) => [
-      `${name.toUpperCase()}_DATABASE_URL`,
-      url('postgres|postgresql', `a database of its own for ${name}; otherwise DATABASE_URL`),
-    ]),
-)
-const serviceKeys = Object.fromEntries(
-  serviceNames.map((name) => [
-    `${name.toUpperCase()}_SERVICE_URL`,
-    Type.Optional(
-      Type.String({
-        description: `where ${name} is when it is not in this process: a URL, a comma list of URLs, or dns+srv://name`,
-      }),
-    ),
-  ]),
-)
-
-/** The one list of the environment's keys. The README's table is generated from it. */
-export const Environment = Type.Object({
-  NODE_ENV: Type.String({
-    default: 'development',
-    description: '`production` listens on all addresses and never starts an embedded database',
-  }),
-  SERVICE: Type.String({
-    default: 'all',
-    description: `\`all\`, one of ${serviceNames.map((name) => `\`${name}\``).join(', ')}, or a comma list`,
-  }),
-  HOST: Type.Optional(Type.String({ description: 'address to listen on; 127.0.0.1, in production 0.0.0.0' })),
-  PORT: Type.Optional(
-    port(
-      `0 takes a free one; by default the service's: ${serviceNames.map((name) => `${name} ${ports[name]}`).join(', ')}, all 5000`,
-    ),
-  ),
-  METRICS_PORT: port('port of /metrics; 0 takes a free one', 9464),
-  DATABASE_URL: url(
-    'postgres|postgresql',
-    'PostgreSQL for all modules; without it a real PostgreSQL starts by itself (development only)',
-  ),
-  ...databaseKeys,
-  DATABASE_POOL: Type.Integer({
-    minimum: 1,
-    maximum: 200,
-    default: 10,
-    description: 'connections to each database, at the most',
-  }),
-  REDIS_URL: url('redis|rediss', 'carries the events; without it they travel through PostgreSQL (`DATABASE_URL`)'),
-  ...serviceKeys,
-  DATA_DIR: Type.String({ default: '.data', description: 'everything that the embedded mode writes' }),
-  SMTP_URL: url('smtp|smtps', 'e-mail provider; without it messages are written to `DATA_DIR`/mail'),
-  MAIL_FROM: Type.String({ default: 'OrderHub <orders@orderhub.example>', description: 'sender of e-mail' }),
-  SMS_URL: url(
-    'http|https',
-    'SMS provider: `POST` with JSON `{to, from, text}` and `Idempotency-Key`; without it messages are written to `DATA_DIR`/mail',
-  ),
-  SMS_FROM: Type.String({ default: 'OrderHub', description: 'sender of SMS' }),
-  RATE_LIMIT_PER_MINUTE: Type.Integer({
-    minimum: 0,
-    default: 600,
-    description: 'requests of one client at the gateway; 0 turns the limit off',
-  }),
-  CORS_ORIGINS: Type.String({
-    default: '',
-    description: 'origins that browsers may call the gateway from: a comma list, or `*`; none by default',
-  }),
-  REQUEST_TIMEOUT_MS: milliseconds(10_000, "the gateway's limit for one request; services take 80 %, a statement 50 % of it"),
-  SHUTDOWN_DELAY_MS: milliseconds(0, 'how long a stopping service goes on serving, with readiness off'),
-  TRUST_PROXY: Type.String({
-    default: 'false',
-    description: 'whose X-Forwarded-For is believed: `false`, `true`, a number of hops, or a comma list of addresses',
-  }),
-  LOG_LEVEL: Type.String({
-    default: 'info',
-    enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-    description: 'least level that is written',
-  }),
-  SEED: Type.Optional(
-    Type.Boolean({ description: 'writes the sample data to an empty database; on by default with the embedded database' }),
-  ),
-})
 
 type Values = Static<typeof Environment>
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
-  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL)_/
+  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT)_/
 /** What Kubernetes writes for a Service of such a name. */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
@@ -173,6 +75,24 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     if (name !== 'all' && !(name in ports))
       problems.push(`SERVICE: there is no service "${name}"; there are ${serviceNames.join(', ')} and all`)
   }
+  if (production && checked.AUTH === 'off') problems.push('AUTH=off is refused with NODE_ENV=production')
+  if (production && !given.KEYS_DIR) problems.push('KEYS_DIR is missing: make the keys with `node dist/keys.js init DIR`')
+  const together = (...keys: readonly string[]) => {
+    const missing = keys.filter((key) => given[key] === undefined)
+    if (missing.length > 0 && missing.length < keys.length)
+      problems.push(`${missing.join(', ')} missing: ${keys.join(', ')} go together`)
+  }
+  together('OIDC_ISSUER', 'OIDC_AUDIENCE')
+  if (production && given.OIDC_ISSUER?.startsWith('http://')) problems.push('OIDC_ISSUER must begin with https:// in production')
+  together('TLS_CERT_FILE', 'TLS_KEY_FILE', 'TLS_CA_FILE')
+  for (const name of given.TLS_CERT_FILE ? serviceNames : []) {
+    const key = `${name.toUpperCase()}_SERVICE_URL`
+    if (/(^|,)\s*(http|dns\+srv):/.test(given[key] ?? ''))
+      problems.push(`${key} must begin with https:// or dns+srvs:// with TLS_CERT_FILE`)
+  }
+  together('ADMIN_EMAIL', 'ADMIN_PASSWORD')
+  if (given.AUDIT_ANCHOR?.startsWith('s3://') && !(given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY))
+    problems.push('AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
   if (problems.length > 0) throw new ConfigError(problems)
 
   const moduleUrl = (name: string, kind: 'DATABASE' | 'SERVICE') => given[`${name.toUpperCase()}_${kind}_URL`]
@@ -205,5 +125,36 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     trustProxy: trust(checked.TRUST_PROXY),
     logLevel: checked.LOG_LEVEL,
     seed: checked.SEED,
+    auth: checked.AUTH === 'on',
+    keysDir: checked.KEYS_DIR ?? join(checked.DATA_DIR, 'keys'),
+    /** The folder is ours to fill where nobody named one. */
+    makeKeys: !given.KEYS_DIR,
+    admin:
+      checked.ADMIN_EMAIL && checked.ADMIN_PASSWORD
+        ? { email: checked.ADMIN_EMAIL, password: checked.ADMIN_PASSWORD }
+        : undefined,
+    registration: checked.REGISTRATION as 'open' | 'verify' | 'off',
+    requireAdminMfa: checked.REQUIRE_ADMIN_MFA,
+    oidc:
+      checked.OIDC_ISSUER && checked.OIDC_AUDIENCE
+        ? { issuer: checked.OIDC_ISSUER, audience: checked.OIDC_AUDIENCE, rolesClaim: checked.OIDC_ROLES_CLAIM }
+        : undefined,
+    publicUrl: checked.PUBLIC_URL,
+    tls:
+      checked.TLS_CERT_FILE && checked.TLS_KEY_FILE && checked.TLS_CA_FILE
+        ? { certFile: checked.TLS_CERT_FILE, keyFile: checked.TLS_KEY_FILE, caFile: checked.TLS_CA_FILE }
+        : undefined,
+    serviceAccount: checked.SERVICE_ACCOUNT_TOKEN_FILE
+      ? {
+          tokenFile: checked.SERVICE_ACCOUNT_TOKEN_FILE,
+          caFile: checked.SERVICE_ACCOUNT_CA_FILE,
+          apiTokenFile: checked.SERVICE_ACCOUNT_API_TOKEN_FILE,
+        }
+      : undefined,
+    auditAnchor: checked.AUDIT_ANCHOR,
+    awsCredentials:
+      checked.AWS_ACCESS_KEY_ID && checked.AWS_SECRET_ACCESS_KEY
+        ? { accessKeyId: checked.AWS_ACCESS_KEY_ID, secretAccessKey: checked.AWS_SECRET_ACCESS_KEY }
+        : undefined,
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile, realpath } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/postgres-js'
@@ -33,6 +34,16 @@ const connect = (url: string) =>
   postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10, connection: { application_name: 'orderhub-migrate' } })
 
 /**
+ * What a module's roles may do, as statements that can be repeated: roles belong to the whole cluster, and are not in a
+ * database's dump.
+ */
+const grantRights = async (client: postgres.Sql, module: string): Promise<void> => {
+  const file = `${folderOf(module)}/rights.sql`
+  if (!existsSync(file)) return
+  await client.unsafe(await readFile(file, 'utf8'))
+}
+
+/**
  * Applies what is missing of each target's migrations, in order, each module's in one transaction. Safe to start in many
  * places at once: an advisory lock lets one work and the others wait.
  */
@@ -46,6 +57,7 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
         migrationsSchema: recordSchema,
         migrationsTable: module,
       })
+      await grantRights(client, module)
     } finally {
       await client.end({ timeout: 5 })
     }

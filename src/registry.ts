@@ -1,9 +1,10 @@
+import { auditContract } from './modules/audit/contract.ts'
 import { gatewayContract } from './modules/gateway/contract.ts'
 import { notificationContract } from './modules/notification/contract.ts'
 import { orderContract } from './modules/order/contract.ts'
 import { productContract } from './modules/product/contract.ts'
 import { userContract } from './modules/user/contract.ts'
-import type { Contract } from './platform/contract.ts'
+import { type Contract, everyEvent } from './platform/contract.ts'
 import type { Routes } from './platform/events/repository.ts'
 import type { ModuleDefinition } from './platform/module.ts'
 
@@ -20,6 +21,7 @@ export const registry = {
   product: { contract: productContract, load: () => import('./modules/product/module.ts') },
   order: { contract: orderContract, load: () => import('./modules/order/module.ts') },
   notification: { contract: notificationContract, load: () => import('./modules/notification/module.ts') },
+  audit: { contract: auditContract, load: () => import('./modules/audit/module.ts') },
   gateway: { contract: gatewayContract, load: () => import('./modules/gateway/module.ts') },
 } satisfies Record<string, Entry>
 
@@ -37,7 +39,7 @@ export const eventRoutes: Routes = Object.fromEntries(
     .map((type) => [
       type,
       Object.values(registry)
-        .filter(({ contract }) => contract.subscribes.includes(type))
+        .filter(({ contract }) => contract.subscribes.includes(type) || contract.subscribes.includes(everyEvent))
         .map(({ contract }) => contract.name),
     ]),
 )

@@ -1,10 +1,16 @@
+import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { serviceNames } from './environment.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
+import { checkKeys } from './needed-keys.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
+import { initKeys } from './platform/keys/key-files.ts'
+import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
+import type { FirstSignIn } from './platform/module.ts'
 import { checkTopology } from './topology.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -21,10 +27,13 @@ interface Prepared {
 export const prepare = async (env: Env): Promise<Prepared> => {
   const config = readConfig(env)
   await checkTopology(config)
+  if (config.makeKeys) await initKeys(config.keysDir, serviceNames)
+  checkKeys(config)
   const homeless = config.selected.some((name) => name !== 'gateway' && !config.databaseUrlOf(name))
   if (!homeless || config.production) return { config, embedded: undefined }
   const embedded = await startEmbeddedPostgres(config.dataDir)
-  return { config: readConfig({ ...env, DATABASE_URL: embedded.url }), embedded }
+  const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')
+  return { config: readConfig({ ...env, DATABASE_URL: embedded.url, AUDIT_ANCHOR: auditAnchor }), embedded }
 }
 
 const checkSchema = async (config: Config): Promise<void> => {
@@ -36,17 +45,32 @@ const checkSchema = async (config: Config): Promise<void> => {
   }
 }
 
+/** How to sign in; a password stands here once, where it was made up just now. */
+const signingIn = (url: string, { email, password }: FirstSignIn): string => `
+  Sign in as ${email}${
+    password === undefined
+      ? `. The password was shown at the first start; this has a new one mailed (DATA_DIR/mail):
+    curl -X POST ${url}/api/v1/auth/password/forgot -H 'content-type: application/json' -d '{"email":"${email}"}'
+  Put it in place of PASSWORD:`
+      : `. This is shown once, keep the password: ${password}`
+  }
+    TOKEN=$(curl -sS -X POST ${url}/api/v1/auth/login -H 'content-type: application/json' -d '{"email":"${email}","password":"${password ?? 'PASSWORD'}"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+`
+
 /** What a person at a terminal wants to know; once, after the log lines of the start. */
-const banner = (url: string, metricsPort: number): string => `
+const banner = (url: string, metricsPort: number, signIn: FirstSignIn | undefined): string => {
+  const bearer = signIn ? ' -H "authorization: Bearer $TOKEN"' : ''
+  return `
   OrderHub is ready: ${url}
   API reference:     ${url}/docs
   Metrics:           http://127.0.0.1:${metricsPort}/metrics
-
+${signIn ? signingIn(url, signIn) : ''}
   Try it:
     curl ${url}/api/v1/products
-    curl -X POST ${url}/api/v1/orders -H 'content-type: application/json' -H 'idempotency-key: try-1' -d '{"user_id":3,"items":[{"product_id":2,"quantity":2}]}'
-    curl ${url}/api/v1/notifications
+    curl -X POST ${url}/api/v1/orders${bearer} -H 'content-type: application/json' -H 'idempotency-key: try-1' -d '{"user_id":3,"items":[{"product_id":2,"quantity":2}]}'
+    curl ${url}/api/v1/notifications${bearer}
 `
+}
 
 const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) | undefined): Promise<void> => {
   const { config, embedded } = await prepare(env)
@@ -63,6 +87,9 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     } else await checkSchema(config)
     app = await createApp({ config, log })
     if (config.seed ?? embedded !== undefined) await app.seed()
+    const signIn = config.auth ? await app.firstSignIn(embedded !== undefined) : undefined
+    if (config.auth && config.selected.includes('user') && !signIn)
+      log.warn('no administrator can sign in: set ADMIN_EMAIL and ADMIN_PASSWORD')
     const { url, metricsPort } = await app.start()
     closeWithGrace({ delay: config.shutdownDelayMs + 30_000, logger: log as never }, async ({ err, signal }) => {
       log.info({ signal, ...(err ? { err } : {}) }, 'stopping')
@@ -70,7 +97,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
       log.info('stopped')
     })
     log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
-    if (embedded) process.stdout.write(`${banner(url, metricsPort)}\n`)
+    if (embedded) process.stdout.write(`${banner(url, metricsPort, signIn)}\n`)
   } catch (error) {
     await stop().catch(() => {})
     throw error
@@ -94,7 +121,7 @@ export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise
   try {
     await start(env, log, endTelemetry)
   } catch (error) {
-    if (error instanceof ConfigError) {
+    if (error instanceof ConfigError || error instanceof KeysError) {
       console.error(error.message)
       process.exit(configurationStatus)
     }

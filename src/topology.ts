@@ -35,6 +35,12 @@ export const remoteNames = (definitions: Definitions): Map<ModuleName, string> =
   return reasons
 }
 
+/** Where the modules are that this process asks and does without: those not in it that have an address. */
+export const askedNames = (definitions: Definitions, config: Config): ModuleName[] =>
+  [...definitions.values()]
+    .flatMap(({ asks = {} }) => Object.values(asks).map(({ name }) => name as ModuleName))
+    .filter((name) => !definitions.has(name) && config.serviceUrlOf(name) !== undefined)
+
 export const checkReachable = (remotes: Map<ModuleName, string>, config: Config): void => {
   const problems = [...remotes]
     .filter(([name]) => !config.serviceUrlOf(name))

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import type { TSchema } from 'typebox'
 import { createApp } from '../app.ts'
-import { Environment } from '../config.ts'
+import { Environment } from '../environment.ts'
 import { eventRoutes, loadModule, type ModuleName, registry } from '../registry.ts'
 import { prepare } from '../run.ts'
 
@@ -46,8 +46,9 @@ const generateOpenApi = async (): Promise<void> => {
 const generateModuleGraph = async (): Promise<void> => {
   const calls: string[] = []
   for (const name of names) {
-    const { needs } = await loadModule(name)
-    for (const needed of Object.values(needs)) calls.push(`  ${name} -->|${Object.keys(needed.ops).join(', ')}| ${needed.name}`)
+    const { needs, asks = {} } = await loadModule(name)
+    for (const needed of [...Object.values(needs), ...Object.values(asks)])
+      calls.push(`  ${name} -->|${Object.keys(needed.ops).join(', ')}| ${needed.name}`)
     for (const path of registry[name].contract.paths) calls.push(`  gateway -->|${path}| ${name}`)
   }
   const events = names.flatMap((name) =>

@@ -5,7 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
-import { ports, readConfig, type ServiceName, serviceNames } from '../config.ts'
+import { readConfig } from '../config.ts'
+import { ports, type ServiceName, serviceNames } from '../environment.ts'
 import { migrationTargets, runMigrations } from '../migrate.ts'
 import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
 

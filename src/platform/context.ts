@@ -1,4 +1,5 @@
 import { trace } from '@opentelemetry/api'
+import type { Role } from './auth/permission.ts'
 import { newTraceparent } from './ids.ts'
 
 /** Who acts: nobody known, a person's account, or a service on its own behalf. */
@@ -15,6 +16,21 @@ export interface CallContext {
   readonly actor: Actor
   readonly traceparent: string
   readonly requestId: string
+  /** Of the policy that this request was judged by. */
+  readonly policyVersion: string
+  /** The person's role; null for anybody else. */
+  readonly role: Role | null
+  /** What the policy lets this call reach: everything, or only what belongs to the actor. */
+  readonly scope: 'all' | 'own'
+}
+
+/**
+ * The user whose rows a call may reach, or undefined where it may reach all: goes into the statement's WHERE. 0, which is
+ * nobody's id, for whoever has no account here, as a person of an external issuer.
+ */
+export const ownerOf = ({ scope, actor }: Pick<CallContext, 'scope' | 'actor'>): number | undefined => {
+  if (scope !== 'own') return undefined
+  return actor.type === 'user' && /^[1-9]\d{0,14}$/.test(actor.id ?? '') ? Number(actor.id) : 0
 }
 
 const wellFormed = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/

@@ -9,7 +9,12 @@ export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSch
   readonly idempotent?: boolean
   /** Milliseconds; the caller's remaining deadline applies where it is shorter. */
   readonly timeoutMs: number
+  /** The modules that may call it; every module where it is left out. */
+  readonly callers?: readonly string[]
 }
+
+/** Subscribes to all that any module publishes, also to what is added later. */
+export const everyEvent = '*'
 
 type Operations = Record<string, Operation>
 type Events = Record<string, TSchema>
@@ -21,7 +26,7 @@ export interface Contract<Ops extends Operations = Operations, E extends Events 
   readonly ops: Ops
   /** What the module publishes: event type to the schema of its data. No personal data. */
   readonly events: E
-  /** Event types of any module that this one consumes; the relay derives the queues from it. */
+  /** Event types of any module that this one consumes, or `everyEvent`; the relay derives the queues from it. */
   readonly subscribes: readonly string[]
 }
 

@@ -23,6 +23,8 @@ export interface DatabaseOptions {
   readonly max: number
   readonly statementTimeoutMs: number
   readonly applicationName: string
+  /** Whose rights statements have, from the first one on: a role that the login is a member of; otherwise the login's own. */
+  readonly role?: string | undefined
   /** Seconds that a statement waited for a connection. */
   readonly onWait?: (seconds: number) => void
 }
@@ -54,14 +56,19 @@ const isoTimestamp = (text: string): string => {
 }
 
 /** One connection, which opens when it is first used. */
-const connect = ({ url, statementTimeoutMs, applicationName }: DatabaseOptions) => {
+const connect = ({ url, statementTimeoutMs, applicationName, role }: DatabaseOptions) => {
   const client = postgres(url, {
     max: 1,
     fetch_types: false,
     connect_timeout: 5,
     idle_timeout: 60,
     onnotice: () => {},
-    connection: { application_name: applicationName, statement_timeout: statementTimeoutMs, TimeZone: 'UTC' },
+    connection: {
+      application_name: applicationName,
+      statement_timeout: statementTimeoutMs,
+      TimeZone: 'UTC',
+      ...(role ? { role } : {}),
+    },
     types: { int8: { to: 20, from: [20], parse: Number, serialize: String } },
   })
   const unsafe = client.unsafe

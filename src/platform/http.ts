@@ -1,17 +1,21 @@
 import type { Server } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
-import { fail } from './errors.ts'
+import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
 import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
 import { compile } from './schema.ts'
 import { assertCleanText, mayHideText } from './text.ts'
+import type { Tls } from './tls.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks, until when, in which trace: passed on to services and to other modules. */
     call: CallContext
+    /** What it was refused for, or failed with; undefined otherwise. */
+    failureCode: ErrorCode | undefined
   }
 }
 
@@ -22,14 +26,32 @@ export interface HttpOptions {
   readonly budgetMs: number
   readonly stopping: () => boolean
   readonly rewriteUrl?: (url: string) => string
+  /** Goes with every request, into what it changes. */
+  readonly policyVersion?: string
+  /** Serves HTTPS to whoever shows a certificate; health alone to others, since a probe has none. */
+  readonly tls?: Tls | undefined
 }
 
 const maxBodyBytes = 1024 * 1024
 
+/** A path to be written down: of ours none needs percent-encoding, and what clients put into theirs may name a person. */
+const pathOf = (url: string): string => {
+  const [path = ''] = url.split('?', 1)
+  return path.includes('%') ? path.replace(/[^/]*%[^/]*/g, '[redacted]') : path
+}
+
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
 
 /** A Fastify server with the rules that hold for every route of every service. */
-export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: HttpOptions): FastifyInstance => {
+export const createHttp = ({
+  log,
+  trustProxy,
+  budgetMs,
+  stopping,
+  rewriteUrl,
+  policyVersion = '',
+  tls,
+}: HttpOptions): FastifyInstance => {
   const serverOptions: FastifyHttpOptions<Server> = {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -50,22 +72,28 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
       void sendProblem(toFailure(error), request, reply)
     },
   }
-  const app = Fastify(serverOptions)
+  const app = Fastify({ ...serverOptions, ...(tls ? { https: tls.serverOptions() } : {}) } as FastifyHttpOptions<Server>)
+  tls?.follow(app.server)
 
   const contextOf = (id: string, traceparent: unknown): CallContext => ({
     deadline: Date.now() + budgetMs,
     actor: anonymous,
     traceparent: continueTrace(typeof traceparent === 'string' ? traceparent : undefined),
     requestId: id,
+    policyVersion,
+    role: null,
+    scope: 'all',
   })
 
   app.setValidatorCompiler(({ schema, httpPart }) => compile(schema as object, httpPart))
   app.decorateRequest('call')
+  app.decorateRequest('failureCode')
   // These hooks call back: a promise for each would cost more than what they do.
   app.addHook('onRequest', (request, reply, done) => {
     request.call = contextOf(request.id, request.headers.traceparent)
     reply.header('x-request-id', request.id)
-    done()
+    const known = !tls || (request.raw.socket as TLSSocket).authorized || request.routeOptions.url?.startsWith('/health')
+    done(known ? undefined : fail('auth.certificate_required'))
   })
   app.addHook('preValidation', ({ params, query }, _reply, done) => {
     try {
@@ -115,12 +143,13 @@ export const createHttp = ({ log, trustProxy, budgetMs, stopping, rewriteUrl }: 
       {
         method: request.method,
         route: request.routeOptions.url,
-        path: request.url.split('?', 1)[0],
+        path: pathOf(request.url),
         status: reply.statusCode,
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
         trace_id: traceIdOf(request.call.traceparent),
         request_id: request.id,
         actor: request.call.actor.id ?? request.call.actor.type,
+        code: request.failureCode,
       },
       'request',
     )

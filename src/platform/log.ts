@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { safeMessage, withoutContacts } from './redact.ts'
 
 /** Secrets and personal data, wherever a log call puts them. */
 const hidden = new Set(['password', 'authorization', 'cookie', 'token', 'email', 'phone', 'to', 'text', 'subject'])
@@ -19,6 +20,7 @@ const redact = (value: Record<string, unknown>, parent = '', depth = 1): Record<
   for (const [key, item] of Object.entries(value)) {
     let shown = item
     if (isHidden(key, parent) && item !== undefined) shown = '[redacted]'
+    else if (typeof item === 'string') shown = withoutContacts(item)
     else if (isData(item)) shown = depth < deepest ? redact(item, key, depth + 1) : '[too deep]'
     if (shown === item) continue
     copy ??= Array.isArray(value) ? Object.assign([], value) : { ...value }
@@ -27,7 +29,10 @@ const redact = (value: Record<string, unknown>, parent = '', depth = 1): Record<
   return copy ?? value
 }
 
-/** JSON lines on standard output (or `stream`). A field named like a secret or like personal data is written as [redacted]. */
+/**
+ * JSON lines on standard output (or `stream`). A field named like a secret or like personal data is written as [redacted], and
+ * so is every e-mail address and telephone number, wherever it stands.
+ */
 export const createLog = (level: string, service: string, stream?: DestinationStream): Logger =>
   pino(
     {
@@ -37,23 +42,32 @@ export const createLog = (level: string, service: string, stream?: DestinationSt
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: redact, bindings: redact },
       serializers: { err: serializeError },
+      hooks: {
+        logMethod(input, method) {
+          const [first] = input as unknown[]
+          // Without a text of our own pino would take the error's, as it is.
+          const parts: unknown[] = first instanceof Error && input.length === 1 ? [first, first.message] : input
+          method.apply(this, parts.map((part) => (typeof part === 'string' ? withoutContacts(part) : part)) as typeof input)
+        },
+      },
     },
     // Lines are gathered for a moment: a write for each would take a tenth of a request. What ends the process writes the rest.
     stream ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 }),
   )
 
-/** A driver's error holds its parameters, which can be personal data: only what names the fault is kept. */
+/** A driver's error holds its parameters, which can be personal data, and so can its message: only what names the fault is kept. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) }
+  const message = safeMessage(error)
   const { code, severity, routine, constraint_name } = error as Error & Record<string, unknown>
   return {
     type: error.name,
-    message: error.message,
+    message,
     code,
     severity,
     routine,
     constraint: constraint_name,
-    stack: error.stack,
+    stack: withoutContacts((error.stack ?? '').replace(error.message, () => message)),
     ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
   }
 }

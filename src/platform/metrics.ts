@@ -9,6 +9,8 @@ export interface Metrics {
   outbox(module: string, read: () => Promise<{ depth: number; ageSeconds: number }>): void
   /** A consumer's queue and dead letters. */
   consumer(module: string, deadLetters: () => Promise<number>, counts: () => Promise<Record<string, number>>): void
+  /** A number of a module's own, read when the metrics are asked for. */
+  gauge(name: string, help: string, read: () => Promise<number>): void
   observePoolWait(database: string, seconds: number): void
   /** Measures every request of the server: http_requests_total and http_request_duration_seconds{method,route,status}. */
   instrument(app: FastifyInstance): Promise<void>
@@ -78,6 +80,9 @@ export const createMetrics = (): Metrics => {
     consumer: (module, deadLetters, counts) => {
       addDeadLetters(async () => [{ labels: { module }, value: await deadLetters() }])
       addQueue(async () => Object.entries(await counts()).map(([state, value]) => ({ labels: { queue: module, state }, value })))
+    },
+    gauge: (name, help, read) => {
+      readAtScrape(name, help, [])(async () => [{ labels: {}, value: await read() }])
     },
     observePoolWait: (database, seconds) => poolWait.observe({ database }, seconds),
     instrument: async (app) => {

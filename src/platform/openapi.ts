@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import type { Permission } from './auth/permission.ts'
 import { referenceRoutes } from './reference.ts'
 import { Problem } from './schema.ts'
 
@@ -27,8 +28,14 @@ const nameSchemas = (document: Json): Json => {
 
 const problemResponse = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } })
 
+/** Who may call a route, as a generated client reads it: with a token, with or without, or nothing to show. */
+const securityOf = (permission: Permission | undefined): Record<string, string[]>[] => {
+  if (permission?.tokenIgnored) return []
+  return permission?.anonymous ? [{}, { bearer: [] }] : [{ bearer: [] }]
+}
+
 /** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
-export const describeRoutes = async (app: FastifyInstance): Promise<void> => {
+export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Record<string, Permission>>): Promise<void> => {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -37,13 +44,15 @@ export const describeRoutes = async (app: FastifyInstance): Promise<void> => {
         version: '1.0.0',
         description: 'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`.',
       },
-      tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'health'].map((name) => ({ name })),
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'audit', 'auth', 'health'].map((name) => ({ name })),
     },
     transformObject: (input) =>
       nameSchemas(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json) as never,
   })
   app.addHook('onRoute', (route) => {
     if (route.schema?.hide || !route.schema) return
+    route.schema.security ??= securityOf(routes[`${route.method} ${route.url}`])
     const response = (route.schema.response ?? {}) as Json
     route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
   })

@@ -31,18 +31,18 @@ export const encodeCursor = ({ at, id }: Position): string => Buffer.from(`${at}
 const isTimestamp = (text: string): boolean =>
   /^(?!0000)\d{4}-/.test(text) && Number.isFinite(Date.parse(text)) && new Date(text).toISOString().replace('.000Z', 'Z') === text
 
-/** @throws Failure request.invalid_cursor */
-export const decodeCursor = (cursor: string): Position => {
+/** `largest` is the list's largest id. @throws Failure request.invalid_cursor */
+export const decodeCursor = (cursor: string, largest = maxId): Position => {
   const [at, id] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
   const number = Number(id)
-  if (!at || !isTimestamp(at) || !Number.isSafeInteger(number) || number < 0 || number > maxId)
+  if (!at || !isTimestamp(at) || !Number.isSafeInteger(number) || number < 0 || number > largest)
     throw fail('request.invalid_cursor')
   return { at, id: number }
 }
 
-export const pageRequest = ({ limit, cursor }: { limit: number; cursor?: string }): PageRequest => ({
+export const pageRequest = ({ limit, cursor }: { limit: number; cursor?: string }, largest = maxId): PageRequest => ({
   limit,
-  after: cursor === undefined ? undefined : decodeCursor(cursor),
+  after: cursor === undefined ? undefined : decodeCursor(cursor, largest),
 })
 
 /** Makes a page of `limit` from up to `limit + 1` rows: the one too many says that there is more. */

@@ -52,8 +52,15 @@ export const problemOf = (failure: Failure, locale: Locale, traceparent: string)
   trace_id: traceIdOf(traceparent),
 })
 
+/** How to ask with a token (RFC 6750, 3), on every 401 (RFC 9110, 15.5.2). */
+const challengeOf = ({ code }: Failure): string =>
+  `Bearer realm="orderhub"${code === 'auth.invalid_token' ? ', error="invalid_token"' : ''}`
+
 export const sendProblem = (failure: Failure, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-  if (failure.status === 503 && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
+  request.failureCode = failure.code
+  if (failure.status === 401) reply.header('www-authenticate', challengeOf(failure))
+  const { retry_after = failure.status === 503 ? 1 : undefined } = failure.details
+  if (retry_after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', String(retry_after))
   return reply
     .code(failure.status)
     .type('application/problem+json; charset=utf-8')

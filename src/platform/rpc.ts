@@ -1,37 +1,28 @@
 import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
+import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { Transport } from './bind.ts'
-import { type Actor, anonymous, type CallContext, continueTrace } from './context.ts'
+import { type CallContext, continueTrace } from './context.ts'
 import type { Api, Contract } from './contract.ts'
 import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
 import type { Upstream } from './upstream.ts'
 
-/** Headers of calls between services; the gateway takes them off what a client sends. */
-export const internalHeaders = { deadline: 'x-orderhub-deadline-ms', actor: 'x-orderhub-actor' } as const
-
-const encodeActor = (actor: Actor): string => Buffer.from(JSON.stringify(actor)).toString('base64url')
-
-const decodeActor = (header: unknown): Actor => {
-  if (typeof header !== 'string') return anonymous
-  try {
-    const { type, id } = JSON.parse(Buffer.from(header, 'base64url').toString())
-    if ((type === 'user' || type === 'service') && typeof id === 'string') return { type, id }
-  } catch {
-    // Not one of ours: nobody known.
-  }
-  return anonymous
-}
+/** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
+const deadlineHeader = 'x-orderhub-deadline-ms'
 
 interface Answer {
   readonly status: number
   readonly body: unknown
 }
 
-/** The other side's refusal as the error value it was there; undefined where the answer is not one of ours. */
+/**
+ * The other side's refusal as the error value it was there; undefined where the answer is not one of ours. A 401 is about
+ * this service and not about whoever asks it: to them, the other side cannot be reached.
+ */
 const refusal = ({ status, body }: Answer): Failure | undefined => {
-  if (status < 400 || status >= 500 || typeof body !== 'object' || body === null) return undefined
+  if (status < 400 || status === 401 || status >= 500 || typeof body !== 'object' || body === null) return undefined
   const { code, type, title, status: _status, detail, success, trace_id, instance, ...details } = body as Record<string, unknown>
   return isErrorCode(code) ? fail(code, details) : undefined
 }
@@ -40,6 +31,8 @@ export interface RemoteOptions {
   readonly contract: Contract
   readonly upstream: Upstream
   readonly dispatcher: Dispatcher
+  /** Says who calls, and for whom; undefined where nobody is asked (AUTH=off). */
+  readonly tokens: ServiceTokens | undefined
 }
 
 /**
@@ -47,7 +40,7 @@ export interface RemoteOptions {
  * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
  * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
  */
-export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOptions): Transport => {
+export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
   const answered = (error: unknown) => error instanceof Failure
   const breaker = circuitBreaker(
     handleWhen((error) => !answered(error)),
@@ -68,8 +61,8 @@ export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOption
           'content-type': 'application/json',
           traceparent: continueTrace(context.traceparent),
           'x-request-id': context.requestId,
-          [internalHeaders.deadline]: String(left),
-          [internalHeaders.actor]: encodeActor(context.actor),
+          [deadlineHeader]: String(left),
+          ...(tokens ? { authorization: `Bearer ${await tokens.mint(contract.name, context)}` } : {}),
         },
         body: input,
         signal: AbortSignal.timeout(left),
@@ -99,16 +92,18 @@ export const remoteTransport = ({ contract, upstream, dispatcher }: RemoteOption
 /** Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. */
 export const serveContract = (app: FastifyInstance, contract: Contract, api: Api<Contract>): void => {
   for (const [op, operation] of Object.entries(contract.ops)) {
-    app.post(`/internal/${contract.name}/${op}`, { schema: { hide: true } }, async (request, reply) => {
-      const left = Number(request.headers[internalHeaders.deadline])
-      const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs
-      const output = await api[op]?.(parse(operation.input, request.body) as never, {
-        deadline: Date.now() + budget,
-        actor: decodeActor(request.headers[internalHeaders.actor]),
-        traceparent: request.call.traceparent,
-        requestId: request.call.requestId,
-      })
-      return reply.type('application/json').send(JSON.stringify(output ?? null))
-    })
+    app.post(
+      `/internal/${contract.name}/${op}`,
+      { schema: { hide: true }, config: { callers: operation.callers } },
+      async (request, reply) => {
+        const left = Number(request.headers[deadlineHeader])
+        const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs
+        const output = await api[op]?.(parse(operation.input, request.body) as never, {
+          ...request.call,
+          deadline: Date.now() + budget,
+        })
+        return reply.type('application/json').send(JSON.stringify(output ?? null))
+      },
+    )
   }
 }

@@ -32,6 +32,8 @@ interface UpstreamOptions {
   probeEveryMs?: number
   /** For the probes. By default they have connections of their own, so that they never wait behind requests. */
   dispatcher?: Dispatcher
+  /** How the connections of the probes are opened, where they have their own. */
+  connect?: Agent.Options['connect']
   log: Pick<BaseLogger, 'info' | 'warn'>
 }
 
@@ -71,7 +73,8 @@ const choose = <T extends Weighted>(list: readonly T[], turn: number): T | undef
 export const createUpstream = (options: UpstreamOptions): Upstream => {
   const { name, url, probePath = '/health/ready', probeEveryMs = 500, log } = options
   const source = parseUpstream(url)
-  const own = options.dispatcher ? undefined : new Agent({ connections: 1 })
+  const { connect } = options
+  const own = options.dispatcher ? undefined : new Agent({ connections: 1, ...(connect ? { connect } : {}) })
   const dispatcher = options.dispatcher ?? own
   const stop = new AbortController()
   let list: Target[] = []

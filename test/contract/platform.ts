@@ -4,6 +4,23 @@ import { call } from '../support/app.ts'
 import { type Client, isProblem } from './target.ts'
 
 const routes = {
+  '/api/v1/auth/login': ['post'],
+  '/api/v1/auth/refresh': ['post'],
+  '/api/v1/auth/logout': ['post'],
+  '/api/v1/auth/me': ['get'],
+  '/api/v1/auth/password': ['post'],
+  '/api/v1/auth/password/forgot': ['post'],
+  '/api/v1/auth/password/reset': ['post'],
+  '/api/v1/auth/activate': ['post'],
+  '/api/v1/auth/mfa/enrol': ['post'],
+  '/api/v1/auth/mfa/confirm': ['post'],
+  '/api/v1/auth/mfa': ['delete'],
+  '/api/v1/users/{id}/export': ['get'],
+  '/api/v1/audit': ['get'],
+  '/api/v1/audit/{id}': ['get'],
+  '/api/v1/audit/{id}/proof': ['get'],
+  '/api/v1/audit/checkpoint': ['get'],
+  '/api/v1/audit/snapshot': ['get'],
   '/api/v1/users': ['get', 'post'],
   '/api/v1/users/{id}': ['delete', 'get', 'patch'],
   '/api/v1/products': ['get', 'post'],
@@ -45,10 +62,12 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
   })
 
   await t.test('the address without a version', async (t) => {
-    const [versioned, unversioned] = await Promise.all(['/api/v1', '/api'].map((base) => call(`${client.url}${base}/users/1`)))
+    const [versioned, unversioned] = await Promise.all(
+      ['/api/v1', '/api'].map((base) => call(`${client.url}${base}/users/1`, 'GET', undefined, client.identity)),
+    )
     t.equal(unversioned?.status, 200)
     t.same(unversioned?.body, versioned?.body)
-    t.equal((await call(`${client.url}/api/orders?limit=1`)).body.count, 1)
+    t.equal((await call(`${client.url}/api/orders?limit=1`, 'GET', undefined, client.identity)).body.count, 1)
   })
 
   await t.test('one document of every route', async (t) => {

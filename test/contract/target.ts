@@ -9,6 +9,8 @@ export interface Target {
   readonly service: string
   /** The calls between modules go through the public address itself. */
   readonly loopback?: boolean
+  /** Go with every call: who asks. */
+  readonly identity?: Readonly<Record<string, string>>
   /** Where its messages arrive. */
   readonly providers: TestProviders
 }
@@ -26,13 +28,14 @@ export interface Client extends Target {
 
 export const clientOf = (target: Target): Client => {
   const base = `${target.url}/api/v1`
+  const { identity = {} } = target
   return {
     ...target,
-    get: (path, headers) => call(base + path, 'GET', undefined, headers),
-    post: (path, body, headers) => call(base + path, 'POST', body, headers),
-    patch: (path, body, headers) => call(base + path, 'PATCH', body, headers),
-    put: (path, body) => call(base + path, 'PUT', body),
-    remove: (path) => call(base + path, 'DELETE'),
+    get: (path, headers) => call(base + path, 'GET', undefined, { ...identity, ...headers }),
+    post: (path, body, headers) => call(base + path, 'POST', body, { ...identity, ...headers }),
+    patch: (path, body, headers) => call(base + path, 'PATCH', body, { ...identity, ...headers }),
+    put: (path, body) => call(base + path, 'PUT', body, identity),
+    remove: (path) => call(base + path, 'DELETE', undefined, identity),
   }
 }
 

@@ -1,5 +1,10 @@
+import { join } from 'node:path'
+import { decodeJwt, decodeProtectedHeader } from 'jose'
 import t from 'tap'
+import { serviceNames } from '../../src/environment.ts'
+import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
+import { signedIn } from '../support/people.ts'
 
 const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
@@ -49,6 +54,79 @@ t.test('a client cannot say who it is, nor speak as a service', async (t) => {
   for (const name of ['x-forwarded-port', 'x-real-ip', 'forwarded', 'x-orderhub-actor', 'x-orderhub-deadline-ms']) {
     t.notOk(name in seen, name)
   }
+})
+
+t.test('what proxies write to name whom they authenticated is not taken from a client', async (t) => {
+  const user = await startFakeService(t)
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  const names = [
+    'authorization',
+    'remote-user',
+    'x-user',
+    'x-user-id',
+    'X-User-Role',
+    'x_user_id',
+    'x-auth-request-email',
+    'x-authenticated-userid',
+    'x-forwarded-user',
+    'x-forwarded-client-cert',
+    'x-remote-user',
+    'x-client-cert',
+    'x-original-url',
+    'x-ssl-client-verify',
+    'ssl-client-cert',
+    'x-amzn-oidc-identity',
+    'x-goog-authenticated-user-email',
+    'x-ms-client-principal',
+    'cf-access-authenticated-user-email',
+    'x-orderhub-service-token',
+  ]
+  const kept = { 'x-requested-with': 'fetch', 'user-agent': 'test', 'accept-language': 'en', 'idempotency-key': 'k' }
+  await sendExactly(url, '/api/v1/users', { headers: { ...Object.fromEntries(names.map((name) => [name, '1'])), ...kept } })
+  const seen = user.received[0]?.headers ?? {}
+  for (const name of names) t.notOk(name.toLowerCase() in seen, name)
+  t.match(seen, kept)
+})
+
+t.test('the service behind gets a token of ours in place of the client’s, for what goes on alone', async (t) => {
+  const keysDir = join(t.testdir({}), 'keys')
+  await initKeys(keysDir, serviceNames)
+  const session = { id: 5, role: 'support', session_version: 1, mfa_satisfied: true }
+  const user = await startFakeService(t, (_request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify([session]))
+  })
+  const order = await startFakeService(t)
+  const env = { AUTH: 'on', KEYS_DIR: keysDir, USER_SERVICE_URL: user.url, ORDER_SERVICE_URL: order.url }
+  const { url } = await runGateway(t, env)
+  const person = await signedIn(keysDir, 5)
+
+  t.equal((await sendExactly(url, '/api/v1/orders', { headers: person })).status, 200)
+  const token = order.received[0]?.headers.authorization?.replace('Bearer ', '') ?? ''
+  t.not(`Bearer ${token}`, person.authorization)
+  t.match(decodeProtectedHeader(token), { alg: 'EdDSA', typ: 'orderhub-service+jwt' })
+  const { iss, aud, iat = 0, exp = Number.POSITIVE_INFINITY, ...claims } = decodeJwt(token)
+  t.same([iss, aud], ['urn:orderhub:service:gateway', 'urn:orderhub:service:order'])
+  t.ok(exp - iat <= 60, `${exp - iat} seconds`)
+  t.match(claims, { actor: { type: 'user', id: '5' }, role: 'support' })
+  t.same(
+    user.received.map((request) => request.url),
+    ['/internal/user/getSessions'],
+  )
+
+  t.equal((await sendExactly(url, '/api/v1/inventory')).status, 200)
+  const unnamed = decodeJwt(order.received[1]?.headers.authorization?.replace('Bearer ', '') ?? '')
+  t.match(unnamed, { actor: { type: 'anonymous', id: null }, role: null })
+
+  const put = { method: 'PUT', body: '{"available":1}', headers: { 'content-type': 'application/json', ...person } }
+  t.equal((await sendExactly(url, '/api/v1/inventory/1', put)).status, 403)
+  t.equal((await sendExactly(url, '/api/v1/orders')).status, 401)
+  t.equal(
+    (await sendExactly(url, '/api/v1/orders', { headers: { authorization: `Bearer ${token}` } })).status,
+    401,
+    'it is none of a client',
+  )
+  t.equal(order.received.length, 2, 'what is refused here goes no further')
 })
 
 t.test('a trusted proxy says who the client is, and only as far as it is trusted', async (t) => {

@@ -15,6 +15,7 @@ t.test('/health shows each upstream as it is, a single one too, and no address',
     'product-service': { status: 'unhealthy', targets: 1, healthy: 0 },
     'order-service': { status: 'healthy', targets: 2, healthy: 2 },
     'notification-service': { status: 'unhealthy', targets: 1, healthy: 0 },
+    'audit-service': { status: 'unhealthy', targets: 1, healthy: 0 },
   })
   t.notMatch(JSON.stringify(first.body), '127.0.0.1')
 

@@ -9,6 +9,8 @@ import { eventually } from '../support/eventually.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
 
+t.setTimeout(120_000)
+
 const collect = () => {
   const lines: string[] = []
   const stream = new Writable({

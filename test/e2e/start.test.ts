@@ -8,6 +8,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { serviceNames } from '../../src/environment.ts'
+import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { call } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -64,32 +66,38 @@ t.test('the first minute: the printed lines work as they are, and the data stays
   const first = await firstStart(t, dataDir)
   t.match(first.output(), /API reference: +http:\/\/127\.0\.0\.1:\d+\/docs/)
 
-  const lines = first.output().match(/^ +curl .*$/gm) ?? []
-  t.equal(lines.length, 3)
-  const answers: string[] = []
-  for (const line of lines) {
-    const { stdout } = await run('sh', ['-c', line.trim().replace('curl', 'curl -sS --fail-with-body')])
-    answers.push(stdout)
-  }
+  const lines = first.output().match(/^ +(curl|TOKEN=).*$/gm) ?? []
+  t.equal(lines.length, 4)
+  const password = /keep the password: (\S+)/.exec(first.output())?.[1] ?? ''
+  t.match(password, /^[\w-]{20}$/)
+  const copied = lines.map((line) => line.trim().replace('curl', 'curl -sS --fail-with-body'))
+  const { stdout } = await run('sh', ['-ec', [...copied.flatMap((line) => [line, 'echo']), 'echo "$TOKEN"'].join('\n')])
+  const answers = stdout.trim().split('\n')
+  const headers = { authorization: `Bearer ${answers.pop()}` }
   t.match(answers[0], /筆記型電腦/)
   t.match(JSON.parse(answers[1] ?? '{}'), { success: true, data: { id: 3, user_id: 3, total: 1000, status: 'pending' } })
   t.equal(JSON.parse(answers[2] ?? '{}').success, true)
   t.equal((await call(`${first.url}/docs/`)).status, 200)
 
   const listed = await eventually(async () => {
-    const { body } = await call(`${first.url}/api/v1/notifications?status=sent`)
+    const { body } = await call(`${first.url}/api/v1/notifications?status=sent`, 'GET', undefined, headers)
     return body.count === 2 && body
   })
   const [{ event_id }] = listed.data
-  t.ok(existsSync(join(dataDir, 'mail', `${event_id}.eml`)), 'the e-mail is a file')
-  t.ok(existsSync(join(dataDir, 'mail', `${event_id}.sms.json`)), 'the SMS is a file')
+  t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.eml`)), 'the e-mail is a file')
+  t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.sms.json`)), 'the SMS is a file')
 
   first.child.kill('SIGTERM')
   const [status] = await once(first.child, 'exit')
   t.equal(status, 0)
 
   const second = await firstStart(t, dataDir)
-  t.equal((await call(`${second.url}/api/v1/orders/3`)).body.data.total, 1000)
+  t.notMatch(second.output(), password, 'the password is shown once')
+  t.match(second.output(), /Sign in as xiaoming@example\.com/)
+  const credentials = { email: 'xiaoming@example.com', password }
+  const { body } = await call(`${second.url}/api/v1/auth/login`, 'POST', credentials)
+  const again = { authorization: `Bearer ${body.data.access_token}` }
+  t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
 })
 
 const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: this system has no /proc'
@@ -103,8 +111,10 @@ t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => 
 })
 
 t.test('in production a missing database is one line, and nothing is started', async (t) => {
+  const keysDir = folder(t, 0o755)
+  await initKeys(keysDir, serviceNames)
   const child = run(process.execPath, [entry], {
-    env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0' },
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
   })
   await t.rejects(child, { code: 78, stderr: /^DATABASE_URL is missing[^\n]*\n$/ })
 })

@@ -6,7 +6,9 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, type AppOptions, createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
+import { serviceNames } from '../../src/environment.ts'
 import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { startPostgres } from './postgres.ts'
 
 export interface Answer {
@@ -37,6 +39,7 @@ export interface RunningApp {
   readonly metricsUrl: string
   readonly databaseUrl: string
   readonly dataDir: string
+  readonly keysDir: string
   readonly app: App
   /** Below /api/v1. */
   api(path: string, method?: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
@@ -57,9 +60,11 @@ export const runApp = async (
     PORT: '0',
     METRICS_PORT: '0',
     RATE_LIMIT_PER_MINUTE: '0',
+    AUTH: 'off',
     ...env,
   })
   await runMigrations(migrationTargets(config))
+  await initKeys(config.keysDir, serviceNames)
   const app = await createApp({ config, log: pino({ level: process.env.TEST_LOG ?? 'silent' }), ...options })
   await app.seed()
   const { url, metricsPort } = await app.start()
@@ -73,6 +78,7 @@ export const runApp = async (
     metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
     databaseUrl,
     dataDir,
+    keysDir: config.keysDir,
     app,
     api: (path, method, body, headers) => call(`${url}/api/v1${path}`, method, body, headers),
   }

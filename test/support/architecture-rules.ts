@@ -24,7 +24,7 @@ const importsWhere =
 /** What a process is started with: these alone read its environment and do something when they are imported. */
 export const entries = /^src\/(main|migrate|seed|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
 const holdsSql =
-  /\/(repository|tables)\.ts$|^src\/(migrate|platform\/(db|drizzle-loading)|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
+  /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(migrate|platform\/(db|drizzle-loading)|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
 const root = /^src\/[^/]+\.ts$/
 const tables = /\/tables\.ts$/
 const moduleOf = (file = ''): string | undefined => /^src\/modules\/([^/]+)\//.exec(file)?.[1]
@@ -70,7 +70,7 @@ export const rules: readonly Rule[] = [
       ({ specifier, file }) =>
         file === undefined
           ? specifier !== 'typebox'
-          : !/^src\/(platform\/(contract|schema)|modules\/[^/]+\/contract)\.ts$/.test(file),
+          : !/^src\/(platform\/(contract|schema|audit\/schema|auth\/permission)|modules\/[^/]+\/contract)\.ts$/.test(file),
     ),
   },
   {

@@ -89,6 +89,8 @@ export const runGateway = async (t: Test, env: Record<string, string> = {}): Pro
     PRODUCT_SERVICE_URL: nowhere,
     ORDER_SERVICE_URL: nowhere,
     NOTIFICATION_SERVICE_URL: nowhere,
+    AUDIT_SERVICE_URL: nowhere,
+    AUTH: 'off',
     ...env,
   })
   const log: Record<string, unknown>[] = []

@@ -45,6 +45,7 @@ export const startService = async (name: string, env: Record<string, string> = {
         METRICS_PORT: '0',
         LOG_LEVEL: 'warn',
         RATE_LIMIT_PER_MINUTE: '0',
+        AUTH: 'off',
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

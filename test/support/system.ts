@@ -1,11 +1,17 @@
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { readConfig } from '../../src/config.ts'
+import { serviceNames } from '../../src/environment.ts'
 import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { freePort } from './port.ts'
 import { startPostgres } from './postgres.ts'
 import { hasRedis, startRedis, type TestRedis } from './redis.ts'
 import { type ServiceProcess, startService } from './service.ts'
 
-const modules = ['user', 'product', 'order', 'notification'] as const
+const modules = ['user', 'product', 'order', 'notification', 'audit'] as const
 const names = [...modules, 'gateway'] as const
 export type SystemService = (typeof names)[number]
 
@@ -23,6 +29,7 @@ export interface System {
   readonly processes: readonly ServiceProcess[]
   /** Undefined where there is no redis-server: events then travel through PostgreSQL. */
   readonly redis: TestRedis | undefined
+  readonly keysDir: string
   databaseUrl(module: (typeof modules)[number]): string
   stop(): Promise<void>
 }
@@ -31,11 +38,15 @@ export interface System {
 export const startSystem = async ({ instances = {}, env = {} }: SystemOptions = {}): Promise<System> => {
   const postgres = await startPostgres()
   const redis = hasRedis() ? await startRedis() : undefined
+  const folder = mkdtempSync(join(tmpdir(), 'orderhub-system-'))
+  const keysDir = join(folder, 'keys')
+  await initKeys(keysDir, serviceNames)
   const services: ServiceProcess[] = []
   const stop = async () => {
     await Promise.all(services.map((service) => service.kill()))
     await redis?.stop()
     await postgres.stop()
+    await rm(folder, { recursive: true, force: true })
   }
 
   try {
@@ -62,7 +73,17 @@ export const startSystem = async ({ instances = {}, env = {} }: SystemOptions = 
         const own: ServiceProcess[] = []
         const { [`${name.toUpperCase()}_SERVICE_URL`]: _self, ...others } = urls
         for (const port of places.get(name) ?? []) {
-          const environment = { ...databases, ...transport, ...others, SEED: 'true', ...env, PORT: String(port) }
+          const environment = {
+            ...databases,
+            ...transport,
+            ...others,
+            SEED: 'true',
+            AUTH: 'off',
+            KEYS_DIR: keysDir,
+            DATA_DIR: folder,
+            ...env,
+            PORT: String(port),
+          }
           const service = await startService(name, environment as Record<string, string>)
           services.push(service)
           own.push(service)
@@ -76,6 +97,7 @@ export const startSystem = async ({ instances = {}, env = {} }: SystemOptions = 
       services: byName,
       processes: names.flatMap((name) => byName[name]),
       redis,
+      keysDir,
       databaseUrl: (module) => databases[`${module.toUpperCase()}_DATABASE_URL`] as string,
       stop,
     }

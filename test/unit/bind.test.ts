@@ -24,6 +24,9 @@ const context = (): CallContext => ({
   actor: anonymous,
   traceparent: continueTrace(),
   requestId: 'test-request',
+  policyVersion: 'test',
+  role: null,
+  scope: 'all',
 })
 
 t.test('input is checked on the way in, and a copy is passed', async (t) => {

@@ -15,8 +15,8 @@ t.test('an empty environment is a laptop: everything, on loopback, with no provi
   const config = readConfig({})
   t.match(config, { healthName: 'orderhub', host: '127.0.0.1', port: 5000, metricsPort: 9464, production: false })
   t.match(config, { databaseUrl: undefined, redisUrl: undefined, smtpUrl: undefined, seed: undefined, trustProxy: false })
-  t.same(config.selected.toSorted(), ['gateway', 'notification', 'order', 'product', 'user'])
-  t.equal(readConfig({ NODE_ENV: 'production' }).host, '0.0.0.0')
+  t.same(config.selected.toSorted(), ['audit', 'gateway', 'notification', 'order', 'product', 'user'])
+  t.equal(readConfig({ NODE_ENV: 'production', KEYS_DIR: '/keys' }).host, '0.0.0.0')
 })
 
 t.test('SERVICE takes one name, a list, or all, and gives the port and the name', async (t) => {
@@ -79,4 +79,12 @@ t.test('TRUST_PROXY is nobody, everybody, a number of hops, or addresses', async
   t.same(readConfig({ TRUST_PROXY: '10.0.0.0/8, 127.0.0.1' }).trustProxy, ['10.0.0.0/8', '127.0.0.1'])
   const { trustProxy } = readConfig({ TRUST_PROXY: '2' })
   t.same(typeof trustProxy === 'function' && [0, 1, 2].map((hop) => trustProxy('x', hop)), [true, true, false])
+})
+
+t.test('AUTH=off is refused in production, and on is the default', async (t) => {
+  t.same([readConfig({}).auth, readConfig({ AUTH: 'off' }).auth], [true, false])
+  const production = { NODE_ENV: 'production', KEYS_DIR: '/keys' }
+  t.same(problemsOf(production), [])
+  t.same(problemsOf({ ...production, AUTH: 'off' }), ['AUTH=off is refused with NODE_ENV=production'])
+  t.equal(problemsOf({ ...production, AUTH: 'maybe' }).length, 1)
 })

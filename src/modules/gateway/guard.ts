@@ -53,6 +53,7 @@ export const guardServer = async (app: FastifyInstance, corsOrigins: readonly st
       'idempotency-replayed',
       'location',
       'retry-after',
+      'www-authenticate',
       'x-ratelimit-limit',
       'x-ratelimit-remaining',
       'x-ratelimit-reset',

@@ -16,8 +16,12 @@ const hopByHop = [
   'transfer-encoding',
   'upgrade',
 ]
-/** Who the client is and what it may do is for us to say, whatever it says itself. */
-const ours = /^(x-forwarded(-.+)?|forwarded|x-real-ip|x-orderhub-.+)$/
+/**
+ * Who the client is and what it may do is for us to say, whatever it says itself: our own headers, and those by which
+ * proxies and meshes name whom they have authenticated.
+ */
+const ours =
+  /^(authorization|forwarded|remote-user|x-(forwarded|orderhub|user|auth|authenticated|remote|client|real|original|ssl)(-.+)?|(x-(amzn-oidc|goog-(authenticated|iap)|ms-client)|cf-access|ssl)-.+)$/
 
 const without = (headers: IncomingHttpHeaders, dropped: (name: string) => boolean): IncomingHttpHeaders =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !dropped(name)))
@@ -25,11 +29,12 @@ const without = (headers: IncomingHttpHeaders, dropped: (name: string) => boolea
 /** What a service is to see of a client's headers. `host` and the body's length are already those of the new request. */
 export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHeaders): IncomingHttpHeaders => {
   const { traceparent, requestId } = request.call
-  const kept = without(headers, (name) => hopByHop.includes(name) || ours.test(name))
+  const kept = without(headers, (name) => hopByHop.includes(name) || ours.test(name.replaceAll('_', '-')))
   // The state belongs to the trace that it came with (W3C Trace Context, 3.3).
   if (!request.headers.traceparent?.toString().includes(traceIdOf(traceparent))) delete kept.tracestate
   return {
     ...kept,
+    ...(request.serviceToken === undefined ? {} : { authorization: `Bearer ${request.serviceToken}` }),
     traceparent,
     'x-request-id': requestId,
     // Nearest hop first in `ips`, last in the header.

@@ -8,11 +8,11 @@ import { watchUpstreams } from './upstream-health.ts'
 export default defineModule({
   contract: gatewayContract,
   needs: {},
-  create: ({ config, log, remotes }) => {
+  create: ({ config, log, remotes, tokens, connect }) => {
     // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
-    const dispatcher = new Agent({ connections: 128, allowH2: false, connect: { timeout: 2000 } })
+    const dispatcher = new Agent({ connections: 128, allowH2: false, connect })
     const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
-    const health = watchUpstreams(remotes)
+    const health = watchUpstreams(remotes, connect)
     for (const { name, upstream } of remotes) {
       void upstream.ready().then(() => {
         if (upstream.targets().length === 0) log.warn({ upstream: name }, 'the upstream has no target')
@@ -27,7 +27,7 @@ export default defineModule({
       routes: async (app) => {
         if (remotes.length > 0) {
           const { proxyRoutes } = await import('./proxy.ts')
-          await proxyRoutes(app, { remotes, dispatcher, timeoutMs: config.requestTimeoutMs })
+          await proxyRoutes(app, { remotes, dispatcher, timeoutMs: config.requestTimeoutMs, tokens })
         }
         await health.ready()
       },

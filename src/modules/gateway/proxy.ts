@@ -1,6 +1,7 @@
 import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Dispatcher } from 'undici'
+import type { ServiceTokens } from '../../platform/auth/service-tokens.ts'
 import { Failure } from '../../platform/errors.ts'
 import type { Remote } from '../../platform/module.ts'
 import { sendProblem } from '../../platform/problem.ts'
@@ -26,6 +27,7 @@ const optionsOf = (
   // A dispatcher of our own: the plugin turns the verification of certificates off in those that it makes.
   undici: dispatcher as never,
   disableCache: true,
+  config: { forwarded: true },
   disableRequestLogging: true,
   handler: (request, reply, dest, options) =>
     bound(reply as FastifyReply, () =>
@@ -51,14 +53,32 @@ const optionsOf = (
   },
 })
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** In place of the client's own token: what the service behind is told about who asks. */
+    serviceToken: string | undefined
+  }
+}
+
+export interface ProxyOptions {
+  readonly remotes: readonly Remote[]
+  readonly dispatcher: Dispatcher
+  readonly timeoutMs: number
+  readonly tokens: ServiceTokens | undefined
+}
+
 /** Routes each remote module's paths to where it runs. Mounted below /api/v1. */
 export const proxyRoutes = async (
   app: FastifyInstance,
-  { remotes, dispatcher, timeoutMs }: { remotes: readonly Remote[]; dispatcher: Dispatcher; timeoutMs: number },
+  { remotes, dispatcher, timeoutMs, tokens }: ProxyOptions,
 ): Promise<void> => {
+  app.decorateRequest('serviceToken')
   for (const remote of remotes) {
     const forwarder = createForwarder(remote.upstream, dispatcher, timeoutMs)
     await app.register(async (scope) => {
+      scope.addHook('preHandler', async (request) => {
+        request.serviceToken = await tokens?.mint(remote.name, request.call)
+      })
       scope.removeContentTypeParser('application/json')
       scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
       scope.setErrorHandler((error: FastifyError, request, reply) => {

@@ -13,8 +13,8 @@ const everyMs = 1000
 const timeoutMs = 1000
 
 /** Asks every target of every upstream for /health/ready, once a second. */
-export const watchUpstreams = (remotes: readonly Remote[]): UpstreamHealth => {
-  const dispatcher = new Agent({ connections: 1, allowH2: false, connect: { timeout: timeoutMs } })
+export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Options['connect']): UpstreamHealth => {
+  const dispatcher = new Agent({ connections: 1, allowH2: false, connect })
   const stop = new AbortController()
   let healthy = new Set<string>()
 

@@ -43,6 +43,29 @@ export type Notification = Static<typeof Notification>
 export const notificationContract = defineContract({
   name: 'notification',
   paths: ['/notifications'],
-  events: { 'notification.retry_requested': Type.Object({ notification_id: Id }) },
-  subscribes: ['order.created', 'order.status_changed', 'order.cancelled', 'notification.retry_requested'],
+  ops: {
+    /** What was sent to one user, newest first, a hundred at a time; `next_cursor` where there is more. */
+    getNotificationsOf: {
+      input: Type.Object({ user_id: Id, cursor: Type.Optional(Type.String({ maxLength: 200 })) }),
+      output: Type.Object({ notifications: Type.Array(Notification), next_cursor: Type.Optional(Type.String()) }),
+      idempotent: true,
+      timeoutMs: 3000,
+      callers: ['user'],
+    },
+  },
+  events: {
+    'notification.retry_requested': Type.Object({ notification_id: Id }),
+    /** `type`: of the event that is delivered again. */
+    'notification.dead_letter_replayed': Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() }),
+  },
+  subscribes: [
+    'order.created',
+    'order.status_changed',
+    'order.cancelled',
+    'notification.retry_requested',
+    'notification.dead_letter_replayed',
+    'user.deleted',
+    'user.activation_requested',
+    'user.password_reset_requested',
+  ],
 })

@@ -1,9 +1,10 @@
 import { handlerOf } from '../../platform/events/consumer.ts'
-import { deadLetterRoutes } from '../../platform/events/dead-letter-routes.ts'
+import { deadLetterRoutes, replayOf } from '../../platform/events/dead-letter-routes.ts'
 import { createDeadLetterRepository } from '../../platform/events/repository.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from '../user/contract.ts'
+import { createAccountMail } from './account-mail.ts'
 import { notificationContract } from './contract.ts'
 import { createProviders } from './providers.ts'
 import { createNotificationRepository } from './repository.ts'
@@ -17,22 +18,32 @@ export default defineModule({
   tables: { outbox, inbox, deadLetters },
   create: ({ calls, db, config, log, queues, nudge }) => {
     const { events } = orderContract
+    const letters = createDeadLetterRepository(db, deadLetters, outbox)
     const providers = createProviders({ ...config, log })
+    const repository = createNotificationRepository(db)
+    const accountMail = createAccountMail({ repository, users: calls.users, providers, publicUrl: config.publicUrl })
     const service = createNotificationService({
-      repository: createNotificationRepository(db),
+      repository,
       users: calls.users,
       providers,
       nudge,
     })
     return {
-      api: {},
+      api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
         'order.created': handlerOf(events['order.created'], service.onOrderEvent),
         'order.status_changed': handlerOf(events['order.status_changed'], service.onOrderEvent),
         'order.cancelled': handlerOf(events['order.cancelled'], service.onOrderEvent),
+        'user.activation_requested': handlerOf(userContract.events['user.activation_requested'], accountMail.onActivation),
+        'user.password_reset_requested': handlerOf(userContract.events['user.password_reset_requested'], accountMail.onReset),
         'notification.retry_requested': handlerOf(
           notificationContract.events['notification.retry_requested'],
           service.onRetryRequested,
+        ),
+        'user.deleted': handlerOf(userContract.events['user.deleted'], service.onUserDeleted),
+        'notification.dead_letter_replayed': handlerOf(
+          notificationContract.events['notification.dead_letter_replayed'],
+          replayOf(notificationContract.name, queues, letters),
         ),
       },
       routes: async (app) => {
@@ -40,9 +51,9 @@ export default defineModule({
         await app.register(deadLetterRoutes, {
           path: '/notifications/dead-letters',
           tag: 'notifications',
-          queue: notificationContract.name,
-          queues,
-          repository: createDeadLetterRepository(db, deadLetters),
+          replayed: 'notification.dead_letter_replayed',
+          repository: letters,
+          nudge,
         })
       },
       close: () => providers.close(),

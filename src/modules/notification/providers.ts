@@ -1,13 +1,15 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import nodemailer from 'nodemailer'
 import type { Logger } from 'pino'
 import { Agent, request } from 'undici'
+import type { Channel } from './contract.ts'
 
 export interface Email {
   /** The idempotency key: becomes the Message-ID. */
   readonly key: string
+  readonly user_id: number
   readonly to: string
   readonly subject: string
   readonly text: string
@@ -17,6 +19,7 @@ export interface Email {
 export interface Sms {
   /** The idempotency key: goes out as Idempotency-Key. */
   readonly key: string
+  readonly user_id: number
   readonly to: string
   readonly text: string
 }
@@ -25,6 +28,10 @@ export interface Sms {
 export interface Providers {
   email(message: Email): Promise<void>
   sms(message: Sms): Promise<void>
+  /** Whether a message stays with us: whoever sends one to a person who is erased meanwhile must `forget` them again. */
+  readonly keepsCopies: Readonly<Record<Channel, boolean>>
+  /** Removes what stayed with us of messages to a person. Those of the first release are found by their keys. */
+  forget(userId: number, keys?: readonly string[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -51,7 +58,7 @@ export interface ProviderOptions {
 const timeoutMs = 8000
 const attemptMs = 15_000
 
-const mailOf = ({ key, ...message }: Email, from: string) => ({
+const mailOf = ({ key, user_id: _, ...message }: Email, from: string) => ({
   ...message,
   from,
   messageId: `<${key}@orderhub>`,
@@ -81,10 +88,13 @@ const smtpEmail = (url: string, from: string): Pick<Providers, 'email' | 'close'
       try {
         await transport.sendMail({ ...mailOf(message, from), bytes, signal: AbortSignal.timeout(attemptMs) } as never)
       } catch (error) {
-        const { responseCode, code } = error as { responseCode?: number; code?: string }
+        const { responseCode, response, code } = error as { responseCode?: number; response?: string; code?: string }
         // Between the first byte and the answer to the last nobody knows; anything earlier was surely not accepted.
         const uncertain = responseCode === undefined && bytes.some(({ readableDidRead }) => readableDidRead)
-        throw new ProviderError(`SMTP: ${responseCode ?? code ?? 'no answer'}`, uncertain, error)
+        if (responseCode === undefined) throw new ProviderError(`SMTP: ${code ?? 'no answer'}`, uncertain, error)
+        // The rest of a server's answer can quote the person: only its codes (RFC 3463) are taken.
+        const [, detail] = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '') ?? []
+        throw new ProviderError(`SMTP: ${[responseCode, detail].filter(Boolean).join(' ')}`, uncertain)
       }
     },
     close: async () => transport.close(),
@@ -117,20 +127,25 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
   }
 }
 
-/** Stands in for a provider on a laptop: one file per message, named by its key. */
-const mailFolder = (folder: string, from: { mail: string; sms: string }): Providers => {
+/** Stands in for a provider on a laptop: a folder for each person, named by their id, with a file per message, named by its key. */
+const mailFolder = (folder: string, from: { mail: string; sms: string }): Omit<Providers, 'keepsCopies'> => {
   const composer = nodemailer.createTransport({ streamTransport: true, buffer: true })
-  // The folder around it stays open: PostgreSQL's account must be able to enter it.
-  const made = mkdir(dirname(folder), { recursive: true }).then(() => mkdir(folder, { recursive: true, mode: 0o700 }))
+  const write = async (userId: number, name: string, content: Buffer | string): Promise<void> => {
+    const own = join(folder, String(userId))
+    // The folder around it stays open: PostgreSQL's account must be able to enter it.
+    await mkdir(dirname(folder), { recursive: true })
+    await mkdir(own, { recursive: true, mode: 0o700 })
+    await writeFile(join(own, name), content)
+  }
   return {
     email: async (message) => {
       const { message: source } = await composer.sendMail(mailOf(message, from.mail))
-      await made
-      await writeFile(join(folder, `${message.key}.eml`), source as Buffer)
+      await write(message.user_id, `${message.key}.eml`, source as Buffer)
     },
-    sms: async ({ key, to, text }) => {
-      await made
-      await writeFile(join(folder, `${key}.sms.json`), `${JSON.stringify({ to, from: from.sms, text })}\n`)
+    sms: ({ key, user_id, to, text }) => write(user_id, `${key}.sms.json`, `${JSON.stringify({ to, from: from.sms, text })}\n`),
+    forget: async (userId, keys = []) => {
+      const first = keys.flatMap((key) => [`${key}.eml`, `${key}.sms.json`])
+      await Promise.all([String(userId), ...first].map((name) => rm(join(folder, name), { recursive: true, force: true })))
     },
     close: async () => {},
   }
@@ -146,6 +161,8 @@ export const createProviders = ({ smtpUrl, mailFrom, smsUrl, smsFrom, dataDir, l
   return {
     email: mail.email,
     sms: sms.sms,
+    keepsCopies: { email: !smtpUrl, sms: !smsUrl },
+    forget: files.forget,
     close: async () => {
       await Promise.all([mail.close(), sms.close()])
     },

@@ -91,6 +91,15 @@ export const createNotificationRepository = (db: Database) => {
       return events.map(({ event_id }) => byEvent.get(event_id) ?? [])
     }, sharedWrites),
 
+    /** Whether the effect of this event, which leaves no row in the table, is on record. */
+    isDone: async (eventId: string): Promise<boolean> => {
+      const rows = await db.run(sql`select from ${inbox} where event_id = ${eventId}::uuid`)
+      return rows.length > 0
+    },
+    recordDone: async (eventId: string): Promise<void> => {
+      await db.run(sql`insert into ${inbox} (event_id) values (${eventId}::uuid) on conflict do nothing`)
+    },
+
     claimEvent: (eventId: string) => claim(sql`event_id = ${eventId}::uuid`),
     claimOne: (id: number) => claim(sql`id = ${id}`),
 
@@ -105,15 +114,31 @@ export const createNotificationRepository = (db: Database) => {
       return outcomes.map(() => undefined)
     }, sharedWrites),
 
-    byId: async (id: number): Promise<Notification | undefined> => {
-      const [row] = await db.run<Notification>(sql`select ${fields} from ${notifications} where id = ${id}`)
+    /** The ids of the events that a person was told of. */
+    eventsOf: async (userId: number): Promise<string[]> => {
+      const rows = await db.run<{ event_id: string }>(
+        sql`select distinct event_id from ${notifications} where user_id = ${userId}`,
+      )
+      return rows.map(({ event_id }) => event_id)
+    },
+
+    /** Undefined as well when it is not the owner's, where one is given. */
+    byId: async (id: number, owner: number | undefined): Promise<Notification | undefined> => {
+      const [row] = await db.run<Notification>(
+        sql`select ${fields} from ${notifications} where id = ${id} and ${owner === undefined ? sql`true` : sql`user_id = ${owner}`}`,
+      )
       return row
     },
 
-    page: ({ limit, after }: PageRequest, { order_id, user_id, status }: NotificationFilter): Promise<Notification[]> => {
+    page: (
+      { limit, after }: PageRequest,
+      { order_id, user_id, status }: NotificationFilter,
+      owner: number | undefined,
+    ): Promise<Notification[]> => {
       const conditions = [
         after && sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::int)`,
         order_id !== undefined && sql`order_id = ${order_id}`,
+        owner !== undefined && sql`user_id = ${owner}`,
         user_id !== undefined && sql`user_id = ${user_id}`,
         status && sql`status = ${status}`,
       ].filter((condition): condition is SQL => Boolean(condition))

@@ -24,13 +24,13 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
         response: { 200: Many(Notification) },
       },
     },
-    async ({ query }) => listed(await service.list(pageRequest(query), query)),
+    async ({ query, call }) => listed(await service.list(pageRequest(query), query, call)),
   )
 
   app.get(
     '/notifications/:id',
     { schema: { ...described('getNotification', 'One message'), params: IdParams, response: { 200: One(Notification) } } },
-    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+    async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
   )
 
   app.post(

@@ -1,4 +1,4 @@
-import type { User } from '../user/contract.ts'
+import type { MailPurpose, User } from '../user/contract.ts'
 
 /** What an order event says; the same shape that it has in the event's data. */
 export interface OrderFacts {
@@ -63,6 +63,49 @@ const phrases: Readonly<Record<Language, Phrases>> = {
   },
 }
 
+interface AccountPhrases {
+  readonly subject: string
+  readonly opening: string
+  readonly link: string
+  readonly token: string
+  readonly unasked: string
+}
+
+const accountPhrases: Readonly<Record<Language, Readonly<Record<MailPurpose, AccountPhrases>>>> = {
+  en: {
+    activation: {
+      subject: 'Activate your account',
+      opening: 'welcome. Your account can be used once it is activated, within three days.',
+      link: 'Activate it here:',
+      token: 'Or send this token to POST /api/v1/auth/activate:',
+      unasked: 'If you did not register, do nothing.',
+    },
+    reset: {
+      subject: 'Set a new password',
+      opening: 'somebody asked for a new password for your account. The token below is good for one hour and one use.',
+      link: 'Set it here:',
+      token: 'Or send this token and the password to POST /api/v1/auth/password/reset:',
+      unasked: 'If it was not you, do nothing: your password stays as it is.',
+    },
+  },
+  'zh-TW': {
+    activation: {
+      subject: '啟用您的帳號',
+      opening: '歡迎您。請在三天內啟用帳號，啟用後即可使用。',
+      link: '請由此啟用：',
+      token: '或將此憑證傳送至 POST /api/v1/auth/activate：',
+      unasked: '若您並未註冊，請忽略此信。',
+    },
+    reset: {
+      subject: '設定新密碼',
+      opening: '有人要求為您的帳號設定新密碼。以下憑證限用一次，一小時內有效。',
+      link: '請由此設定：',
+      token: '或將此憑證與新密碼傳送至 POST /api/v1/auth/password/reset：',
+      unasked: '若非您本人，請忽略此信，密碼不會變更。',
+    },
+  },
+}
+
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character] as string)
 
@@ -114,4 +157,35 @@ export const orderMessage = (type: string, facts: OrderFacts, { name, locale }: 
   ].join('\n')
 
   return { subject, text, html, short: `${subject} (${say.total} ${total})` }
+}
+
+export interface AccountFacts {
+  readonly token: string
+  /** A page that takes the token from behind the `#`, which no server writes into its log; undefined where there is none. */
+  readonly link: string | undefined
+}
+
+/** The message that carries a mailed token, in the person's language. */
+export const accountMessage = (
+  purpose: MailPurpose,
+  { token, link }: AccountFacts,
+  { name, locale }: Pick<User, 'name' | 'locale'>,
+): Omit<Message, 'short'> => {
+  const say = accountPhrases[locale][purpose]
+  const { greeting, closing } = phrases[locale]
+  const paragraphs = [
+    greeting(name),
+    say.opening,
+    ...(link ? [`${say.link}\n${link}`] : []),
+    `${say.token}\n${token}`,
+    say.unasked,
+    closing,
+  ]
+  const html = [
+    `<!doctype html><html lang="${locale}"><head><meta charset="utf-8"><title>${escapeHtml(say.subject)}</title></head>`,
+    '<body style="font-family:sans-serif">',
+    ...paragraphs.map((paragraph) => `<p>${escapeHtml(paragraph).replace('\n', '<br>')}</p>`),
+    '</body></html>',
+  ].join('\n')
+  return { subject: say.subject, text: paragraphs.join('\n\n'), html }
 }

@@ -39,6 +39,11 @@ export const Order = Type.Object(
 )
 export type Order = Static<typeof Order>
 
+const { user: _, ...ofOrder } = Order.properties
+/** An order without its user, whom the reader knows. */
+export const OwnOrder = Type.Object(ofOrder, { title: 'OwnOrder' })
+export type OwnOrder = Static<typeof OwnOrder>
+
 const common = { order_id: Id, user_id: Id, total: Type.Integer(), currency: Type.String() }
 const OrderCreated = Type.Object({ ...common, items: Type.Array(OrderItem) })
 const OrderStep = Type.Object({ ...common, from: OrderStatus, to: OrderStatus })
@@ -49,6 +54,16 @@ export type OrderStep = Static<typeof OrderStep>
 export const orderContract = defineContract({
   name: 'order',
   paths: ['/orders', '/inventory'],
+  ops: {
+    /** One user's orders, newest first, a hundred at a time; `next_cursor` where there are more. */
+    getOrdersOf: {
+      input: Type.Object({ user_id: Id, cursor: Type.Optional(Type.String({ maxLength: 200 })) }),
+      output: Type.Object({ orders: Type.Array(OwnOrder), next_cursor: Type.Optional(Type.String()) }),
+      idempotent: true,
+      timeoutMs: 3000,
+      callers: ['user'],
+    },
+  },
   events: {
     'order.created': OrderCreated,
     'order.status_changed': OrderStep,

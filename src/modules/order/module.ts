@@ -17,7 +17,7 @@ export default defineModule({
     const repository = createOrderRepository(db)
     const service = createOrderService({ repository, users: calls.users, products: calls.products, nudge })
     return {
-      api: {},
+      api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       routes: async (app) => {
         await app.register(orderRoutes, { service })
         await app.register(inventoryRoutes, { service })

@@ -53,13 +53,14 @@ export const placeOrders =
       event_type: event.type,
       actor: event.actor,
       traceparent: event.traceparent,
+      policy_version: event.policy_version,
       lines: items.map((item, line) => ({ line: line + 1, ...item })),
     }))
     const rows = await db.run<Row>(sql`
       with input as materialized (
         select o.*, nextval(pg_get_serial_sequence('orders.orders', 'id')) as id
           from jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
-            as o(n int, user_id int, currency text, key text, fingerprint text, event_id uuid, event_type text, actor jsonb, traceparent text, lines jsonb)
+            as o(n int, user_id int, currency text, key text, fingerprint text, event_id uuid, event_type text, actor jsonb, traceparent text, policy_version text, lines jsonb)
          order by o.n
       ), line as materialized (
         select i.n, l.product_id, l.product, l.quantity, l.price, l.line
@@ -87,8 +88,8 @@ export const placeOrders =
           join locked k using (product_id)
          where s.product_id = d.product_id and s.product_id = any (array(select product_id from line)) -- the array keeps the index
       ), event as (
-        insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, data)
-        select i.event_id, i.event_type, p.id::text, p.version, i.actor, i.traceparent,
+        insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, policy_version, data)
+        select i.event_id, i.event_type, p.id::text, p.version, i.actor, i.traceparent, i.policy_version,
                jsonb_build_object('order_id', p.id, 'user_id', i.user_id, 'total', p.total, 'currency', i.currency, 'items',
                  (select jsonb_agg(jsonb_build_object('product_id', l.product_id, 'product', l.product, 'quantity', l.quantity, 'price', l.price) order by l.line)
                     from line l where l.n = i.n))

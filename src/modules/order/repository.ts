@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { readByIds } from '../../platform/coalesce.ts'
+import { coalesce } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
@@ -25,6 +25,14 @@ export interface KeyedOrder {
   readonly fingerprint: string
 }
 
+/** An order as somebody asks for it; `owner` undefined: whosever it is. */
+interface WantedOrder {
+  readonly id: number
+  readonly owner: number | undefined
+}
+
+const nameOf = ({ id, owner }: WantedOrder): string => `${id} ${owner}`
+
 export type OrderRepository = ReturnType<typeof createOrderRepository>
 
 const orderColumns = sql`
@@ -33,16 +41,30 @@ const orderColumns = sql`
      from ${orderItems} i where i.order_id = o.id) as items`
 
 export const createOrderRepository = (db: Database) => {
-  const selectByIds = db.prepare<StoredOrder>(
-    sql`select ${orderColumns} from ${orders} o where o.id = any (${sql.placeholder('ids')}::int[])`,
-  )
+  const selectWanted = db.prepare<StoredOrder & { n: number }>(sql`
+    select w.n, ${orderColumns}
+      from unnest(${sql.placeholder('ids')}::int[], ${sql.placeholder('owners')}::int[]) with ordinality as w(id, owner, n)
+      join ${orders} o on o.id = w.id and (w.owner is null or o.user_id = w.owner)`)
 
-  const byIds = readByIds<StoredOrder>((ids) => selectByIds({ ids: arrayLiteral(ids) }))
+  /** Reads that come at once share a statement, each with its own owner in it. */
+  const byId = coalesce<WantedOrder, StoredOrder | undefined>(
+    async (wanted) => {
+      const distinct = [...new Map(wanted.map((one) => [nameOf(one), one])).values()]
+      const found = await selectWanted({
+        ids: arrayLiteral(distinct.map(({ id }) => id)),
+        owners: arrayLiteral(distinct.map(({ owner }) => owner ?? 'null')),
+      })
+      const byName = new Map(found.map(({ n, ...order }) => [nameOf(distinct[n - 1] as WantedOrder), order]))
+      return wanted.map((one) => byName.get(nameOf(one)))
+    },
+    { max: 64, lanes: 4 },
+  )
 
   return {
     place: placeTogether(placeOrders(db)),
 
-    byId: async (id: number): Promise<StoredOrder | undefined> => (await byIds([id]))[0],
+    /** Undefined as well when it is not the owner's, where one is given. */
+    byId: (id: number, owner: number | undefined): Promise<StoredOrder | undefined> => byId({ id, owner }),
 
     byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
       const [row] = await db.run<StoredOrder & { fingerprint: string }>(
@@ -53,9 +75,14 @@ export const createOrderRepository = (db: Database) => {
       return { order, fingerprint }
     },
 
-    page: ({ limit, after }: PageRequest, { user_id, status, from, to }: OrderFilter): Promise<StoredOrder[]> => {
+    page: (
+      { limit, after }: PageRequest,
+      { user_id, status, from, to }: OrderFilter,
+      owner: number | undefined,
+    ): Promise<StoredOrder[]> => {
       const conditions = [
         after && sql`(o.created_at, o.id) < (${after.at}::timestamptz, ${after.id}::int)`,
+        owner !== undefined && sql`o.user_id = ${owner}`,
         user_id !== undefined && sql`o.user_id = ${user_id}`,
         status && sql`o.status = ${status}`,
         from && sql`o.created_at >= ${from}::timestamptz`,
@@ -69,19 +96,21 @@ export const createOrderRepository = (db: Database) => {
 
     /**
      * One step of an order's life, with its event; a cancelled order's stock goes back in the same statement.
-     * @returns the order after the step, or undefined when it is not in one of the states `from`
+     * @returns the order after the step, or undefined when it is not in one of the states `from`, or not the owner's
      */
     step: async (
       id: number,
       from: readonly OrderStatus[],
       to: OrderStatus,
       event: NewEvent,
+      owner: number | undefined,
     ): Promise<StoredOrder | undefined> => {
       const states = JSON.stringify(from)
       const [row] = await db.run<StoredOrder>(sql`
       with before as (
         select id, status from ${orders}
-         where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb)) for update
+         where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb))
+           and ${owner === undefined ? sql`true` : sql`user_id = ${owner}`} for update
       ), o as (
         update ${orders} as c set status = ${to}, version = c.version + 1
           from before where c.id = before.id

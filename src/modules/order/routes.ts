@@ -7,7 +7,7 @@ import type { OrderService } from './service.ts'
 
 const NewOrder = Strict(
   {
-    user_id: Id,
+    user_id: Type.Optional(Type.Integer({ ...Id, description: 'whoever is signed in, where it is left out' })),
     items: Type.Array(
       Strict({
         product_id: Type.Optional(Id),

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto'
-import type { CallContext } from '../../platform/context.ts'
+import { type CallContext, ownerOf } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import { Failure, fail } from '../../platform/errors.ts'
 import { newEvent } from '../../platform/events/event.ts'
-import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
+import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform/page.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
-import type { Order, OrderStatus } from './contract.ts'
+import type { Order, OrderStatus, OwnOrder } from './contract.ts'
 import { priceLines, type WantedLine, wantedProducts } from './lines.ts'
 import type { NewOrder, ScarceProduct } from './place-orders.ts'
 import type { OrderFilter, OrderRepository, StockLevel, StoredOrder } from './repository.ts'
 
 export interface OrderRequest {
-  readonly user_id: number
+  /** Whoever is signed in where it is left out. */
+  readonly user_id?: number
   readonly items: readonly WantedLine[]
 }
 
@@ -33,12 +34,22 @@ const cameFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
   cancelled: ['pending', 'processing'],
 }
 
-const fingerprintOf = ({ user_id, items }: OrderRequest): string =>
+const fingerprintOf = (user_id: number, items: readonly WantedLine[]): string =>
   createHash('sha256')
     .update(
       JSON.stringify([user_id, items.map(({ product_id, product, quantity, price }) => [product_id, product, quantity, price])]),
     )
     .digest('hex')
+
+/** @throws auth.forbidden for somebody else where only one's own is in reach, request.invalid where it is nobody's */
+const buyerOf = ({ user_id }: OrderRequest, { scope, actor }: CallContext): number => {
+  const self = ownerOf({ scope: 'own', actor }) || undefined
+  if (scope === 'own' && user_id !== undefined && user_id !== self) throw fail('auth.forbidden')
+  const buyer = user_id ?? self
+  if (buyer === undefined)
+    throw fail('request.invalid', { errors: [{ field: '/body/user_id', message: "must have required property 'user_id'" }] })
+  return buyer
+}
 
 const withUser = (order: StoredOrder, user: User | undefined): Order => ({
   ...order,
@@ -84,12 +95,13 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
       key: string | undefined,
       context: CallContext,
     ): Promise<{ order: Order; replayed: boolean }> => {
-      const fingerprint = fingerprintOf(request)
-      const known = key === undefined ? undefined : await replay(request.user_id, key, fingerprint, context)
+      const buyer = buyerOf(request, context)
+      const fingerprint = fingerprintOf(buyer, request.items)
+      const known = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
       if (known) return known
 
       const [user, catalogue] = await Promise.all([
-        users.getUser({ id: request.user_id }, context),
+        users.getUser({ id: buyer }, context),
         products.getProducts(wantedProducts(request.items), context),
       ])
       const { items, currency } = priceLines(request.items, catalogue)
@@ -111,34 +123,45 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         }
       }
       // Scarce or not: where another request with this key was faster, its order is the answer.
-      const raced = key === undefined ? undefined : await replay(request.user_id, key, fingerprint, context)
+      const raced = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
       if (raced) return raced
       throw placement.outcome === 'scarce' ? outOfStock(wanted, placement.products) : fail('database.busy')
     },
 
     get: async (id: number, context: CallContext): Promise<Order> => {
-      const order = await repository.byId(id)
+      const order = await repository.byId(id, ownerOf(context))
       if (!order) throw fail('order.not_found', { id })
       return readOne(order, context)
     },
 
     list: async (page: PageRequest, filter: OrderFilter, context: CallContext): Promise<Page<Order>> => {
-      const { items, next } = pageOf(await repository.page(page, filter), page.limit, ({ created_at, id }) => ({
+      const { items, next } = pageOf(await repository.page(page, filter, ownerOf(context)), page.limit, ({ created_at, id }) => ({
         at: created_at,
         id,
       }))
       return { items: await withUsers(items, context), ...(next === undefined ? {} : { next }) }
     },
 
+    /** One user's orders for the user themself: a page of the longest length. */
+    listOf: async (userId: number, cursor: string | undefined): Promise<{ orders: OwnOrder[]; next_cursor?: string }> => {
+      const page = pageRequest({ limit: 100, ...(cursor === undefined ? {} : { cursor }) })
+      const { items, next } = pageOf(await repository.page(page, {}, userId), page.limit, ({ created_at, id }) => ({
+        at: created_at,
+        id,
+      }))
+      return { orders: items, ...(next === undefined ? {} : { next_cursor: next }) }
+    },
+
     /** One step of the order's life. @throws order.not_found, order.invalid_transition */
     setStatus: async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
       const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
-      const stepped = await repository.step(id, cameFrom[to], to, event)
+      const owner = ownerOf(context)
+      const stepped = await repository.step(id, cameFrom[to], to, event, owner)
       if (stepped) {
         nudge()
         return readOne(stepped, context)
       }
-      const order = await repository.byId(id)
+      const order = await repository.byId(id, owner)
       if (!order) throw fail('order.not_found', { id })
       throw fail('order.invalid_transition', { id, from: order.status, to })
     },

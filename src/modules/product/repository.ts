@@ -23,10 +23,16 @@ const fields = sql.raw(Object.keys(columns).join(', '))
 const contains = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
 
 export const createProductRepository = (db: Database) => {
-  const change = async (statement: SQL, event: NewEvent, changed: readonly string[]): Promise<Product | undefined> => {
+  /** `source` has the id and the version after the change. */
+  const change = async (
+    statement: SQL,
+    event: NewEvent,
+    changed: readonly string[],
+    source = sql`changed`,
+  ): Promise<Product | undefined> => {
     const [row] = await db.run<Product>(sql`
       with changed as (${statement} returning *),
-      event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
+      event as (${appendEvent(outbox, event, source, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
       select ${fields} from changed`)
     return row
   }
@@ -88,7 +94,7 @@ export const createProductRepository = (db: Database) => {
     },
 
     remove: (id: number, event: NewEvent): Promise<Product | undefined> =>
-      change(sql`delete from ${products} where id = ${id}`, event, []),
+      change(sql`delete from ${products} where id = ${id}`, event, [], sql`(select id, version + 1 as version from changed)`),
 
     /** Products with their ids, into an empty table only; later ids go on from there. */
     seed: async (rows: readonly Product[]): Promise<void> => {

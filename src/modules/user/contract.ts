@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
+import { roles } from '../../platform/auth/permission.ts'
 import { defineContract } from '../../platform/contract.ts'
 import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
 
-export const Role = Type.Union([Type.Literal('admin'), Type.Literal('user')])
+export const Role = Type.Enum(roles)
 export const Language = Type.Union([Type.Literal('en'), Type.Literal('zh-TW')], { description: 'language of messages' })
 
 export const User = Type.Object(
@@ -19,22 +20,74 @@ export const User = Type.Object(
 )
 export type User = Static<typeof User>
 
+/** A token is good for as long as its `session_version` is the user's. */
+export const Session = Type.Object({
+  id: Id,
+  role: Role,
+  session_version: Type.Integer(),
+  /** False where the role demands a second factor that is not enrolled. */
+  mfa_satisfied: Type.Boolean(),
+})
+export type Session = Static<typeof Session>
+
+/** What a mailed token is for. */
+export const MailPurpose = Type.Union([Type.Literal('activation'), Type.Literal('reset')])
+export type MailPurpose = Static<typeof MailPurpose>
+
 /** What an event about a user says: which fields changed, never their values. */
 const UserChange = Type.Object({ fields: Type.Array(Type.String()) })
 
 export const userContract = defineContract({
   name: 'user',
-  paths: ['/users'],
+  paths: ['/users', '/auth'],
   ops: {
     /** @throws user.not_found */
-    getUser: { input: Type.Object({ id: Id }), output: User, idempotent: true, timeoutMs: 2000 },
+    getUser: {
+      input: Type.Object({ id: Id }),
+      output: User,
+      idempotent: true,
+      timeoutMs: 2000,
+      callers: ['order', 'notification'],
+    },
     /** Missing users are left out of the answer; the caller decides what that means. */
     getUsers: {
       input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
       output: Type.Array(User),
       idempotent: true,
       timeoutMs: 1000,
+      callers: ['order', 'notification'],
+    },
+    /** What sign-ins of these users are worth now; those who are gone are left out. */
+    getSessions: {
+      input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
+      output: Type.Array(Session),
+      idempotent: true,
+      timeoutMs: 1000,
+    },
+    /**
+     * A new token to be mailed to the person; earlier ones for the same purpose are void. Asked for when the mail is sent,
+     * so that no queue holds it. @throws user.not_found also for somebody who has no use for one
+     */
+    issueMailToken: {
+      input: Type.Object({ user_id: Id, purpose: MailPurpose }),
+      output: Type.Object({ token: Type.String() }),
+      timeoutMs: 2000,
+      callers: ['notification'],
     },
   },
-  events: { 'user.created': UserChange, 'user.updated': UserChange, 'user.deleted': UserChange },
+  events: {
+    'user.created': UserChange,
+    'user.updated': UserChange,
+    'user.deleted': UserChange,
+    'user.exported': Type.Object({}),
+    'user.activation_requested': Type.Object({}),
+    'user.activated': Type.Object({}),
+    'user.password_reset_requested': Type.Object({}),
+    'user.password_changed': Type.Object({}),
+    'user.signed_in': Type.Object({}),
+    'user.signed_out': Type.Object({}),
+    'user.refresh_reuse_detected': Type.Object({}),
+    'user.second_factor_enrolled': Type.Object({}),
+    'user.second_factor_removed': Type.Object({}),
+  },
 })

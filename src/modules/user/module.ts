@@ -1,27 +1,75 @@
 import { defineModule } from '../../platform/module.ts'
+import { notificationContract } from '../notification/contract.ts'
+import { orderContract } from '../order/contract.ts'
 import { userContract } from './contract.ts'
+import { createPersonalData } from './personal-data.ts'
+import { createExportService } from './privacy/export.ts'
+import { createExportRepository } from './privacy/export-repository.ts'
+import { exportRoutes } from './privacy/export-routes.ts'
+import { createUpkeep } from './privacy/upkeep.ts'
+import { createUpkeepRepository } from './privacy/upkeep-repository.ts'
 import { createUserRepository } from './repository.ts'
 import { userRoutes } from './routes.ts'
 import { sampleUsers } from './sample.ts'
 import { createUserService } from './service.ts'
+import { createAccountRepository } from './sign-in/account-repository.ts'
+import { createAccounts } from './sign-in/accounts.ts'
+import { createAdminRepository } from './sign-in/admin-repository.ts'
+import { createAttemptRepository } from './sign-in/attempt-repository.ts'
+import { authRoutes } from './sign-in/auth-routes.ts'
+import { createFirstAdmin } from './sign-in/first-admin.ts'
+import { createPasswords } from './sign-in/passwords.ts'
+import { createSecondFactor } from './sign-in/second-factor.ts'
+import { createSecondFactorRepository } from './sign-in/second-factor-repository.ts'
+import { createSessionRepository } from './sign-in/session-repository.ts'
+import { createSessions } from './sign-in/sessions.ts'
+import { createSignInThrottle } from './sign-in/sign-in-throttle.ts'
 import { outbox } from './tables.ts'
 
 export default defineModule({
   contract: userContract,
   needs: {},
+  asks: { orders: orderContract, notifications: notificationContract },
   tables: { outbox },
-  create: ({ db, nudge }) => {
-    const repository = createUserRepository(db)
-    const service = createUserService({ repository, nudge })
+  create: ({ asks, db, config, keys, tokens, log, nudge }) => {
+    const data = createPersonalData(keys)
+    const repository = createUserRepository(db, data)
+    const upkeep = createUpkeep({ repository: createUpkeepRepository(db, data), data, keys, log })
+    const exports = createExportService({ repository: createExportRepository(db, data), ...asks, nudge })
+    const stored = createAccountRepository(db, data)
+    const admins = createAdminRepository(db, data)
+    const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })
+    const service = createUserService({
+      ...{ repository, admins, accounts: stored, throttle, nudge },
+      requireAdminMfa: config.requireAdminMfa,
+    })
+    const passwords = createPasswords()
+    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, nudge })
+    const proving = { passwords, secondFactor, throttle, nudge }
+    const sessions = createSessions({ repository: createSessionRepository(db), accounts: stored, keys, ...proving })
+    const accounts = createAccounts({ repository: stored, users: service, data, registration: config.registration, ...proving })
     return {
       api: {
         getUser: ({ id }) => service.get(id),
         getUsers: ({ ids }) => service.getMany(ids),
+        getSessions: ({ ids }) => service.sessions(ids),
+        issueMailToken: ({ user_id, purpose }) => accounts.issueMailToken(user_id, purpose),
       },
       routes: async (app) => {
-        await app.register(userRoutes, { service })
+        await app.register(userRoutes, { service, accounts })
+        await app.register(authRoutes, { sessions, accounts, tokens })
+        await app.register(exportRoutes, { service: exports })
       },
       seed: () => repository.seed(sampleUsers),
+      firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin, nudge }),
+      start: () => {
+        upkeep.start()
+        throttle.start()
+      },
+      close: async () => {
+        throttle.close()
+        await upkeep.close()
+      },
     }
   },
 })

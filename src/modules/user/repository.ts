@@ -1,82 +1,164 @@
-import { getTableColumns, type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
-import { outbox, users } from './tables.ts'
+import type { PersonalData } from './personal-data.ts'
+import { sealRows } from './privacy/upkeep-repository.ts'
+import { createNextId, isSealed, openRow, plainAddress, rowColumns, type UserRow } from './rows-repository.ts'
+import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from './tables.ts'
 
-export type NewUser = Omit<User, 'id' | 'created_at'>
-export type UserChanges = Partial<NewUser>
+export type NewUser = Omit<User, 'id' | 'created_at'> & { readonly status?: 'active' | 'unverified' }
+export type UserChanges = Partial<Omit<User, 'id' | 'created_at'>>
 export type UserRepository = ReturnType<typeof createUserRepository>
 
-const { version: _, ...columns } = getTableColumns(users)
-const fields = sql.raw(Object.keys(columns).join(', '))
+interface StoredSession {
+  readonly id: number
+  readonly role: User['role']
+  readonly session_version: number
+  /** In a second factor. */
+  readonly enrolled: boolean
+}
 
-export const createUserRepository = (db: Database) => {
-  /** Runs one change and its event; undefined when it touched no row or the address is another's. */
+const fields = rowColumns()
+const isTaken = (error: unknown) => violatedConstraint(error) === 'users_email_lookup'
+
+export const createUserRepository = (db: Database, data: PersonalData) => {
+  const opened = (row: UserRow): User => openRow(data, row)
+  const seal = sealRows(db, data)
+  const nextId = createNextId(db)
+
+  /** Runs one change and its event; undefined when it touched no row. */
   const change = async (statement: SQL, event: NewEvent, changed: readonly string[]): Promise<User | undefined> => {
-    const [row] = await db.run<User>(sql`
+    const [row] = await db.run<UserRow>(sql`
       with changed as (${statement} returning *),
       event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
       select ${fields} from changed`)
-    return row
+    return row && opened(row)
   }
 
-  const selectByIds = db.prepare<User>(sql`select ${fields} from ${users} where id = any (${sql.placeholder('ids')}::int[])`)
+  const selectByIds = db.prepare<UserRow>(
+    sql`select ${fields} from ${users} where id = any (${sql.placeholder('ids')}::int[]) and status <> 'erased'`,
+  )
+  const rowsByIds = readByIds<UserRow>((ids) => selectByIds({ ids: arrayLiteral(ids) }))
+
+  const selectSessions = db.prepare<StoredSession>(sql`
+    select u.id, u.role, u.session_version, f.confirmed_at is not null as enrolled
+      from ${users} u left join ${secondFactors} f on f.user_id = u.id
+     where u.id = any (${sql.placeholder('ids')}::int[]) and u.status = 'active'`)
 
   return {
-    byIds: readByIds<User>((ids) => selectByIds({ ids: arrayLiteral(ids) })),
+    byIds: async (ids: readonly number[]): Promise<User[]> => (await rowsByIds(ids)).map(opened),
 
-    page: ({ limit, after }: PageRequest): Promise<User[]> =>
-      db.use((orm) =>
-        orm
-          .select(columns)
-          .from(users)
-          .where(after ? sql`(${users.created_at}, ${users.id}) < (${after.at}::timestamptz, ${after.id}::int)` : undefined)
-          .orderBy(sql`${users.created_at} desc, ${users.id} desc`)
-          .limit(limit + 1),
-      ),
+    page: async ({ limit, after }: PageRequest): Promise<User[]> => {
+      const rows = await db.run<UserRow>(sql`
+        select ${fields} from ${users}
+         where status <> 'erased'
+           and ${after ? sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::int)` : sql`true`}
+         order by created_at desc, id desc limit ${limit + 1}`)
+      return rows.map(opened)
+    },
 
     /** Undefined when the address is taken: the index decides, so two at once cannot both win. */
-    insert: (user: NewUser, event: NewEvent): Promise<User | undefined> =>
-      change(
-        sql`insert into ${users} (name, email, phone, role, locale)
-            values (${user.name}, ${user.email}, ${user.phone}, ${user.role}, ${user.locale}) on conflict do nothing`,
+    insert: async (user: NewUser, event: NewEvent): Promise<User | undefined> => {
+      const id = await nextId()
+      const { personal, data_key, ring_key } = data.seal(id, user)
+      return change(
+        sql`insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status)
+            select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(user.email)}::bytea,
+                   ${user.role}, ${user.locale}, ${user.status ?? 'active'}
+             where not exists (${plainAddress(user.email)})
+            on conflict do nothing`,
         event,
-        Object.keys(user),
-      ),
+        ['name', 'email', 'phone', 'role', 'locale'],
+      )
+    },
 
     /** @returns the user, undefined when there is none, 'taken' when the address is another's */
     update: async (id: number, changes: UserChanges, event: NewEvent): Promise<User | undefined | 'taken'> => {
-      const sets = Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`)
-      try {
-        return await change(
-          sql`update ${users} set ${sql.join([...sets, sql`version = version + 1`], sql`, `)} where id = ${id}`,
-          event,
-          Object.keys(changes),
-        )
-      } catch (error) {
-        if (violatedConstraint(error) === 'users_email') return 'taken'
-        throw error
+      for (;;) {
+        const [row] = await db.run<UserRow & { taken: boolean }>(sql`
+          select ${fields}, exists (${plainAddress(changes.email ?? '', id)}) as taken
+            from ${users} where id = ${id} and status <> 'erased'`)
+        if (!row) return undefined
+        if (row.taken) return 'taken'
+        if (!isSealed(row)) {
+          await seal([row])
+          continue
+        }
+        const { role, locale, ...personal } = changes
+        const sets = [
+          sql`version = version + 1`,
+          ...(Object.keys(personal).length > 0 ? [sql`personal = ${data.reseal(row, { ...data.open(row), ...personal })}`] : []),
+          ...(personal.email === undefined ? [] : [sql`email_lookup = ${data.lookup(personal.email)}`]),
+          ...(locale === undefined ? [] : [sql`locale = ${locale}`]),
+          // Whoever is signed in signs in with the old role no more.
+          ...(role === undefined
+            ? []
+            : [sql`role = ${role}, session_version = session_version + case when role = ${role} then 0 else 1 end`]),
+        ]
+        try {
+          const changed = await change(
+            // Of the version that was read: another change meanwhile must not be lost.
+            sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'`,
+            event,
+            Object.keys(changes),
+          )
+          if (changed) return changed
+        } catch (error) {
+          if (isTaken(error)) return 'taken'
+          throw error
+        }
       }
     },
 
-    remove: (id: number, event: NewEvent): Promise<User | undefined> =>
-      change(sql`delete from ${users} where id = ${id}`, event, []),
+    /** Erases the person: the data key goes, and what it encrypted with it; id and role stay. Answers who it was. */
+    erase: async (id: number, event: NewEvent): Promise<User | undefined> => {
+      const [row] = await db.run<UserRow>(sql`
+        with before as (
+          select ${fields}, email_lookup from ${users} where id = ${id} and status <> 'erased' for update
+        ), changed as (
+          update ${users} as u
+             set personal = null, data_key = null, ring_key = null, email_lookup = null, name = null, email = null, phone = null, status = 'erased', erased_at = now(),
+                 version = u.version + 1, session_version = u.session_version + 1
+            from before where u.id = before.id returning u.id, u.version
+        ), event as (${appendEvent(outbox, event, sql`changed`, sql`'{"fields": []}'::jsonb`)}),
+        no_password as (delete from ${credentials} using before where user_id = before.id),
+        no_tokens as (delete from ${refreshTokens} using before where user_id = before.id),
+        no_mail_tokens as (delete from ${mailTokens} using before where user_id = before.id),
+        no_factor as (delete from ${secondFactors} using before where user_id = before.id),
+        no_codes as (delete from ${recoveryCodes} using before where user_id = before.id),
+        no_attempts as (delete from ${signInAttempts} using before where key = before.email_lookup)
+        select ${fields} from before`)
+      return row && opened(row)
+    },
 
     /** Users with their ids, into an empty table only; later ids go on from there. */
     seed: async (rows: readonly User[]): Promise<void> => {
+      const sealed = rows.map(({ id, role, locale, created_at, ...person }) => {
+        const { personal, data_key, ring_key } = data.seal(id, person)
+        const hex = {
+          personal: personal.toString('hex'),
+          data_key: data_key.toString('hex'),
+          lookup: data.lookup(person.email).toString('hex'),
+        }
+        return { id, role, locale, created_at, ring_key, ...hex }
+      })
       await db.run(sql`
         with seeded as (
-          insert into ${users} (${fields})
-          select ${fields} from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-              as r(id int, name text, email text, phone text, role text, locale text, created_at timestamptz)
+          insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, created_at)
+          select id, decode(personal, 'hex'), decode(data_key, 'hex'), ring_key, decode(lookup, 'hex'), role, locale, created_at
+            from jsonb_to_recordset(${JSON.stringify(sealed)}::jsonb)
+              as r(id int, personal text, data_key text, ring_key text, lookup text, role text, locale text, created_at timestamptz)
            where not exists (select from ${users})
           returning id
         )
         select setval(pg_get_serial_sequence('users.users', 'id'), max(id)) from seeded having count(*) > 0`)
     },
+
+    /** What sign-ins of these users are worth now. */
+    sessions: readByIds<StoredSession>((ids) => selectSessions({ ids: arrayLiteral(ids) })),
   }
 }

@@ -4,6 +4,8 @@ import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { IdParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
 import type { UserService } from './service.ts'
+import type { Accounts } from './sign-in/accounts.ts'
+import { Password } from './sign-in/auth-routes.ts'
 
 const { name, email, phone } = User.properties
 
@@ -17,11 +19,20 @@ const NewUser = Strict(
   },
   { title: 'NewUser' },
 )
+const NewAccount = Type.Object(
+  { ...NewUser.properties, password: Type.Optional(Password) },
+  { title: 'NewAccount', additionalProperties: false },
+)
 const UserChanges = Type.Partial(NewUser, { title: 'UserChanges', additionalProperties: false, minProperties: 1 })
 
 const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['users'] })
 
-export const userRoutes: FastifyPluginAsyncTypebox<{ service: UserService }> = async (app, { service }) => {
+export interface UserRoutesOptions {
+  readonly service: UserService
+  readonly accounts: Pick<Accounts, 'create'>
+}
+
+export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (app, { service, accounts }) => {
   app.get(
     '/users',
     {
@@ -33,14 +44,22 @@ export const userRoutes: FastifyPluginAsyncTypebox<{ service: UserService }> = a
   app.get(
     '/users/:id',
     { schema: { ...described('getUser', 'One user'), params: IdParams, response: { 200: One(User) } } },
-    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+    async ({ params, call }) => ({ success: true as const, data: await service.read(params.id, call) }),
   )
 
   app.post(
     '/users',
-    { schema: { ...described('createUser', 'Create a user'), body: NewUser, response: { 201: One(User) } } },
-    async ({ body, call }, reply) => {
-      const data = await service.create({ phone: null, role: 'user', locale: 'en', ...body }, call)
+    {
+      schema: {
+        ...described('createUser', 'Register, or create a user as an administrator'),
+        description:
+          'Without a token: an account of your own, with `password` and the role `user`; with `REGISTRATION=verify` it is usable after a mailed token. An address that is in use is answered 409 in each mode: whoever registers can learn that it is.',
+        body: NewAccount,
+        response: { 201: One(User) },
+      },
+    },
+    async ({ body: { password, ...user }, call }, reply) => {
+      const data = await accounts.create({ phone: null, role: 'user', locale: 'en', ...user }, password, call)
       return reply
         .code(201)
         .header('location', `/api/v1/users/${data.id}`)

@@ -1,13 +1,38 @@
-import type { CallContext } from '../../platform/context.ts'
+import { type CallContext, ownerOf } from '../../platform/context.ts'
 import { fail } from '../../platform/errors.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
-import type { User } from './contract.ts'
+import type { Session, User } from './contract.ts'
 import type { NewUser, UserChanges, UserRepository } from './repository.ts'
+import type { AccountRepository } from './sign-in/account-repository.ts'
+import type { AdminRepository } from './sign-in/admin-repository.ts'
+import type { SignInThrottle } from './sign-in/sign-in-throttle.ts'
+
+export interface UserServiceOptions {
+  readonly repository: UserRepository
+  readonly admins: Pick<AdminRepository, 'isLast'>
+  readonly accounts: Pick<AccountRepository, 'voidMailTokens'>
+  readonly throttle: Pick<SignInThrottle, 'forget'>
+  readonly nudge: () => void
+  readonly requireAdminMfa: boolean
+}
 
 export type UserService = ReturnType<typeof createUserService>
 
-export const createUserService = ({ repository, nudge }: { repository: UserRepository; nudge: () => void }) => {
+/** Whoever reaches only what is their own finds nobody else. @throws user.not_found */
+const reach = (id: number, context: CallContext): void => {
+  const owner = ownerOf(context)
+  if (owner !== undefined && owner !== id) throw fail('user.not_found', { id })
+}
+
+export const createUserService = (options: UserServiceOptions) => {
+  const { repository, admins, accounts, throttle, nudge, requireAdminMfa } = options
+
+  /** @throws user.last_admin when nobody could administer any more */
+  const keepAnAdmin = async (id: number): Promise<void> => {
+    if (await admins.isLast(id)) throw fail('user.last_admin')
+  }
+
   const get = async (id: number): Promise<User> => {
     const [user] = await repository.byIds([id])
     if (!user) throw fail('user.not_found', { id })
@@ -16,12 +41,23 @@ export const createUserService = ({ repository, nudge }: { repository: UserRepos
 
   return {
     get,
+    read: async (id: number, context: CallContext): Promise<User> => {
+      reach(id, context)
+      return get(id)
+    },
     getMany: (ids: readonly number[]): Promise<User[]> => repository.byIds(ids),
+
+    sessions: async (ids: readonly number[]): Promise<Session[]> =>
+      (await repository.sessions(ids)).map(({ enrolled, ...session }) => ({
+        ...session,
+        mfa_satisfied: enrolled || !requireAdminMfa || session.role !== 'admin',
+      })),
 
     list: async (page: PageRequest): Promise<Page<User>> =>
       pageOf(await repository.page(page), page.limit, ({ created_at, id }) => ({ at: created_at, id })),
 
     create: async (user: NewUser, context: CallContext): Promise<User> => {
+      if (user.role !== 'user' && context.scope === 'own') throw fail('auth.forbidden')
       const created = await repository.insert(user, newEvent('user.created', context))
       if (!created) throw fail('user.email_taken')
       nudge()
@@ -29,18 +65,25 @@ export const createUserService = ({ repository, nudge }: { repository: UserRepos
     },
 
     update: async (id: number, changes: UserChanges, context: CallContext): Promise<User> => {
+      reach(id, context)
+      if (changes.role !== undefined && context.scope === 'own') throw fail('auth.forbidden')
       if (Object.keys(changes).length === 0) return get(id)
+      if (changes.role !== undefined && changes.role !== 'admin') await keepAnAdmin(id)
       const updated = await repository.update(id, changes, newEvent('user.updated', context))
       if (updated === 'taken') throw fail('user.email_taken')
       if (!updated) throw fail('user.not_found', { id })
       nudge()
+      if (changes.email !== undefined) await accounts.voidMailTokens(id)
       return updated
     },
 
     remove: async (id: number, context: CallContext): Promise<User> => {
-      const removed = await repository.remove(id, newEvent('user.deleted', context))
+      reach(id, context)
+      await keepAnAdmin(id)
+      const removed = await repository.erase(id, newEvent('user.deleted', context))
       if (!removed) throw fail('user.not_found', { id })
       nudge()
+      await throttle.forget(removed.email)
       return removed
     },
   }

@@ -1,26 +1,117 @@
 import { sql } from 'drizzle-orm'
-import { index, integer, pgSchema, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { bigint, customType, index, integer, pgSchema, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { moment, outboxTable } from '../../platform/events/tables.ts'
 import type { User } from './contract.ts'
 
 export const schema = pgSchema('users')
 
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+
 export const users = schema.table(
   'users',
   {
     id: integer().generatedByDefaultAsIdentity().primaryKey(),
-    name: text().notNull(),
-    email: text().notNull(),
-    phone: text(),
+    /** Name, e-mail address and phone: JSON under the person's data key (AES-256-GCM). Null once erased. */
+    personal: bytes(),
+    /** The person's data key, wrapped by the key of the ring that `ring_key` names. Without it `personal` means nothing. */
+    data_key: bytes(),
+    ring_key: text(),
+    /** Keyed hash of the e-mail address in lower case: for look-up and uniqueness. */
+    email_lookup: bytes(),
     role: text().$type<User['role']>().notNull().default('user'),
     locale: text().$type<User['locale']>().notNull().default('en'),
+    status: text().$type<'active' | 'unverified' | 'erased'>().notNull().default('active'),
+    /** Tokens of an older session version are refused. */
+    session_version: integer().notNull().default(1),
     version: integer().notNull().default(1),
     created_at: moment().notNull().defaultNow(),
+    erased_at: moment(),
+    /** Of the first release, in plain text; emptied when the service starts, and gone in the release after this one. */
+    name: text(),
+    email: text(),
+    phone: text(),
   },
   (table) => [
+    uniqueIndex('users_email_lookup').on(table.email_lookup),
+    /** Finds what is still in plain text, and keeps such addresses unique. */
     uniqueIndex('users_email').on(sql`lower(${table.email})`),
     index('users_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
+    index('users_ring_key').on(table.ring_key),
   ],
+)
+
+const ofUser = () =>
+  integer()
+    .notNull()
+    .references(() => users.id, { onDelete: 'cascade' })
+
+export const credentials = schema.table('credentials', {
+  user_id: ofUser().primaryKey(),
+  /** argon2id in PHC form. */
+  password_hash: text().notNull(),
+  changed_at: moment().notNull().defaultNow(),
+})
+
+/** One row for each refresh token that was given out; a family is one sign-in. */
+export const refreshTokens = schema.table(
+  'refresh_tokens',
+  {
+    /** SHA-256 of the token: a copy of the table signs nobody in. */
+    token_hash: bytes().primaryKey(),
+    family: uuid().notNull(),
+    user_id: ofUser(),
+    session_version: integer().notNull(),
+    created_at: moment().notNull().defaultNow(),
+    expires_at: moment().notNull(),
+    used_at: moment(),
+    revoked_at: moment(),
+  },
+  (table) => [index('refresh_tokens_family').on(table.family), index('refresh_tokens_user').on(table.user_id)],
+)
+
+/** Tokens that went out by e-mail, each good for one use. */
+export const mailTokens = schema.table(
+  'mail_tokens',
+  {
+    token_hash: bytes().primaryKey(),
+    user_id: ofUser(),
+    purpose: text().$type<'activation' | 'reset'>().notNull(),
+    created_at: moment().notNull().defaultNow(),
+    expires_at: moment().notNull(),
+    used_at: moment(),
+  },
+  (table) => [index('mail_tokens_user').on(table.user_id)],
+)
+
+export const secondFactors = schema.table('second_factors', {
+  user_id: ofUser().primaryKey(),
+  /** The TOTP secret, under the person's data key. */
+  secret: bytes().notNull(),
+  confirmed_at: moment(),
+  /** The newest time step whose code was used (RFC 6238): no code is good twice. */
+  last_step: bigint({ mode: 'number' }).notNull().default(0),
+})
+
+export const recoveryCodes = schema.table(
+  'recovery_codes',
+  {
+    user_id: ofUser(),
+    code_hash: bytes().notNull(),
+    used_at: moment(),
+  },
+  (table) => [primaryKey({ columns: [table.user_id, table.code_hash] })],
+)
+
+/** Failed sign-ins, by account and by address. */
+export const signInAttempts = schema.table(
+  'sign_in_attempts',
+  {
+    /** Keyed hash of an e-mail address or of a network address. */
+    key: bytes().primaryKey(),
+    failures: integer().notNull(),
+    expires_at: moment().notNull(),
+  },
+  (table) => [index('sign_in_attempts_expiry').on(table.expires_at)],
 )
 
 export const outbox = outboxTable(schema)

@@ -2,10 +2,13 @@ import { context as activeContext, propagation, SpanKind, trace } from '@opentel
 import type { Logger } from 'pino'
 import type { Static, TSchema } from 'typebox'
 import { type CallContext, continueTrace } from '../context.ts'
+import { everyEvent } from '../contract.ts'
 import type { Delivery, EventQueues } from '../queue.ts'
+import { safeMessage } from '../redact.ts'
 import { parse } from '../schema.ts'
 import type { EventEnvelope } from './event.ts'
 import type { DeadLetterRepository, InboxRepository } from './repository.ts'
+import type { Turns } from './turns.ts'
 
 /** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvents. */
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
@@ -26,19 +29,19 @@ export interface ConsumerOptions {
   readonly inbox: InboxRepository
   readonly log: Logger
   readonly concurrency?: number
-  /** Whether somebody waits for an answer of this process: deliveries can wait, people cannot. */
-  readonly busy?: () => boolean
+  /** Shared by all consumers of the process: deliveries can wait, people cannot. */
+  readonly turns?: Turns
   readonly timeoutMs?: number
 }
 
 const pruneEveryMs = 3_600_000
 
 const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500)
+  (error instanceof Error ? `${error.name}: ${safeMessage(error)}` : typeof error).slice(0, 500)
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
-  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, busy, timeoutMs = 30_000 } = options
+  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, turns, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
@@ -48,16 +51,20 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
       actor: event.actor,
       traceparent: continueTrace(event.traceparent),
       requestId: event.id,
+      policyVersion: event.policy_version ?? '',
+      role: null,
+      scope: 'all',
     }
     const log = options.log.child({ event_id: event.id, event_type: event.type })
-    const handle = handlers[event.type]
+    const handle = handlers[event.type] ?? handlers[everyEvent]
     try {
       if (!handle) throw new Error(`${name} subscribes to ${event.type} and has no handler for it`)
       await handle(event, context)
     } catch (error) {
       if (!lastAttempt) {
         log.warn({ err: error, attempt }, 'event not handled; it is tried again')
-        throw error
+        // The queue keeps the message and the stack of what is thrown.
+        throw new Error(reasonOf(error))
       }
       log.error({ err: error, attempt }, 'event not handled; it is kept as a dead letter')
       await deadLetters.record(event, reasonOf(error), attempt)
@@ -75,7 +82,9 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
       deliver(delivery).finally(() => span.end()),
     )
   }
-  const consumer = await queues.consume(name, traced, { concurrency, ...(busy ? { busy } : {}) })
+  const consumer = turns
+    ? await queues.consume(name, (delivery) => turns.take(() => traced(delivery)), { concurrency, busy: turns.busy })
+    : await queues.consume(name, traced, { concurrency })
   const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
   const pruning = setInterval(prune, pruneEveryMs).unref()
   return {

@@ -4,6 +4,8 @@ import { fail } from '../errors.ts'
 import { listed, pageQuery, pageRequest } from '../page.ts'
 import type { EventQueues } from '../queue.ts'
 import { Many, One, Strict, Timestamp } from '../schema.ts'
+import type { EventHandler } from './consumer.ts'
+import { type EventEnvelope, newEvent } from './event.ts'
 import type { DeadLetterRepository } from './repository.ts'
 
 const DeadLetter = Type.Object(
@@ -23,15 +25,28 @@ export interface DeadLetterRouteOptions {
   /** Where the routes live below /api/v1. */
   readonly path: string
   readonly tag: string
-  readonly queue: string
-  readonly queues: EventQueues
+  /** Type of the event that has a letter delivered again; its consumer handles it with `replayOf`. */
+  readonly replayed: string
   readonly repository: DeadLetterRepository
+  readonly nudge: () => void
 }
+
+/** Has the dead letter of an event delivered again. The event says who wanted it, and outlives a transport that is away. */
+export const replayOf =
+  (
+    queue: string,
+    queues: Pick<EventQueues, 'redeliver'>,
+    repository: DeadLetterRepository,
+  ): EventHandler<EventEnvelope<{ event_id: string }>> =>
+  async ({ data: { event_id } }) => {
+    const letter = await repository.byEvent(event_id)
+    if (letter) await queues.redeliver(queue, { id: event_id, payload: { ...letter.event, replay: true } })
+  }
 
 /** A consumer's dead letters: to see them with their reason, and to have one delivered again. */
 export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
   app,
-  { path, tag, queue, queues, repository },
+  { path, tag, replayed, repository, nudge },
 ) => {
   app.get(
     path,
@@ -58,12 +73,10 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
         response: { 202: One(DeadLetter) },
       },
     },
-    async ({ params }, reply) => {
-      const letter = await repository.byEvent(params.event_id)
+    async ({ params, call }, reply) => {
+      const letter = await repository.requestReplay(params.event_id, newEvent(replayed, call))
       if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
-      await queues.redeliver(queue, { id: params.event_id, payload: { ...letter.event, replay: true } }).catch((error) => {
-        throw fail('queue.unavailable', {}, error)
-      })
+      nudge()
       return reply.code(202).send({ success: true as const, data: letter })
     },
   )

@@ -11,6 +11,8 @@ export interface EventEnvelope<Data = Record<string, unknown>> {
   readonly version: number
   readonly actor: Actor
   readonly traceparent: string
+  /** Of the policy that allowed the change. */
+  readonly policy_version: string
   readonly occurred_at: string
   readonly data: Data
 }
@@ -21,11 +23,16 @@ export interface NewEvent {
   readonly type: string
   readonly actor: Actor
   readonly traceparent: string
+  readonly policy_version: string
 }
 
-export const newEvent = (type: string, context: Pick<CallContext, 'actor' | 'traceparent'>): NewEvent => ({
+/** On whose behalf something happens, in which trace, judged by which policy. */
+export type EventContext = Pick<CallContext, 'actor' | 'traceparent' | 'policyVersion'>
+
+export const newEvent = (type: string, context: EventContext): NewEvent => ({
   id: newUuid(),
   type,
   actor: context.actor,
   traceparent: context.traceparent,
+  policy_version: context.policyVersion,
 })

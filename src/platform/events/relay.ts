@@ -1,6 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { AuditEntry } from '../audit/entry.ts'
 import type { EventQueues, QueueMessage } from '../queue.ts'
+import type { EventEnvelope } from './event.ts'
 import type { ClaimedEvent, OutboxRepository, Routes } from './repository.ts'
+import { createWindow } from './window.ts'
 
 export interface Relay {
   start(): void
@@ -15,6 +19,10 @@ export interface RelayOptions {
   readonly outbox: OutboxRepository
   readonly queues: EventQueues
   readonly routes: Routes
+  /** The queues that get each event's audit entry with it, as `entry`. */
+  readonly signedFor: readonly string[]
+  /** The event as this service says it on the audit trail: the same event gives the same entry. */
+  readonly sign: (event: EventEnvelope) => AuditEntry
   readonly log: Logger
   readonly pollMs?: number
   readonly batch?: number
@@ -30,6 +38,9 @@ const windowSize = 500
 /** A hand-over counts for so long; its row is due again by then. */
 const windowMs = 15_000
 
+/** A signature takes 50 µs; after so many of them requests have a chance. */
+const signedAtOnce = 20
+
 /** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
 const retryMs = 1000
 
@@ -38,26 +49,22 @@ const retryMs = 1000
  * subscriber's job is seen completed. PostgreSQL is the truth: a row whose jobs do not complete in time is handed over
  * again, which adds the jobs that the transport has lost and leaves the others alone (a job's id is the event's).
  */
-export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch = 200 }: RelayOptions): Relay => {
+export const createRelay = (options: RelayOptions): Relay => {
+  const { outbox, queues, routes, signedFor, sign, log, pollMs = 1000, batch = 200 } = options
   let closed = false
   let running: Promise<void> | undefined
   let again = false
   const watched = new Map<string, Promise<() => Promise<void>>>()
 
-  /** Event id to when it no longer counts. */
-  const underWay = new Map<string, number>()
+  const underWay = createWindow(windowSize, windowMs)
   let full = false
-  const room = (): number => {
-    if (underWay.size >= windowSize) for (const [id, until] of underWay) if (until < Date.now()) underWay.delete(id)
-    return Math.min(batch, windowSize - underWay.size)
-  }
 
-  const settle = (queue: string, ids: string[]) => {
-    for (const id of ids) underWay.delete(id)
+  /** One queue is done with these events. Those of other relays are theirs; those of ended ones come back with their lease. */
+  const settle = (queue: string, ids: readonly string[]) => {
+    const finished = underWay.done(queue, ids)
+    if (finished.length === 0) return
     if (full) look()
-    outbox
-      .delivered(ids, queue)
-      .catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
+    outbox.drop(finished).catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
   }
 
   const watch = async (queue: string) => {
@@ -77,21 +84,40 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
     const missing = inState('missing')
     if (missing.length > 0) log.warn({ queue, jobs: missing.length }, 'the transport lost jobs; they are added again')
     const completed = inState('completed')
-    for (const id of completed) underWay.delete(id)
-    if (completed.length > 0) await outbox.delivered(completed, queue)
+    if (completed.length === 0) return
+    // Kept in the row: the transport forgets a completed job sooner than another queue may take to end its own.
+    await outbox.delivered(completed, queue)
+    settle(queue, completed)
+  }
+
+  const messagesFor = async (queue: string, events: readonly EventEnvelope[]): Promise<QueueMessage[]> => {
+    if (!signedFor.includes(queue)) return events.map((event) => ({ id: event.id, payload: { ...event } }))
+    const messages: QueueMessage[] = []
+    for (const event of events) {
+      messages.push({ id: event.id, payload: { ...event, entry: sign(event) } })
+      if (messages.length % signedAtOnce === 0) await setImmediate()
+    }
+    return messages
   }
 
   const handOver = async (type: string, group: readonly ClaimedEvent[]) => {
-    const targets = routes[type] ?? []
-    if (targets.length === 0) return outbox.drop(group.map(({ event }) => event.id))
-    for (const { event } of group) underWay.set(event.id, Date.now() + windowMs)
+    // One that no contract names is on the trail all the same.
+    const targets = routes[type] ?? signedFor
+    const openFor = ({ delivered }: ClaimedEvent) => targets.filter((queue) => !delivered.includes(queue))
+    const finished = group.filter((claimed) => openFor(claimed).length === 0)
+    if (finished.length > 0) await outbox.drop(finished.map(({ event }) => event.id))
+    const waiting = group.filter((claimed) => openFor(claimed).length > 0)
+    for (const claimed of waiting) underWay.add(claimed.event.id, openFor(claimed))
     for (const queue of targets) {
       await watch(queue)
-      const open = group.filter(({ delivered }) => !delivered.includes(queue))
+      const open = waiting.filter(({ delivered }) => !delivered.includes(queue))
       await review(queue, open)
       await queues.publish(
         queue,
-        open.map(({ event }): QueueMessage => ({ id: event.id, payload: { ...event } })),
+        await messagesFor(
+          queue,
+          open.map(({ event }) => event),
+        ),
       )
     }
   }
@@ -99,7 +125,7 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
   const drain = async () => {
     do {
       again = false
-      const limit = room()
+      const limit = Math.min(batch, underWay.room())
       full = limit === 0
       if (full) return
       const claimed = await outbox.claim(limit)
@@ -109,11 +135,9 @@ export const createRelay = ({ outbox, queues, routes, log, pollMs = 1000, batch 
           await handOver(type, group)
         } catch (error) {
           log.warn({ err: error, events: group.length }, 'events wait in the outbox: the transport does not take them')
-          for (const { event } of group) underWay.delete(event.id)
-          await outbox.release(
-            group.map(({ event }) => event.id),
-            retryMs,
-          )
+          const ids = group.map(({ event }) => event.id)
+          underWay.remove(ids)
+          await outbox.release(ids, retryMs)
         }
       }
       if (claimed.length === limit) again = true

@@ -9,8 +9,8 @@ import type { DeadLetterTable, InboxTable, OutboxTable } from './tables.ts'
  * which has the aggregate's `id` and `version`. `data` is an SQL expression of type jsonb over `source`.
  */
 export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data: SQL): SQL => sql`
-  insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, data)
-  select ${event.id}::uuid, ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb, ${event.traceparent}, ${data}
+  insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, policy_version, data)
+  select ${event.id}::uuid, ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb, ${event.traceparent}, ${event.policy_version}, ${data}
     from ${source} as source`
 
 export interface ClaimedEvent {
@@ -42,7 +42,7 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes
          set available_at = now() + least(interval '15 seconds' * power(2, least(attempts, 10)), interval '5 minutes'), attempts = attempts + 1
         from (select id from ${outbox} where available_at <= now() order by available_at limit ${limit} for update skip locked) as due
        where o.id = due.id
-      returning o.id, o.type, o.aggregate_id, o.version, o.actor, o.traceparent, o.created_at as occurred_at, o.data, o.attempts,
+      returning o.id, o.type, o.aggregate_id, o.version, o.actor, o.traceparent, o.policy_version, o.created_at as occurred_at, o.data, o.attempts,
                 to_jsonb(o.delivered) as delivered`)
       return rows.map(({ attempts, delivered, ...event }) => ({ event, attempts, delivered }))
     },
@@ -68,13 +68,15 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes
     /** Records that `queue` is done with these events; a row that each of its type's queues is done with goes away. */
     delivered: async (ids: readonly string[], queue: string): Promise<void> => {
       await db.run(sql`
-      with seen as (
-        select o.id, to_jsonb(o.delivered) @> (r.queues - ${queue}) as finished
-          from ${outbox} o join jsonb_to_recordset(${routeRows}::jsonb) as r(type text, queues jsonb) using (type)
-         where o.id = any (${arrayLiteral(ids)}::uuid[]) and r.queues ? ${queue}
+      with locked as materialized ( -- the newest row: another queue may be recorded at the same time
+        select id, type, delivered from ${outbox} where id = any (${arrayLiteral(ids)}::uuid[]) order by id for update
+      ), seen as (
+        select l.id, l.delivered, to_jsonb(l.delivered) @> (r.queues - ${queue}) as finished
+          from locked l join jsonb_to_recordset(${routeRows}::jsonb) as r(type text, queues jsonb) using (type)
+         where r.queues ? ${queue}
       ), marked as (
-        update ${outbox} as o set delivered = array_append(delivered, ${queue})
-          from seen where o.id = seen.id and not seen.finished and not (${queue} = any (o.delivered))
+        update ${outbox} as o set delivered = array_append(seen.delivered, ${queue})
+          from seen where o.id = seen.id and not seen.finished and not (${queue} = any (seen.delivered))
       )
       delete from ${outbox} as o using seen where o.id = seen.id and seen.finished`)
     },
@@ -116,12 +118,13 @@ export interface DeadLetter {
   event: Record<string, unknown>
   reason: string
   attempts: number
+  version: number
   failed_at: string
 }
 
 export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
 
-export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable) => ({
+export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => ({
   record: async (event: EventEnvelope, reason: string, attempts: number): Promise<void> => {
     await db.run(sql`
       insert into ${deadLetters} (event_id, type, event, reason, attempts)
@@ -145,6 +148,21 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
 
   byEvent: async (eventId: string): Promise<DeadLetter | undefined> => {
     const [row] = await db.use((orm) => orm.select().from(deadLetters).where(eq(deadLetters.event_id, eventId)))
+    return row
+  },
+
+  /** Says that it is to be delivered again, with the event that has it delivered; undefined when there is none. */
+  requestReplay: async (eventId: string, event: NewEvent): Promise<DeadLetter | undefined> => {
+    const [row] = await db.run<DeadLetter>(sql`
+      with changed as (
+        update ${deadLetters} set version = version + 1 where event_id = ${eventId}::uuid returning *
+      ), event as (${appendEvent(
+        outbox,
+        event,
+        sql`(select event_id as id, version, type from changed)`,
+        sql`jsonb_build_object('event_id', source.id, 'type', source.type)`,
+      )})
+      select * from changed`)
     return row
   },
 

@@ -16,6 +16,8 @@ export const outboxTable = (schema: PgSchema) =>
       actor: jsonb().$type<Actor>().notNull(),
       traceparent: text().notNull(),
       data: jsonb().$type<Record<string, unknown>>().notNull(),
+      /** Of the policy that allowed the change; empty for one that no request asked for. */
+      policy_version: text().notNull().default(''),
       created_at: moment().notNull().defaultNow(),
       /** When the relay looks at it next; in the future while a relay holds it. */
       available_at: moment().notNull().defaultNow(),
@@ -48,6 +50,8 @@ export const deadLetterTable = (schema: PgSchema) =>
       event: jsonb().$type<Record<string, unknown>>().notNull(),
       reason: text().notNull(),
       attempts: integer().notNull(),
+      /** How often somebody had it delivered again. */
+      version: integer().notNull().default(0),
       failed_at: moment().notNull().defaultNow(),
     },
     (table) => [index('dead_letters_page').on(table.failed_at.desc().nullsFirst(), table.id.desc().nullsFirst())],

@@ -1,0 +1,2 @@
+ALTER TABLE "notifications"."dead_letters" ADD COLUMN "version" integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE "notifications"."outbox" ADD COLUMN "policy_version" text DEFAULT '' NOT NULL;

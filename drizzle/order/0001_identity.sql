@@ -1,0 +1,1 @@
+ALTER TABLE "orders"."outbox" ADD COLUMN "policy_version" text DEFAULT '' NOT NULL;

@@ -1,0 +1,1 @@
+ALTER TABLE "products"."outbox" ADD COLUMN "policy_version" text DEFAULT '' NOT NULL;

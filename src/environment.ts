@@ -1,0 +1,165 @@
+import { Type } from 'typebox'
+
+/** Every service and the port that it listens on by default. */
+export const ports = { gateway: 5000, user: 5001, order: 5002, product: 5003, notification: 5004, audit: 5005 } as const
+export type ServiceName = keyof typeof ports
+export const serviceNames = Object.keys(ports) as ServiceName[]
+
+const url = (schemes: string, description: string) =>
+  Type.Optional(
+    Type.String({
+      pattern: `^(${schemes})://.+`,
+      description,
+      errorMessage: `must begin with ${schemes.replaceAll('|', ':// or ')}://`,
+    }),
+  )
+const port = (description: string, fallback?: number) =>
+  Type.Integer({ minimum: 0, maximum: 65_535, description, ...(fallback === undefined ? {} : { default: fallback }) })
+const milliseconds = (fallback: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum: 600_000, default: fallback, description })
+
+const databaseKeys = Object.fromEntries(
+  serviceNames
+    .filter((name) => name !== 'gateway')
+    .map((name) => [
+      `${name.toUpperCase()}_DATABASE_URL`,
+      url('postgres|postgresql', `a database of its own for ${name}; otherwise DATABASE_URL`),
+    ]),
+)
+const serviceKeys = Object.fromEntries(
+  serviceNames.map((name) => [
+    `${name.toUpperCase()}_SERVICE_URL`,
+    Type.Optional(
+      Type.String({
+        description: `where ${name} is when it is not in this process: a URL, a comma list of URLs, or dns+srv://name`,
+      }),
+    ),
+  ]),
+)
+
+/** The one list of the environment's keys. The README's table is generated from it. */
+export const Environment = Type.Object({
+  NODE_ENV: Type.String({
+    default: 'development',
+    description: '`production` listens on all addresses and never starts an embedded database',
+  }),
+  SERVICE: Type.String({
+    default: 'all',
+    description: `\`all\`, one of ${serviceNames.map((name) => `\`${name}\``).join(', ')}, or a comma list`,
+  }),
+  HOST: Type.Optional(Type.String({ description: 'address to listen on; 127.0.0.1, in production 0.0.0.0' })),
+  PORT: Type.Optional(
+    port(
+      `0 takes a free one; by default the service's: ${serviceNames.map((name) => `${name} ${ports[name]}`).join(', ')}, all 5000`,
+    ),
+  ),
+  METRICS_PORT: port('port of /metrics; 0 takes a free one', 9464),
+  DATABASE_URL: url(
+    'postgres|postgresql',
+    'PostgreSQL for all modules; without it a real PostgreSQL starts by itself (development only)',
+  ),
+  ...databaseKeys,
+  DATABASE_POOL: Type.Integer({
+    minimum: 1,
+    maximum: 200,
+    default: 10,
+    description: 'connections to each database, at the most',
+  }),
+  REDIS_URL: url('redis|rediss', 'carries the events; without it they travel through PostgreSQL (`DATABASE_URL`)'),
+  ...serviceKeys,
+  DATA_DIR: Type.String({ default: '.data', description: 'everything that the embedded mode writes' }),
+  SMTP_URL: url('smtp|smtps', 'e-mail provider; without it messages are written to `DATA_DIR`/mail'),
+  MAIL_FROM: Type.String({ default: 'OrderHub <orders@orderhub.example>', description: 'sender of e-mail' }),
+  SMS_URL: url(
+    'http|https',
+    'SMS provider: `POST` with JSON `{to, from, text}` and `Idempotency-Key`; without it messages are written to `DATA_DIR`/mail',
+  ),
+  SMS_FROM: Type.String({ default: 'OrderHub', description: 'sender of SMS' }),
+  RATE_LIMIT_PER_MINUTE: Type.Integer({
+    minimum: 0,
+    default: 600,
+    description: 'requests of one client at the gateway; 0 turns the limit off',
+  }),
+  CORS_ORIGINS: Type.String({
+    default: '',
+    description: 'origins that browsers may call the gateway from: a comma list, or `*`; none by default',
+  }),
+  REQUEST_TIMEOUT_MS: milliseconds(10_000, "the gateway's limit for one request; services take 80 %, a statement 50 % of it"),
+  SHUTDOWN_DELAY_MS: milliseconds(0, 'how long a stopping service goes on serving, with readiness off'),
+  TRUST_PROXY: Type.String({
+    default: 'false',
+    description: 'whose X-Forwarded-For is believed: `false`, `true`, a number of hops, or a comma list of addresses',
+  }),
+  LOG_LEVEL: Type.String({
+    default: 'info',
+    enum: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    description: 'least level that is written',
+  }),
+  AUTH: Type.String({
+    default: 'on',
+    enum: ['on', 'off'],
+    description: '`off` lets everybody do everything: for tutorials and for measuring what it costs; refused in production',
+  }),
+  KEYS_DIR: Type.Optional(
+    Type.String({
+      description:
+        'folder with the keys, made by `node dist/keys.js init DIR`; needed in production, otherwise `DATA_DIR`/keys, made at the first start',
+    }),
+  ),
+  ADMIN_EMAIL: Type.Optional(
+    Type.String({ format: 'email', description: 'e-mail address of the first administrator, made where there is none' }),
+  ),
+  ADMIN_PASSWORD: Type.Optional(
+    Type.String({
+      minLength: 12,
+      maxLength: 128,
+      description: "the first administrator's password; with the embedded database one is made up and shown once",
+    }),
+  ),
+  REGISTRATION: Type.String({
+    default: 'open',
+    enum: ['open', 'verify', 'off'],
+    description: 'whether people may create their own account: `open`, `verify` (usable after a mailed token), `off`',
+  }),
+  REQUIRE_ADMIN_MFA: Type.Boolean({
+    default: false,
+    description: 'administrators must enrol a second factor before anything else',
+  }),
+  OIDC_ISSUER: url('https|http', 'an OpenID Connect issuer whose access tokens are accepted as well, with `OIDC_AUDIENCE`'),
+  OIDC_AUDIENCE: Type.Optional(Type.String({ description: "the audience that the issuer's tokens must name" })),
+  OIDC_ROLES_CLAIM: Type.String({ default: 'roles', description: "the claim of the issuer's tokens that holds roles of ours" }),
+  PUBLIC_URL: url(
+    'https|http',
+    'where people reach the gateway: for links in messages; by default http://127.0.0.1 and the port',
+  ),
+  TLS_CERT_FILE: Type.Optional(
+    Type.String({ description: 'certificate for mutual TLS between services (PEM); read again when it changes' }),
+  ),
+  TLS_KEY_FILE: Type.Optional(Type.String({ description: "the certificate's private key (PEM)" })),
+  TLS_CA_FILE: Type.Optional(Type.String({ description: 'authorities whose certificates other services show (PEM)' })),
+  SERVICE_ACCOUNT_TOKEN_FILE: Type.Optional(
+    Type.String({
+      description:
+        "a projected Kubernetes service-account token of audience `orderhub`, which takes the place of the service's key",
+    }),
+  ),
+  SERVICE_ACCOUNT_CA_FILE: Type.String({
+    default: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
+    description: "authorities that vouch for the cluster's issuer, beside the public ones (PEM)",
+  }),
+  SERVICE_ACCOUNT_API_TOKEN_FILE: Type.String({
+    default: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+    description: "shown to the cluster's issuer where it gives its keys to nobody without a token",
+  }),
+  AUDIT_ANCHOR: Type.Optional(
+    Type.String({
+      description:
+        'where checkpoints of the audit trail go outside the database: a folder, or `s3://bucket/prefix?region=NAME&endpoint=URL` with object lock; with the embedded database `DATA_DIR`/audit-anchor',
+    }),
+  ),
+  AWS_ACCESS_KEY_ID: Type.Optional(Type.String({ description: 'for an `AUDIT_ANCHOR` in a bucket' })),
+  AWS_SECRET_ACCESS_KEY: Type.Optional(Type.String({ description: 'its secret' })),
+  SEED: Type.Optional(
+    Type.Boolean({ description: 'writes the sample data to an empty database; on by default with the embedded database' }),
+  ),
+})

@@ -1,0 +1,89 @@
+import type { Logger } from 'pino'
+import { Agent, type buildConnector } from 'undici'
+import type { Config } from './config.ts'
+import type { ServiceTokens } from './platform/auth/service-tokens.ts'
+import { bind, localTransport, type Transport } from './platform/bind.ts'
+import type { Api, Contract } from './platform/contract.ts'
+import type { Parts, Remote } from './platform/module.ts'
+import { remoteTransport } from './platform/rpc.ts'
+import { createUpstream, type Upstream } from './platform/upstream.ts'
+import { type ModuleName, registry } from './registry.ts'
+import { askedNames, type Definitions, remoteNames } from './topology.ts'
+
+export interface LinksOptions {
+  readonly definitions: Definitions
+  readonly config: Config
+  /** The modules of this process; they may be added later. */
+  readonly modules: ReadonlyMap<ModuleName, Parts>
+  /** With which a module of this process says who it is; undefined with AUTH=off. */
+  readonly tokensOf: (caller: ModuleName) => ServiceTokens | undefined
+  readonly connect: buildConnector.connector | buildConnector.BuildOptions
+  readonly log: Logger
+  /** Sends calls within this process over its own HTTP, and each idempotent one twice; answers its address. */
+  readonly loopback: (() => string | undefined) | undefined
+}
+
+/** Calls to other modules, wherever they run. */
+export interface Links {
+  /** The functions behind a contract, in this process or over HTTP, for a module that calls them. */
+  apiOf<C extends Contract>(contract: C, caller: ModuleName): Api<C>
+  /** Whether a module is here, or its address is known. */
+  reachable(name: ModuleName): boolean
+  /** What the gateway forwards to. */
+  readonly forwarded: readonly Remote[]
+  close(): Promise<void>
+}
+
+/** The process itself, as one that is called over HTTP. */
+const ownUpstream = (name: string, url: () => string | undefined): Upstream => ({
+  name,
+  pick: url,
+  targets: () => [],
+  reportFailure: () => {},
+  reportAnswer: () => {},
+  ready: async () => {},
+  close: async () => {},
+})
+
+export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, loopback }: LinksOptions): Links => {
+  const dispatcher = new Agent({ connections: 64, keepAliveTimeout: 30_000, connect })
+  const needed = remoteNames(definitions)
+  // Whoever has an address of the user module can ask it what a person's token is worth, and of the audit module tells refusals.
+  const forAll = (['user', 'audit'] as const).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))
+  const upstreams = new Map<ModuleName, Upstream>(
+    [...new Set([...needed.keys(), ...forAll, ...askedNames(definitions, config)])].map((name) => [
+      name,
+      createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }),
+    ]),
+  )
+
+  const overOwnHttp = (contract: Contract, tokens: ServiceTokens | undefined, url: () => string | undefined): Transport => {
+    const send = remoteTransport({ contract, upstream: ownUpstream(contract.name, url), dispatcher, tokens })
+    return async (op, operation, input, context) => {
+      if (operation.idempotent) await send(op, operation, input, context)
+      return send(op, operation, input, context)
+    }
+  }
+
+  const transportOf = (contract: Contract, caller: ModuleName): Transport => {
+    const tokens = tokensOf(caller)
+    const name = contract.name as ModuleName
+    const upstream = upstreams.get(name)
+    if (upstream) return remoteTransport({ contract, upstream, dispatcher, tokens })
+    if (loopback) return overOwnHttp(contract, tokens, loopback)
+    // Looked up when it is called: what a module asks may be created after it.
+    return (...call) => localTransport((modules.get(name) as Parts).api)(...call)
+  }
+
+  return {
+    apiOf: (contract, caller) => bind(contract, transportOf(contract, caller), log),
+    reachable: (name) => definitions.has(name) || upstreams.has(name),
+    forwarded: [...upstreams]
+      .filter(([name]) => needed.has(name))
+      .map(([name, upstream]) => ({ name, paths: registry[name].contract.paths, upstream })),
+    close: async () => {
+      await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
+      await dispatcher.close()
+    },
+  }
+}

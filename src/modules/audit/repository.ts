@@ -1,0 +1,118 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { AuditEntry } from '../../platform/audit/schema.ts'
+import { coalesce } from '../../platform/coalesce.ts'
+import type { Database } from '../../platform/db.ts'
+import { receiveEvents } from '../../platform/events/repository.ts'
+import type { PageRequest } from '../../platform/page.ts'
+import { type EntryRow, storedEntry, type TrailEntry } from './stored-entry.ts'
+import { deadLetters, entries, inbox, pending, seals } from './tables.ts'
+
+export interface EntryFilter {
+  readonly actor_type?: string
+  readonly actor_id?: string
+  readonly resource_type?: string
+  readonly resource_id?: string
+  readonly action?: string
+  readonly decision?: 'approved' | 'denied'
+  readonly trace_id?: string
+  /** Of recorded_at: from this on. */
+  readonly from?: string
+  /** Of recorded_at: until before this. */
+  readonly to?: string
+}
+
+export interface Rejected {
+  readonly event_id: string
+  readonly type: string
+  readonly event: object
+  readonly reason: string
+}
+
+const columns = sql`event_id, "timestamp", trace_id, span_id, actor_type, actor_id, resource_type, resource_id, resource_version,
+  action, decision, policy_version, compliance_tags, details, service, key_id, signature`
+/** The same text for a time, whatever the session's settings. */
+const recordedAt = sql`to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as recorded_at`
+export const entryFields = sql`e.id, ${recordedAt}, ${columns}`
+
+const trailEntry = ({ leaf_index, ...row }: EntryRow & { leaf_index: number | null }): TrailEntry => ({
+  ...storedEntry(row),
+  index: leaf_index,
+})
+
+export type EntryRepository = ReturnType<typeof createEntryRepository>
+
+export const createEntryRepository = (db: Database) => {
+  const select = (where: SQL, rest: SQL) =>
+    db.run<EntryRow & { leaf_index: number | null }>(sql`
+      select ${entryFields}, s.leaf_index from ${entries} e left join ${seals} s on s.entry_id = e.id where ${where} ${rest}`)
+
+  return {
+    /** Adds entries, each event's once; answers how many of each list were not there. Lists that come at once share a statement. */
+    record: coalesce(
+      async (lists: readonly (readonly AuditEntry[])[]): Promise<number[]> => {
+        const input = lists.flat().map(({ actor, resource, ...entry }, n) => ({
+          ...entry,
+          n,
+          actor_type: actor.type,
+          actor_id: actor.id,
+          resource_type: resource.type,
+          resource_id: resource.id,
+          resource_version: resource.version,
+        }))
+        const added = await db.run<{ event_id: string }>(sql`
+          with input as materialized (
+            select distinct on (i.event_id) i.* from jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
+              as i(n int, event_id uuid, "timestamp" text, trace_id text, span_id text, actor_type text, actor_id text, resource_type text,
+                   resource_id text, resource_version bigint, action text, decision text, policy_version text, compliance_tags jsonb,
+                   details jsonb, service text, key_id text, signature text)
+          ), received as (${receiveEvents(inbox, sql`input`)}),
+          added as (insert into ${entries} (${columns}) select ${columns} from input join received using (event_id) order by n returning id, event_id),
+          waiting as (insert into ${pending} (entry_id) select id from added)
+          select event_id from added`)
+        const ids = new Set(added.map(({ event_id }) => event_id))
+        return lists.map((list) => list.reduce((count, { event_id }) => count + (ids.delete(event_id) ? 1 : 0), 0))
+      },
+      { max: 100, lanes: 2 },
+    ),
+
+    /** Keeps what is not to be believed beside the trail. */
+    reject: async (rejected: readonly Rejected[]): Promise<void> => {
+      await db.run(sql`
+        insert into ${deadLetters} (event_id, type, event, reason, attempts)
+        select distinct on (event_id) event_id, type, event, reason, 1
+          from jsonb_to_recordset(${JSON.stringify(rejected)}::jsonb) as r(event_id uuid, type text, event jsonb, reason text)
+        on conflict (event_id) do update set reason = excluded.reason, failed_at = now()`)
+    },
+
+    byId: async (id: number): Promise<TrailEntry | undefined> => {
+      const [row] = await select(sql`e.id = ${id}`, sql``)
+      return row && trailEntry(row)
+    },
+
+    page: async ({ limit, after }: PageRequest, filter: EntryFilter): Promise<TrailEntry[]> => {
+      const conditions = [
+        after && sql`(e.recorded_at, e.id) < (${after.at}::timestamptz, ${after.id}::bigint)`,
+        filter.from !== undefined && sql`e.recorded_at >= ${filter.from}::timestamptz`,
+        filter.to !== undefined && sql`e.recorded_at < ${filter.to}::timestamptz`,
+        ...(['actor_type', 'actor_id', 'resource_type', 'resource_id', 'action', 'decision', 'trace_id'] as const).map(
+          (column) => filter[column] !== undefined && sql`e.${sql.identifier(column)} = ${filter[column]}`,
+        ),
+      ].filter((condition) => condition !== undefined && condition !== false)
+      const where = conditions.length > 0 ? sql.join(conditions, sql` and `) : sql`true`
+      return (await select(where, sql`order by e.recorded_at desc, e.id desc limit ${limit + 1}`)).map(trailEntry)
+    },
+
+    /** Makes the partitions of this month and the next two; safe to repeat, also at once. */
+    makePartitions: async (): Promise<void> => {
+      await db.run(sql`select audits.make_partitions(2)`)
+    },
+
+    /** Whether the login could change the trail if it left the role that its statements run as. */
+    hasExcessRights: async (): Promise<boolean> => {
+      const [row] = await db.run<{ excess: boolean }>(sql`
+        select has_table_privilege(session_user, 'audits.entries', 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+            or pg_has_role(session_user, 'orderhub_audit_owner', 'MEMBER') as excess`)
+      return row?.excess ?? false
+    },
+  }
+}

@@ -1,0 +1,112 @@
+import { sql } from 'drizzle-orm'
+import { arrayLiteral, type Database, violatedConstraint } from '../../../platform/db.ts'
+import { entryFields } from '../repository.ts'
+import { type EntryRow, type StoredEntry, storedEntry } from '../stored-entry.ts'
+import { anchored, checkpoints, entries, nodes, pending, seals } from '../tables.ts'
+import { lookUp, type Position, peaksOf, type TreeNode } from './tree.ts'
+
+export interface Seal {
+  readonly index: number
+  readonly id: number
+  readonly hash: Buffer
+}
+
+/** What one step of the sealer adds: all of it or nothing. */
+export interface Growth {
+  readonly seals: readonly Seal[]
+  readonly nodes: readonly TreeNode[]
+  readonly checkpoint: { readonly size: number; readonly note: string }
+}
+
+export interface StoredCheckpoint {
+  readonly size: number
+  readonly note: string
+}
+
+const newestAnchored = sql`(select coalesce(max(size), 0) from ${anchored})`
+
+export type SealRepository = ReturnType<typeof createSealRepository>
+
+export const createSealRepository = (db: Database) => {
+  const readNodes = async (positions: readonly Position[]): Promise<(position: Position) => Buffer> => {
+    const rows = await db.run<{ level: number; index: number; hash: string }>(sql`
+      with wanted as (select * from jsonb_to_recordset(${JSON.stringify(positions)}::jsonb) as w(level bigint, index bigint))
+      select n.level, n.node_index as index, n.hash from wanted w join ${nodes} n on n.level = w.level and n.node_index = w.index
+      union all
+      select 0, s.leaf_index, s.leaf_hash from wanted w join ${seals} s on w.level = 0 and s.leaf_index = w.index`)
+    return lookUp(rows.map(({ hash, ...position }) => ({ ...position, hash: Buffer.from(hash, 'base64') })))
+  }
+
+  return {
+    readNodes,
+
+    /** Entries without a place in the tree, oldest first. */
+    waiting: async (limit: number): Promise<StoredEntry[]> => {
+      const ids = await db.run<{ id: number }>(sql`select entry_id as id from ${pending} order by entry_id limit ${limit}`)
+      const rows = await db.run<EntryRow>(sql`
+        select ${entryFields} from ${entries} e where e.id = any (${arrayLiteral(ids.map(({ id }) => id))}::bigint[]) order by e.id`)
+      return rows.map(storedEntry)
+    },
+
+    /** The tree's size and its peaks. */
+    state: async (): Promise<{ size: number; peaks: TreeNode[] }> => {
+      const [row] = await db.run<{ size: number }>(sql`select coalesce(max(leaf_index) + 1, 0)::bigint as size from ${seals}`)
+      const size = row?.size ?? 0
+      const hashOf = await readNodes(peaksOf(size))
+      return { size, peaks: peaksOf(size).map((position) => ({ ...position, hash: hashOf(position) })) }
+    },
+
+    /** Adds leaves with their nodes and their checkpoint; answers false when another process has sealed at these indexes. */
+    grow: async ({ seals: leaves, nodes: completed, checkpoint }: Growth): Promise<boolean> => {
+      const input = {
+        leaves: leaves.map(({ index, id, hash }) => ({ leaf_index: index, entry_id: id, leaf_hash: hash.toString('base64') })),
+        nodes: completed.map(({ level, index, hash }) => ({ level, node_index: index, hash: hash.toString('base64') })),
+      }
+      const growing = db.run(sql`
+        with leaf as materialized (
+          select * from jsonb_to_recordset(${JSON.stringify(input.leaves)}::jsonb) as l(leaf_index bigint, entry_id bigint, leaf_hash text)
+        ), sealed as (insert into ${seals} (leaf_index, entry_id, leaf_hash) select leaf_index, entry_id, leaf_hash from leaf order by 1),
+        completed as (
+          insert into ${nodes} (level, node_index, hash)
+          select level, node_index, hash from jsonb_to_recordset(${JSON.stringify(input.nodes)}::jsonb) as n(level bigint, node_index bigint, hash text)
+        ), done as (delete from ${pending} p using leaf where p.entry_id = leaf.entry_id)
+        insert into ${checkpoints} (size, note) values (${checkpoint.size}, ${checkpoint.note})`)
+      return growing.then(
+        () => true,
+        (error) => {
+          if (violatedConstraint(error) === undefined) throw error
+          return false
+        },
+      )
+    },
+
+    newest: async (): Promise<StoredCheckpoint | undefined> => {
+      const [row] = await db.run<StoredCheckpoint>(sql`select size, note from ${checkpoints} order by size desc limit 1`)
+      return row
+    },
+
+    sealOf: async (id: number): Promise<Seal | undefined> => {
+      const [row] = await db.run<{ index: number; hash: string }>(
+        sql`select leaf_index as index, leaf_hash as hash from ${seals} where entry_id = ${id}`,
+      )
+      return row && { index: row.index, id, hash: Buffer.from(row.hash, 'base64') }
+    },
+
+    /** Checkpoints that are not known to be anchored, oldest first: they are anchored in this order. */
+    unanchored: (limit: number): Promise<StoredCheckpoint[]> =>
+      db.run<StoredCheckpoint>(sql`
+        select size, note from ${checkpoints} where size > ${newestAnchored} order by size limit ${limit}`),
+
+    markAnchored: async (size: number): Promise<void> => {
+      await db.run(sql`insert into ${anchored} (size) values (${size}) on conflict do nothing`)
+    },
+
+    /** How many entries wait for a place in the tree, and how many checkpoints for the anchor. */
+    backlog: async (): Promise<{ unsealed: number; unanchored: number }> => {
+      const [row] = await db.run<{ unsealed: number; unanchored: number }>(sql`
+        select (select count(*) from ${pending})::int as unsealed,
+               (select count(*) from ${checkpoints} where size > ${newestAnchored})::int as unanchored`)
+      return row ?? { unsealed: 0, unanchored: 0 }
+    },
+  }
+}

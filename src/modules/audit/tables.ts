@@ -1,0 +1,80 @@
+import { sql } from 'drizzle-orm'
+import { bigint, check, index, jsonb, pgSchema, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { deadLetterTable, inboxTable, moment, outboxTable } from '../../platform/events/tables.ts'
+
+export const schema = pgSchema('audits')
+
+/** The role that the service's statements run as, whoever signs in: it can add to the trail and read it. */
+export const applicationRole = 'orderhub_audit'
+
+const number = () => bigint({ mode: 'number' })
+
+/**
+ * Every entry, as it was signed. A second migration makes this table partitioned by month and append-only; nothing deletes
+ * a partition, which keeps every entry for the five years that it has to be kept, and longer.
+ */
+export const entries = schema.table(
+  'entries',
+  {
+    id: number().generatedAlwaysAsIdentity(),
+    /** When this database wrote it: nobody can choose it. `timestamp` is when the producer says that it happened. */
+    recorded_at: moment().notNull().defaultNow(),
+    event_id: uuid().notNull(),
+    /** Text, since its bytes are signed. */
+    timestamp: text().notNull(),
+    trace_id: text().notNull(),
+    span_id: text().notNull(),
+    actor_type: text().notNull(),
+    actor_id: text(),
+    resource_type: text().notNull(),
+    resource_id: text(),
+    resource_version: number(),
+    action: text().notNull(),
+    decision: text().notNull(),
+    policy_version: text().notNull(),
+    compliance_tags: jsonb().$type<string[]>().notNull(),
+    details: jsonb().$type<Record<string, unknown>>().notNull(),
+    service: text().notNull(),
+    key_id: text().notNull(),
+    signature: text().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.recorded_at, table.id] }),
+    index('entries_by_id').on(table.id),
+    index('entries_by_actor').on(table.actor_id, table.recorded_at),
+    index('entries_by_resource').on(table.resource_type, table.resource_id, table.recorded_at),
+    index('entries_by_trace').on(table.trace_id),
+    check('entries_decision', sql`${table.decision} in ('approved', 'denied')`),
+  ],
+)
+
+/** Entries that have no place in the tree yet. */
+export const pending = schema.table('pending', { entry_id: number().primaryKey() })
+
+/** The tree's leaves (RFC 9162): which entry stands at which index, from 0 without a gap. Hashes are SHA-256 in base64. */
+export const seals = schema.table('seals', {
+  leaf_index: number().primaryKey(),
+  entry_id: number().notNull().unique('seals_entry'),
+  leaf_hash: text().notNull(),
+})
+
+/** Hashes of complete subtrees: of the 2^level leaves from node_index * 2^level on. Level 0 is `seals`. */
+export const nodes = schema.table(
+  'nodes',
+  { level: number().notNull(), node_index: number().notNull(), hash: text().notNull() },
+  (table) => [primaryKey({ columns: [table.level, table.node_index] })],
+)
+
+/** Signed tree heads, as C2SP tlog-checkpoint notes. */
+export const checkpoints = schema.table('checkpoints', {
+  size: number().primaryKey(),
+  note: text().notNull(),
+  created_at: moment().notNull().defaultNow(),
+})
+
+/** Sizes whose checkpoint is known to be outside the database too. */
+export const anchored = schema.table('anchored', { size: number().primaryKey() })
+
+export const outbox = outboxTable(schema)
+export const inbox = inboxTable(schema)
+export const deadLetters = deadLetterTable(schema)

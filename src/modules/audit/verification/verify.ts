@@ -1,0 +1,133 @@
+import { isSigned } from '../../../platform/audit/entry.ts'
+import type { KeyStore } from '../../../platform/keys/key-store.ts'
+import { type Checkpoint, openCheckpoint } from '../sealing/checkpoint.ts'
+import type { StoredCheckpoint } from '../sealing/repository.ts'
+import { createTree, leafHash, type TreeNode } from '../sealing/tree.ts'
+import { leafBytes, signedPart } from '../stored-entry.ts'
+import type { PartitionCount, StoredLeaf } from './repository.ts'
+
+/** What is to be verified: a database or a snapshot. What a snapshot does not hold is derived, and need not be compared. */
+export interface Trail {
+  /** What its newest checkpoint covers. */
+  readonly size: number
+  readonly leaves: AsyncIterable<Omit<StoredLeaf, 'hash'> & { readonly hash?: string }>
+  /** In order of size. */
+  readonly checkpoints: AsyncIterable<StoredCheckpoint>
+  nodes?(from: number, end: number): Promise<TreeNode[]>
+  counts?(): Promise<PartitionCount[]>
+}
+
+export interface Verdict {
+  readonly size: number
+  readonly checkpoints: number
+  readonly partitions: readonly PartitionCount[]
+}
+
+/** The trail is not what it was: says where it first differs. */
+export class TamperError extends Error {
+  override readonly name = 'TamperError'
+}
+
+export interface VerifyOptions {
+  readonly trail: Trail
+  /** A checkpoint that nobody could change since, its signature checked. */
+  readonly trusted: Checkpoint
+  readonly keys: Pick<KeyStore, 'verifier' | 'published'>
+}
+
+const nodesPage = 1000
+
+const leafOf = (leaf: Omit<StoredLeaf, 'hash'> & { hash?: string }, keys: VerifyOptions['keys']): Buffer => {
+  const name = `entry ${leaf.id} (index ${leaf.index})`
+  const [entry] = leaf.entries
+  if (!entry) throw new TamperError(`${name} is missing`)
+  if (leaf.entries.length > 1) throw new TamperError(`${name} is there ${leaf.entries.length} times`)
+  if (!isSigned(keys, signedPart(entry)))
+    throw new TamperError(`${name} is not what the service ${JSON.stringify(entry.service)} signed`)
+  const hash = leafHash(leafBytes(entry))
+  if (leaf.hash !== undefined && leaf.hash !== hash.toString('base64')) throw new TamperError(`${name} is not what was sealed`)
+  return hash
+}
+
+const checkCounts = (partitions: readonly PartitionCount[]): void => {
+  for (const { partition, rows, sealed, waiting, stray } of partitions) {
+    if (stray !== null) throw new TamperError(`entry ${stray} in ${partition} is neither sealed nor waiting for its seal`)
+    if (rows !== sealed + waiting) {
+      throw new TamperError(`${partition} has ${rows} entries, and ${sealed} are sealed and ${waiting} waiting`)
+    }
+  }
+}
+
+/**
+ * Derives everything again from the rows: each entry's signature and leaf, the indexes, the inner nodes, and the root at
+ * the trusted checkpoint and at every stored one, which shows that each of them is an earlier state of the next.
+ * Reads the leaves once, in order, and keeps a page of them at the most. @throws TamperError that names the first difference
+ */
+export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Promise<Verdict> => {
+  const tree = createTree()
+  const notes = trail.checkpoints[Symbol.asyncIterator]()
+  let note = await notes.next()
+  let passed = 0
+  /** Where the last root that was right ended, and the first entry after it. */
+  let proven = 0
+  let next: number | undefined
+  let nodes = new Map<string, Buffer>()
+  let forged: string | undefined
+
+  const mustHaveRoot = ({ size, root }: Checkpoint, whose: string): void => {
+    if (tree.root().equals(root)) {
+      proven = size
+      return
+    }
+    if (proven === size) throw new TamperError(`${whose} of size ${size} has another root than the trusted one`)
+    throw new TamperError(
+      `entry ${next} (index ${proven}), or one after it up to index ${size - 1}, is not what ${whose} of size ${size} covers`,
+    )
+  }
+  const checkRoots = async () => {
+    const size = tree.size()
+    if (size === trusted.size) mustHaveRoot(trusted, 'the trusted checkpoint')
+    while (!note.done && note.value.size <= size) {
+      const said = openCheckpoint(keys, note.value.note)
+      if (said?.size !== note.value.size || said.size !== size) {
+        // Whoever forges one has changed entries that are still to come: they are worth naming.
+        forged ??= `the stored checkpoint of size ${note.value.size} is not one that this log signed`
+      } else {
+        mustHaveRoot(said, 'the stored checkpoint')
+        passed++
+      }
+      note = await notes.next()
+    }
+  }
+
+  const readLeaves = async () => {
+    for await (const leaf of trail.leaves) {
+      const index = tree.size()
+      if (leaf.index !== index)
+        throw new TamperError(`index ${index} is missing: entry ${leaf.id} with index ${leaf.index} follows`)
+      if (index % nodesPage === 0 && trail.nodes) {
+        const page = await trail.nodes(index, Math.min(index + nodesPage, trail.size))
+        nodes = new Map(page.map((node) => [`${node.level} ${node.index}`, node.hash]))
+      }
+      if (index === proven) next = leaf.id
+      for (const node of tree.append(leafOf(leaf, keys))) {
+        if (trail.nodes && !nodes.get(`${node.level} ${node.index}`)?.equals(node.hash))
+          throw new TamperError(`the tree above entry ${leaf.id} (index ${index}) is not over the entries: level ${node.level}`)
+      }
+      await checkRoots()
+    }
+  }
+  await readLeaves().catch((error) => {
+    throw forged && error instanceof TamperError ? new TamperError(`${error.message}; and ${forged}`) : error
+  })
+
+  const size = tree.size()
+  if (size < trusted.size)
+    throw new TamperError(`the entries from index ${size} to ${trusted.size - 1} are missing: the trusted checkpoint covers them`)
+  if (!note.done || size !== trail.size)
+    throw new TamperError(`the entries from index ${size} on are missing: a stored checkpoint covers ${trail.size}`)
+  if (forged) throw new TamperError(forged)
+  const partitions = (await trail.counts?.()) ?? []
+  checkCounts(partitions)
+  return { size, checkpoints: passed, partitions }
+}

@@ -1,0 +1,92 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createCache } from '../../platform/cache.ts'
+import type { KeyStore } from '../../platform/keys/key-store.ts'
+import type { User } from './contract.ts'
+
+/** What identifies a person; everything of it is encrypted at rest. */
+export type Personal = Pick<User, 'name' | 'email' | 'phone'>
+
+/** A person's own key, wrapped by a key of the ring. */
+export interface WrappedKey {
+  readonly data_key: Buffer
+  readonly ring_key: string
+}
+
+/** Whose key it is: nothing encrypted for one user's row can be read in another's. */
+export interface KeyOfUser extends WrappedKey {
+  readonly id: number
+}
+
+/** A person's data as the table holds it. */
+export interface Sealed extends KeyOfUser {
+  readonly personal: Buffer
+}
+
+const nonceBytes = 12
+const tagBytes = 16
+
+/** AES-256-GCM (NIST SP 800-38D): nonce, ciphertext, tag. `context` is authenticated with it. */
+const encrypt = (key: Buffer, plain: Buffer, context: string): Buffer => {
+  const nonce = randomBytes(nonceBytes)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
+  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+}
+
+/** @throws Error when the key or the context is another, or a byte was changed */
+const decrypt = (key: Buffer, sealed: Buffer, context: string): Buffer => {
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, nonceBytes), { authTagLength: tagBytes })
+    .setAAD(Buffer.from(context))
+    .setAuthTag(sealed.subarray(-tagBytes))
+  return Buffer.concat([decipher.update(sealed.subarray(nonceBytes, -tagBytes)), decipher.final()])
+}
+
+const contextOf = (what: 'personal' | 'data-key' | 'secret', userId: number): string => `orderhub:user:${userId}:${what}`
+
+/** Opening takes as long as a fifth of a whole read, so that what was opened is known for a moment. */
+const rememberMs = 30_000
+const remembered = 1000
+
+export type PersonalData = ReturnType<typeof createPersonalData>
+
+/** Encrypts persons' data, each under a key of their own, which the ring's newest key wraps. */
+export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
+  const unwrap = ({ id, data_key, ring_key }: KeyOfUser): Buffer => {
+    const key = keys.data().byId(ring_key)
+    if (!key) throw new Error(`the ring has no key ${ring_key}`)
+    return decrypt(key, data_key, contextOf('data-key', id))
+  }
+  const wrap = (id: number, dataKey: Buffer): WrappedKey => {
+    const { current } = keys.data()
+    return { data_key: encrypt(current.key, dataKey, contextOf('data-key', id)), ring_key: current.id }
+  }
+  const sealWith = (id: number, dataKey: Buffer, { name, email, phone }: Personal): Buffer =>
+    encrypt(dataKey, Buffer.from(JSON.stringify({ name, email, phone })), contextOf('personal', id))
+
+  // By all of the sealed value: a row that was changed, swapped or erased is not one that was opened.
+  const opened = createCache<Personal>(remembered)
+
+  return {
+    /** For a person who has no key yet. */
+    seal: (id: number, person: Personal): Omit<Sealed, 'id'> => {
+      const dataKey = randomBytes(32)
+      return { personal: sealWith(id, dataKey, person), ...wrap(id, dataKey) }
+    },
+    /** The same person's changed data, under the key that they have. */
+    reseal: (of: KeyOfUser, person: Personal): Buffer => sealWith(of.id, unwrap(of), person),
+    open: (sealed: Sealed): Personal => {
+      const name = `${sealed.id} ${sealed.data_key.toString('latin1')} ${sealed.personal.toString('latin1')}`
+      const known = opened.get(name)
+      if (known) return known
+      const person = JSON.parse(decrypt(unwrap(sealed), sealed.personal, contextOf('personal', sealed.id)).toString()) as Personal
+      opened.set(name, person, Date.now() + rememberMs)
+      return person
+    },
+    /** The same data key under the ring's newest key. */
+    rewrap: (of: KeyOfUser): WrappedKey => wrap(of.id, unwrap(of)),
+    /** A secret of this person, such as that of their second factor. */
+    sealSecret: (of: KeyOfUser, secret: Buffer): Buffer => encrypt(unwrap(of), secret, contextOf('secret', of.id)),
+    openSecret: (of: KeyOfUser, secret: Buffer): Buffer => decrypt(unwrap(of), secret, contextOf('secret', of.id)),
+    /** HMAC-SHA256 of the address in lower case: finds it, and does not tell it. */
+    lookup: (email: string): Buffer => createHmac('sha256', keys.data().lookup).update(email.toLowerCase()).digest(),
+  }
+}

@@ -1,0 +1,78 @@
+import { sql } from 'drizzle-orm'
+import type { Database } from '../../../platform/db.ts'
+import type { NewEvent } from '../../../platform/events/event.ts'
+import { appendEvent } from '../../../platform/events/repository.ts'
+import type { User } from '../contract.ts'
+import type { PersonalData } from '../personal-data.ts'
+import { openRow, rowColumns, type UserRow } from '../rows-repository.ts'
+import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
+
+export interface SignInRecord {
+  readonly created_at: string
+  readonly last_used_at: string | null
+  readonly expires_at: string
+  readonly ended_at: string | null
+}
+
+export interface MailTokenRecord {
+  readonly purpose: 'activation' | 'reset'
+  readonly created_at: string
+  readonly expires_at: string
+  readonly used_at: string | null
+}
+
+/** What this module holds about a person; no hash of a secret is of use to them. */
+export interface AccountRecord {
+  readonly status: string
+  readonly password_changed_at: string | null
+  readonly second_factor_since: string | null
+  readonly recovery_codes_left: number
+  readonly sign_ins: readonly SignInRecord[]
+  readonly mail_tokens: readonly MailTokenRecord[]
+}
+
+export type ExportRepository = ReturnType<typeof createExportRepository>
+
+export const createExportRepository = (db: Database, data: PersonalData) => {
+  /** Of jsonb, in the form that other answers have. */
+  const time = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`)
+
+  return {
+    /**
+     * Everything that is held here about a person, with the event that says that it was handed out. Undefined when there is
+     * no such person, or none that belongs to `owner`.
+     */
+    read: async (
+      id: number,
+      owner: number | undefined,
+      event: NewEvent,
+    ): Promise<{ user: User; account: AccountRecord } | undefined> => {
+      const [row] = await db.run<UserRow & AccountRecord>(sql`
+        with person as (
+          select ${rowColumns()}, status from ${users}
+           where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}
+        ), event as (${appendEvent(outbox, event, sql`person`, sql`'{}'::jsonb`)}),
+        sign_in as (
+          select min(t.created_at) as created_at, max(t.used_at) as last_used_at, max(t.expires_at) as expires_at, max(t.revoked_at) as ended_at
+            from ${refreshTokens} t join person on t.user_id = person.id group by t.family
+        )
+        select person.*,
+               (select c.changed_at from ${credentials} c where c.user_id = person.id) as password_changed_at,
+               (select f.confirmed_at from ${secondFactors} f where f.user_id = person.id) as second_factor_since,
+               (select count(*) from ${recoveryCodes} r where r.user_id = person.id and r.used_at is null)::int as recovery_codes_left,
+               (select coalesce(jsonb_agg(jsonb_build_object('created_at', ${time('s.created_at')}, 'last_used_at', ${time('s.last_used_at')},
+                                                             'expires_at', ${time('s.expires_at')}, 'ended_at', ${time('s.ended_at')})
+                                          order by s.created_at desc), '[]') from sign_in s) as sign_ins,
+               (select coalesce(jsonb_agg(jsonb_build_object('purpose', m.purpose, 'created_at', ${time('m.created_at')},
+                                                             'expires_at', ${time('m.expires_at')}, 'used_at', ${time('m.used_at')})
+                                          order by m.created_at desc), '[]') from ${mailTokens} m where m.user_id = person.id) as mail_tokens
+          from person`)
+      if (!row) return undefined
+      const { status, password_changed_at, second_factor_since, recovery_codes_left, sign_ins, mail_tokens } = row
+      return {
+        user: openRow(data, row),
+        account: { status, password_changed_at, second_factor_since, recovery_codes_left, sign_ins, mail_tokens },
+      }
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { IdParams, Nullable, One, Timestamp } from '../../../platform/schema.ts'
+import { Notification } from '../../notification/contract.ts'
+import { OwnOrder } from '../../order/contract.ts'
+import { User } from '../contract.ts'
+import type { ExportService } from './export.ts'
+
+const SignIn = Type.Object({
+  created_at: Timestamp,
+  last_used_at: Nullable(Timestamp),
+  expires_at: Timestamp,
+  ended_at: Nullable(Timestamp),
+})
+
+const PersonExport = Type.Object(
+  {
+    exported_at: Timestamp,
+    user: User,
+    account: Type.Object({
+      status: Type.String(),
+      password_changed_at: Nullable(Timestamp),
+      second_factor_since: Nullable(Timestamp),
+      recovery_codes_left: Type.Integer(),
+      sign_ins: Type.Array(SignIn),
+      mail_tokens: Type.Array(
+        Type.Object({
+          purpose: Type.String(),
+          created_at: Timestamp,
+          expires_at: Timestamp,
+          used_at: Nullable(Timestamp),
+        }),
+      ),
+    }),
+    orders: Type.Array(OwnOrder),
+    notifications: Type.Array(Notification),
+    incomplete: Type.Array(Type.String(), {
+      description: 'members that lack something, because the service that has it did not answer: ask again later',
+    }),
+  },
+  { title: 'PersonExport' },
+)
+
+export const exportRoutes: FastifyPluginAsyncTypebox<{ service: ExportService }> = async (app, { service }) => {
+  app.get(
+    '/users/:id/export',
+    {
+      schema: {
+        operationId: 'exportUser',
+        summary: 'Everything that is held about a user, as a file',
+        tags: ['users'],
+        params: IdParams,
+        response: { 200: One(PersonExport) },
+      },
+    },
+    async ({ params, call }, reply) => {
+      const data = await service.exportUser(params.id, call)
+      return reply
+        .header('content-disposition', `attachment; filename="user-${params.id}.json"`)
+        .header('cache-control', 'no-store')
+        .send({ success: true as const, data: data as never })
+    },
+  )
+}

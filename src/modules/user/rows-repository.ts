@@ -1,0 +1,46 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../../platform/db.ts'
+import type { User } from './contract.ts'
+import type { Personal, PersonalData, Sealed } from './personal-data.ts'
+import { users } from './tables.ts'
+
+interface Common extends Pick<User, 'role' | 'locale' | 'created_at'> {
+  readonly version: number
+}
+
+interface SealedRow extends Common, Sealed {
+  readonly email: null
+}
+
+/** Of the first release, in plain text. */
+interface PlainRow extends Common, Personal {
+  readonly id: number
+  readonly personal: null
+}
+
+/** A user's row as a statement reads it with `rowColumns`. */
+export type UserRow = SealedRow | PlainRow
+
+const columns = ['id', 'personal', 'data_key', 'ring_key', 'role', 'locale', 'version', 'created_at', 'name', 'email', 'phone']
+
+/** Of the table itself, or of its `alias` in the statement. */
+export const rowColumns = (alias?: string): SQL =>
+  sql.raw(columns.map((column) => (alias === undefined ? column : `${alias}.${column}`)).join(', '))
+
+export const isSealed = (row: UserRow): row is SealedRow => row.personal !== null
+
+export const openRow = (data: PersonalData, row: UserRow): User => {
+  const { id, role, locale, created_at } = row
+  const { name, email, phone } = isSealed(row) ? data.open(row) : row
+  return { id, name, email, phone, role, locale, created_at }
+}
+
+/** As a subquery for `exists`: whether another user whose data is still in plain text has the address. */
+export const plainAddress = (email: string, id = 0): SQL =>
+  sql`select from ${users} plain where lower(plain.email) = lower(${email}) and plain.id <> ${id}`
+
+/** The next user's id, ahead of their row: what is encrypted is bound to it. One that is not used is a gap, and no harm. */
+export const createNextId = (db: Database): (() => Promise<number>) => {
+  const next = db.prepare<{ id: number }>(sql`select nextval(pg_get_serial_sequence('users.users', 'id'))::int as id`)
+  return async () => (await next({}))[0]?.id as number
+}

@@ -1,0 +1,67 @@
+import { sql } from 'drizzle-orm'
+import type { Database } from '../../../platform/db.ts'
+import type { NewEvent } from '../../../platform/events/event.ts'
+import { appendEvent } from '../../../platform/events/repository.ts'
+import type { PersonalData } from '../personal-data.ts'
+import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../rows-repository.ts'
+import { credentials, outbox, refreshTokens, users } from '../tables.ts'
+
+export interface FoundAdmin {
+  readonly email: string
+  readonly hasPassword: boolean
+}
+
+export type AdminRepository = ReturnType<typeof createAdminRepository>
+
+export const createAdminRepository = (db: Database, data: PersonalData) => ({
+  /** The administrator who can sign in, else the first of all. */
+  first: async (): Promise<FoundAdmin | undefined> => {
+    const [row] = await db.run<UserRow & { has_password: boolean }>(sql`
+      select ${rowColumns('u')}, c.user_id is not null as has_password
+        from ${users} u left join ${credentials} c on c.user_id = u.id
+       where u.role = 'admin' and u.status = 'active' order by c.user_id is null, u.id limit 1`)
+    return row && { email: openRow(data, row).email, hasPassword: row.has_password }
+  },
+
+  /** Whether this is an administrator and there is no other. */
+  isLast: async (id: number): Promise<boolean> => {
+    const [row] = await db.run<{ last: boolean }>(sql`
+      select coalesce(bool_or(id = ${id}) and count(*) = 1, false) as last from ${users} where role = 'admin' and status = 'active'`)
+    return row?.last ?? false
+  },
+
+  /**
+   * Makes whoever has this address an administrator with this password, where no administrator has one; of several
+   * processes at once, one does it. False when there was nothing to do.
+   */
+  install: async (email: string, passwordHash: string, event: NewEvent): Promise<boolean> => {
+    const id = await createNextId(db)()
+    const { personal, data_key, ring_key } = data.seal(id, { name: 'Administrator', email, phone: null })
+    const rows = await db.run(sql`
+      with wanted as (
+        select where not exists (
+          select from ${users} a join ${credentials} c on c.user_id = a.id where a.role = 'admin' and a.status = 'active')
+      ), changed as (
+        insert into ${users} as u (id, personal, data_key, ring_key, email_lookup, role)
+        select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(email)}::bytea, 'admin' from wanted
+         where not exists (${plainAddress(email)})
+        on conflict (email_lookup) do update
+           set role = 'admin', status = 'active', session_version = u.session_version + 1, version = u.version + 1
+         where u.role <> 'admin' or u.status <> 'active'
+        returning u.id, u.version
+      ), target as (
+        select id, version from changed
+        union all
+        select u.id, u.version from ${users} u, wanted where u.email_lookup = ${data.lookup(email)} and u.role = 'admin' and u.status = 'active'
+           and not exists (select from changed)
+      ), password as (
+        insert into ${credentials} as c (user_id, password_hash) select id, ${passwordHash} from target
+        on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now() where exists (select from changed)
+        returning user_id
+      ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id),
+      installed as (select target.id, target.version from target join password on password.user_id = target.id),
+      event as (${appendEvent(outbox, event, sql`installed`, sql.raw(`'{"fields": ["role", "password"]}'::jsonb`))})
+      select id from installed`)
+    return rows.length > 0
+  },
+})

@@ -1,0 +1,196 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { isServiceToken, type ServiceTokens } from '../../../platform/auth/service-tokens.ts'
+import { One, Strict } from '../../../platform/schema.ts'
+import { User } from '../contract.ts'
+import type { Accounts } from './accounts.ts'
+import { passwordLength } from './passwords.ts'
+import type { Sessions } from './sessions.ts'
+
+const { email } = User.properties
+export const Password = Type.String({ ...passwordLength, description: 'not the e-mail address' })
+const GivenPassword = Type.String({ minLength: 1, maxLength: passwordLength.maxLength })
+const Code = Type.String({ minLength: 6, maxLength: 32, description: 'six digits of the second factor, or a recovery code' })
+const Opaque = Type.String({ minLength: 1, maxLength: 200 })
+
+const Tokens = Type.Object(
+  {
+    access_token: Type.String({ description: 'goes in `Authorization: Bearer`' }),
+    token_type: Type.Literal('Bearer'),
+    expires_in: Type.Integer({ description: 'seconds' }),
+    refresh_token: Type.String({ description: 'good for one use at /auth/refresh' }),
+  },
+  { title: 'Tokens' },
+)
+const Login = Strict({ email, password: GivenPassword, otp: Type.Optional(Code) }, { title: 'Login' })
+const Refresh = Strict({ refresh_token: Opaque }, { title: 'RefreshToken' })
+const Me = Type.Object({ ...User.properties, mfa_enrolled: Type.Boolean() }, { title: 'Me' })
+const Enrolment = Type.Object({
+  secret: Type.String({ description: 'base32, for typing it in' }),
+  otpauth_uri: Type.String(),
+  qr: Type.String({ description: 'the URI as a PNG in a data URL' }),
+})
+const Done = One(Type.Null())
+const done = { success: true as const, data: null }
+
+const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['auth'] })
+
+/**
+ * The client's address. A service alone speaks for a client of the gateway: from whoever shows a service's token, the first
+ * address in X-Forwarded-For is taken, which the gateway wrote by its own TRUST_PROXY; from anybody else, TRUST_PROXY decides.
+ */
+const addressOf = async ({ headers, ip }: FastifyRequest, tokens: ServiceTokens | undefined): Promise<string> => {
+  const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  const forwarded = headers['x-forwarded-for']?.toString().split(',')[0]?.trim()
+  if (!tokens || !token || !forwarded || !isServiceToken(token)) return ip
+  return tokens.verify(token, ['user']).then(
+    () => forwarded,
+    () => ip,
+  )
+}
+
+/** Tokens and secrets are not to be kept on the way (RFC 6749, 5.1). */
+const unkept = (reply: FastifyReply) => reply.header('cache-control', 'no-store')
+
+export interface AuthRoutesOptions {
+  readonly sessions: Sessions
+  readonly accounts: Accounts
+  /** Undefined with AUTH=off. */
+  readonly tokens: ServiceTokens | undefined
+}
+
+export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, tokens }) => {
+  app.post(
+    '/auth/login',
+    { schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } } },
+    async (request, reply) => {
+      const data = await sessions.signIn(request.body, await addressOf(request, tokens), request.call)
+      return unkept(reply).send({ success: true as const, data })
+    },
+  )
+  app.post(
+    '/auth/refresh',
+    {
+      schema: {
+        ...described('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
+        body: Refresh,
+        response: { 200: One(Tokens) },
+      },
+    },
+    async ({ body, call }, reply) =>
+      unkept(reply).send({ success: true as const, data: await sessions.refresh(body.refresh_token, call) }),
+  )
+  app.post(
+    '/auth/logout',
+    { schema: { ...described('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } } },
+    async ({ body, call }) => {
+      await sessions.signOut(body.refresh_token, call)
+      return done
+    },
+  )
+  app.get(
+    '/auth/me',
+    { schema: { ...described('me', 'Who is signed in'), response: { 200: One(Me) } } },
+    async ({ call }, reply) => unkept(reply).send({ success: true as const, data: await accounts.me(call) }),
+  )
+
+  app.post(
+    '/auth/password',
+    {
+      schema: {
+        ...described('changePassword', 'Change the password; every sign-in ends'),
+        body: Strict({ current_password: GivenPassword, new_password: Password }),
+        response: { 200: Done },
+      },
+    },
+    async (request) => {
+      const { current_password, new_password } = request.body
+      await accounts.changePassword(current_password, new_password, await addressOf(request, tokens), request.call)
+      return done
+    },
+  )
+  app.post(
+    '/auth/password/forgot',
+    {
+      schema: {
+        ...described('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
+        body: Strict({ email }),
+        response: { 202: Done },
+      },
+    },
+    async (request, reply) => {
+      await accounts.requestReset(request.body.email, await addressOf(request, tokens), request.call)
+      return reply.code(202).send(done)
+    },
+  )
+  app.post(
+    '/auth/password/reset',
+    {
+      schema: {
+        ...described('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
+        body: Strict({ token: Opaque, password: Password }),
+        response: { 200: Done },
+      },
+    },
+    async ({ body, call }) => {
+      await accounts.resetPassword(body.token, body.password, call)
+      return done
+    },
+  )
+  app.post(
+    '/auth/activate',
+    {
+      schema: {
+        ...described('activate', 'Activate an account with a mailed token'),
+        body: Strict({ token: Opaque }),
+        response: { 200: Done },
+      },
+    },
+    async ({ body, call }) => {
+      await accounts.activate(body.token, call)
+      return done
+    },
+  )
+
+  app.post(
+    '/auth/mfa/enrol',
+    {
+      schema: {
+        ...described('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
+        response: { 200: One(Enrolment) },
+      },
+    },
+    async ({ call }, reply) => unkept(reply).send({ success: true as const, data: await accounts.enrolSecondFactor(call) }),
+  )
+  app.post(
+    '/auth/mfa/confirm',
+    {
+      schema: {
+        ...described('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
+        body: Strict({ code: Code }),
+        response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()) })) },
+      },
+    },
+    async (request, reply) => {
+      const address = await addressOf(request, tokens)
+      const recovery_codes = await accounts.confirmSecondFactor(request.body.code, address, request.call)
+      return unkept(reply).send({ success: true as const, data: { recovery_codes } })
+    },
+  )
+  app.delete(
+    '/auth/mfa',
+    {
+      schema: {
+        ...described('removeSecondFactor', 'Sign in with the password alone again'),
+        body: Strict({ password: GivenPassword, code: Code }),
+        response: { 200: Done },
+      },
+    },
+    async (request) => {
+      const { password, code } = request.body
+      await accounts.removeSecondFactor(password, code, await addressOf(request, tokens), request.call)
+      return done
+    },
+  )
+}

@@ -1,0 +1,32 @@
+import { randomBytes } from 'node:crypto'
+import { type EventContext, newEvent } from '../../../platform/events/event.ts'
+import type { FirstSignIn } from '../../../platform/module.ts'
+import type { AdminRepository } from './admin-repository.ts'
+import type { Passwords } from './passwords.ts'
+
+const madeUpAddress = 'admin@orderhub.example'
+
+export interface FirstAdminOptions {
+  readonly repository: AdminRepository
+  readonly passwords: Pick<Passwords, 'hash'>
+  /** The one that the configuration names. */
+  readonly configured: { readonly email: string; readonly password: string } | undefined
+  readonly nudge: () => void
+}
+
+/**
+ * Sees to it that an administrator can sign in, where the configuration names one or, with `generate`, where none can:
+ * then the password is made up, and answered this once. @returns undefined when nobody can sign in as administrator
+ */
+export const createFirstAdmin =
+  ({ repository, passwords, configured, nudge }: FirstAdminOptions) =>
+  async (generate: boolean, context: EventContext): Promise<FirstSignIn | undefined> => {
+    const found = await repository.first()
+    if (found?.hasPassword) return { email: found.email, password: undefined }
+    if (!configured && !generate) return undefined
+    const email = configured?.email ?? found?.email ?? madeUpAddress
+    const password = configured?.password ?? randomBytes(15).toString('base64url')
+    const installed = await repository.install(email, await passwords.hash(password), newEvent('user.updated', context))
+    if (installed) nudge()
+    return { email, password: installed && !configured ? password : undefined }
+  }

@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import type { Options } from '@node-rs/argon2'
+import { BulkheadRejectedError, bulkhead } from 'cockatiel'
+import { fail } from '../../../platform/errors.ts'
+
+/** argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
+const parameters: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+
+/** Seconds after which whoever found the queue full may find a place. */
+const retryAfter = 2
+
+export const passwordLength = { minLength: 8, maxLength: 128 } as const
+
+export interface PasswordOptions {
+  /** Hashes computed at once: one core stays free for all else, since the thread pool serves files and names as well. */
+  readonly concurrency?: number
+  /** Hashes that wait, at the most. */
+  readonly queue?: number
+}
+
+export type Passwords = ReturnType<typeof createPasswords>
+
+/** One spelling for what looks alike (Unicode NFKC, as NIST SP 800-63B, 3.1.1.2 has it): keyboards differ. */
+const normal = (password: string): string => password.normalize('NFKC')
+
+/** Several megabytes, for processes in which somebody signs in. */
+const load = () => import('@node-rs/argon2')
+
+/** Hashes passwords, a few at a time. Each of its functions throws auth.busy when too many wait. */
+export const createPasswords = ({ concurrency = Math.max(1, availableParallelism() - 1), queue = 64 }: PasswordOptions = {}) => {
+  const gate = bulkhead(concurrency, queue)
+  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await gate.execute(work)
+    } catch (error) {
+      throw error instanceof BulkheadRejectedError ? fail('auth.busy', { retry_after: retryAfter }) : error
+    }
+  }
+  let dummy: Promise<string> | undefined
+
+  return {
+    /** In PHC form. */
+    hash: (password: string): Promise<string> => inTurn(async () => (await load()).hash(normal(password), parameters)),
+
+    /** Takes as long for somebody who has no password, or is not there. */
+    matches: (stored: string | null, password: string): Promise<boolean> =>
+      inTurn(async () => {
+        const { hash, verify } = await load()
+        dummy ??= hash(randomBytes(32), parameters)
+        const right = await verify(stored ?? (await dummy), normal(password))
+        return right && stored !== null
+      }),
+  }
+}
+
+/** @throws request.invalid for a password that is the person's own address */
+export const refuseGuessable = (password: string, email: string, field: string): void => {
+  if (normal(password).toLowerCase() !== normal(email).toLowerCase()) return
+  throw fail('request.invalid', { errors: [{ field: `/body/${field}`, message: 'must not be the e-mail address' }] })
+}

@@ -1,0 +1,76 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../../../platform/db.ts'
+import type { NewEvent } from '../../../platform/events/event.ts'
+import { appendEvent } from '../../../platform/events/repository.ts'
+import { outbox, recoveryCodes, secondFactors, users } from '../tables.ts'
+
+/** A right code: its time step (RFC 6238), or the hash of a recovery code. Whether it was used the statement finds out. */
+export type FactorProof = { readonly step: number } | { readonly codeHash: Buffer }
+
+/** As the body of a CTE: uses the proof up and answers `user_id`, or answers no row when it was used before. */
+export const useFactor = (userId: number, proof: FactorProof): SQL =>
+  'step' in proof
+    ? sql`update ${secondFactors} set last_step = ${proof.step}::bigint
+           where user_id = ${userId} and confirmed_at is not null and last_step < ${proof.step}::bigint returning user_id`
+    : sql`update ${recoveryCodes} set used_at = now()
+           where user_id = ${userId} and code_hash = ${proof.codeHash} and used_at is null returning user_id`
+
+/** As `useFactor`, for the last time: a statement must not change a row and delete it too. */
+const spendFactor = (userId: number, proof: FactorProof): SQL =>
+  'step' in proof
+    ? sql`delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null and last_step < ${proof.step}::bigint returning user_id`
+    : sql`delete from ${recoveryCodes} where user_id = ${userId} and code_hash = ${proof.codeHash} and used_at is null returning user_id`
+
+const noData = sql.raw(`'{}'::jsonb`)
+
+export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
+
+export const createSecondFactorRepository = (db: Database) => {
+  /** The person's version after the change of the CTE `source`, which has `user_id`, with its event. */
+  const changed = (source: SQL, event: NewEvent): SQL => sql`
+    changed as (update ${users} as u set version = u.version + 1 from ${source} as s where u.id = s.user_id returning u.id, u.version),
+    event as (${appendEvent(outbox, event, sql`changed`, noData)})`
+
+  return {
+    /** Keeps a secret that is yet to be confirmed; false when one is confirmed already. */
+    enrol: async (userId: number, secret: Buffer): Promise<boolean> => {
+      const rows = await db.run(sql`
+        insert into ${secondFactors} as f (user_id, secret) values (${userId}, ${secret})
+        on conflict (user_id) do update set secret = excluded.secret, last_step = 0 where f.confirmed_at is null
+        returning user_id`)
+      return rows.length > 0
+    },
+
+    /** False when it was confirmed meanwhile, or another secret has taken this one's place. */
+    confirm: async (
+      userId: number,
+      { secret, step, codeHashes }: { secret: Buffer; step: number; codeHashes: readonly Buffer[] },
+      event: NewEvent,
+    ): Promise<boolean> => {
+      const codes = JSON.stringify(codeHashes.map((hash) => hash.toString('hex')))
+      const rows = await db.run(sql`
+        with confirmed as (
+          update ${secondFactors} set confirmed_at = now(), last_step = ${step}::bigint
+           where user_id = ${userId} and confirmed_at is null and secret = ${secret} returning user_id
+        ), codes as (
+          insert into ${recoveryCodes} (user_id, code_hash)
+          select c.user_id, decode(code.value, 'hex') from confirmed c, jsonb_array_elements_text(${codes}::jsonb) as code
+        ), ${changed(sql`confirmed`, event)}
+        select id from changed`)
+      return rows.length > 0
+    },
+
+    /** False when the proof was used before. */
+    remove: async (userId: number, proof: FactorProof, event: NewEvent): Promise<boolean> => {
+      const spentCode = 'step' in proof ? sql`` : sql`and r.code_hash <> ${proof.codeHash}`
+      const factor =
+        'step' in proof ? sql`` : sql`factor as (delete from ${secondFactors} as f using spent where f.user_id = spent.user_id),`
+      const rows = await db.run(sql`
+        with spent as (${spendFactor(userId, proof)}), ${factor}
+        codes as (delete from ${recoveryCodes} as r using spent where r.user_id = spent.user_id ${spentCode}),
+        ${changed(sql`spent`, event)}
+        select id from changed`)
+      return rows.length > 0
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto'
+import type { VerifyResult } from 'otplib'
+import type { CallContext } from '../../../platform/context.ts'
+import { fail } from '../../../platform/errors.ts'
+import { newEvent } from '../../../platform/events/event.ts'
+import type { PersonalData } from '../personal-data.ts'
+import type { Account } from './account-repository.ts'
+import type { FactorProof, SecondFactorRepository } from './second-factor-repository.ts'
+import { hashOf } from './secrets.ts'
+
+const issuer = 'OrderHub'
+const recoveryCodes = 10
+/** Clocks may differ by one time step of 30 seconds (RFC 6238, 5.2). */
+const toleranceSeconds = 30
+const totp = /^\d{6}$/
+
+export interface Enrolment {
+  readonly secret: string
+  readonly otpauth_uri: string
+  /** A PNG as a data URL. */
+  readonly qr: string
+}
+
+export interface SecondFactorOptions {
+  readonly repository: SecondFactorRepository
+  readonly data: Pick<PersonalData, 'open' | 'sealSecret' | 'openSecret'>
+  readonly nudge: () => void
+}
+
+export type SecondFactor = ReturnType<typeof createSecondFactor>
+
+/** 80 random bits in groups, as in 1f0a2-9c3d4-5e6f7-08192. */
+const newRecoveryCode = (): string => (randomBytes(10).toString('hex').match(/.{5}/g) as string[]).join('-')
+const hashOfRecoveryCode = (code: string): Buffer => hashOf(code.toLowerCase().replace(/[\s-]/g, ''))
+
+export const createSecondFactor = ({ repository, data, nudge }: SecondFactorOptions) => {
+  /** @throws auth.invalid_otp */
+  const stepOf = async (account: Account, code: string): Promise<number> => {
+    if (account.factor_secret === null) throw fail('auth.mfa_not_enrolled')
+    const secret = data.openSecret(account, account.factor_secret).toString()
+    if (!totp.test(code)) throw fail('auth.invalid_otp')
+    const { verifySync } = await import('otplib')
+    const found = verifySync({ secret, token: code, epochTolerance: toleranceSeconds }) as VerifyResult
+    if (!found.valid) throw fail('auth.invalid_otp')
+    return found.timeStep
+  }
+
+  /** What a code proves, if it was not used before. @throws auth.invalid_otp */
+  const proofOf = async (account: Account, code: string): Promise<FactorProof> =>
+    totp.test(code) ? { step: await stepOf(account, code) } : { codeHash: hashOfRecoveryCode(code) }
+
+  return {
+    proofOf,
+
+    /** @throws auth.mfa_already_enrolled */
+    enrol: async (account: Account): Promise<Enrolment> => {
+      const [{ generateSecret, generateURI }, { default: QRCode }] = await Promise.all([import('otplib'), import('qrcode')])
+      const secret = generateSecret()
+      const enrolled = await repository.enrol(account.id, data.sealSecret(account, Buffer.from(secret)))
+      if (!enrolled) throw fail('auth.mfa_already_enrolled')
+      const uri = generateURI({ issuer, label: data.open(account).email, secret })
+      return { secret, otpauth_uri: uri, qr: await QRCode.toDataURL(uri) }
+    },
+
+    /** Answers the recovery codes, this once. @throws auth.mfa_already_enrolled, auth.mfa_not_enrolled, auth.invalid_otp */
+    confirm: async (account: Account, code: string, context: CallContext): Promise<string[]> => {
+      if (account.factor_confirmed) throw fail('auth.mfa_already_enrolled')
+      const step = await stepOf(account, code)
+      const codes = Array.from({ length: recoveryCodes }, newRecoveryCode)
+      const secret = account.factor_secret as Buffer
+      const event = newEvent('user.second_factor_enrolled', context)
+      if (!(await repository.confirm(account.id, { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }, event)))
+        throw fail('auth.invalid_otp')
+      nudge()
+      return codes
+    },
+
+    /** @throws auth.mfa_not_enrolled, auth.invalid_otp */
+    remove: async (account: Account, code: string, context: CallContext): Promise<void> => {
+      if (!account.factor_confirmed) throw fail('auth.mfa_not_enrolled')
+      const removed = await repository.remove(
+        account.id,
+        await proofOf(account, code),
+        newEvent('user.second_factor_removed', context),
+      )
+      if (!removed) throw fail('auth.invalid_otp')
+      nudge()
+    },
+  }
+}

@@ -1,0 +1,71 @@
+import type { KeyObject } from 'node:crypto'
+import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { createCache } from '../cache.ts'
+import { fail } from '../errors.ts'
+import { newUuid } from '../ids.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+
+/** Seconds. */
+const lifetime = 600
+/**
+ * Names and not addresses: the same token is good whatever host name clients reach the gateway by, and a token of ours is
+ * never good at, nor mistaken for one of, another issuer. Keys: /.well-known/jwks.json.
+ */
+const issuer = 'urn:orderhub'
+const audience = 'urn:orderhub:api'
+/** Ed25519 alone (RFC 8037); no other algorithm is ever looked at. */
+const algorithm = 'EdDSA'
+
+export interface AccessClaims {
+  readonly userId: number
+  readonly sessionVersion: number
+}
+
+/** A signed token for a person who has signed in (RFC 9068), good for ten minutes. */
+export const issueAccessToken = async (
+  keys: KeyStore,
+  { userId, sessionVersion }: AccessClaims,
+): Promise<{ token: string; expiresIn: number }> => {
+  const { kid, key } = keys.signer('access-token')
+  const token = await new SignJWT({ client_id: 'orderhub', session_version: sessionVersion })
+    .setProtectedHeader({ alg: algorithm, typ: 'at+jwt', kid })
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setSubject(String(userId))
+    .setJti(newUuid())
+    .setIssuedAt()
+    .setExpirationTime(`${lifetime}s`)
+    .sign(key)
+  return { token, expiresIn: lifetime }
+}
+
+/**
+ * Verifies access tokens, each once: what it says is then known until it expires, or until the keys in the folder change.
+ * @throws auth.invalid_token whatever is wrong with it
+ */
+export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => Promise<AccessClaims>) => {
+  const known = createCache<{ readonly kid: string; readonly key: KeyObject; readonly claims: AccessClaims }>()
+  return async (token) => {
+    const seen = known.get(token)
+    if (seen && keys.verifier('access-token', seen.kid) === seen.key) return seen.claims
+    try {
+      const { kid } = decodeProtectedHeader(token)
+      const key = typeof kid === 'string' ? keys.verifier('access-token', kid) : undefined
+      if (!kid || !key) throw new Error('no such key')
+      const { payload } = await jwtVerify(token, key, {
+        algorithms: [algorithm],
+        typ: 'at+jwt',
+        issuer,
+        audience,
+        requiredClaims: ['exp', 'sub', 'iat'],
+      })
+      const userId = Number(payload.sub)
+      if (!Number.isSafeInteger(userId) || typeof payload.session_version !== 'number') throw new Error('claims are missing')
+      const claims = { userId, sessionVersion: payload.session_version }
+      known.set(token, { kid, key, claims }, Number(payload.exp) * 1000)
+      return claims
+    } catch (error) {
+      throw fail('auth.invalid_token', {}, error)
+    }
+  }
+}

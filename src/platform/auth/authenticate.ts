@@ -1,0 +1,120 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type CallContext, traceIdOf } from '../context.ts'
+import { Failure, fail } from '../errors.ts'
+import { matchRoutes } from './match-route.ts'
+import type { Permission, Role } from './permission.ts'
+import { isServiceToken, type ServiceTokens } from './service-tokens.ts'
+
+/** Who a token stands for, as of now. */
+export interface Identity {
+  readonly actor: CallContext['actor']
+  readonly role: Role | null
+  /** False: the role demands a second factor that the person has not enrolled. */
+  readonly mfaSatisfied?: boolean
+}
+
+export interface AuthenticateOptions {
+  readonly routes: Readonly<Record<string, Permission>>
+  /** This process's modules, with their paths below /api/v1: a service's token is good at the module that it names alone. */
+  readonly modules: readonly { readonly name: string; readonly paths: readonly string[] }[]
+  /** Undefined: everybody may do everything (AUTH=off). Routes must stand in the policy all the same. */
+  readonly serviceTokens: ServiceTokens | undefined
+  /** The service that has seen a person's token: at public routes its word alone says who a person is. */
+  readonly edge: string
+  /** Everybody reaches this port: a service's token means nothing at its public routes. */
+  readonly open: boolean
+  /** Who a person's access token stands for. @throws auth.invalid_token, user.unavailable */
+  readonly identify: (token: string, context: CallContext) => Promise<Identity>
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Goes on to the service behind: judged by the route that it has there. */
+    forwarded?: boolean
+    /** The modules for which a service's token must be meant. */
+    audiences?: readonly string[]
+    /** The services that may call it; every service where it is undefined. */
+    callers?: readonly string[] | undefined
+  }
+}
+
+const bearer = ({ headers }: FastifyRequest): string | undefined => /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+
+const isInternal = (url: string): boolean => url.startsWith('/internal/')
+
+/** What the permission lets this role reach; undefined for nothing. */
+const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallContext['scope'] | undefined => {
+  if (role !== null && all.includes(role)) return 'all'
+  return anonymous || (role !== null && own.includes(role)) ? 'own' : undefined
+}
+
+/**
+ * Says who asks and whether they may, before anything of the request's body is read. Every route that is registered after
+ * it must stand in `routes`, be internal, or be forwarded. @throws Error at the registration of any other
+ */
+export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
+  const { routes, modules, serviceTokens, edge, open, identify } = options
+  const elsewhere = matchRoutes(routes)
+
+  const audiencesOf = (url: string): string[] => {
+    if (isInternal(url)) return url.split('/').slice(2, 3)
+    const owners = modules.filter(({ paths }) => paths.some((path) => `${url}/`.startsWith(`/api/v1${path}/`)))
+    return (owners.length > 0 ? owners : modules).map(({ name }) => name)
+  }
+
+  app.addHook('onRoute', (route) => {
+    route.config = { ...route.config, audiences: audiencesOf(route.url) }
+    if (isInternal(route.url) || route.config.forwarded) return
+    for (const method of [route.method].flat().filter((each) => each !== 'OPTIONS'))
+      if (!routes[`${method === 'HEAD' ? 'GET' : method} ${route.url}`])
+        throw new Error(`${method} ${route.url} is not in src/policy.ts`)
+  })
+  if (!serviceTokens) return
+
+  /** A service speaks for the person that it names, with that person's role; for itself it has none. */
+  const speaker = async (token: string, { routeOptions, call, log }: FastifyRequest): Promise<Identity & { caller: string }> => {
+    try {
+      const { caller, actor, role } = await serviceTokens.verify(token, routeOptions.config.audiences ?? [])
+      return { caller, actor, role: actor.type === 'user' ? role : null }
+    } catch (error) {
+      const reason = error instanceof Failure && error.cause instanceof Error ? error.cause.message : String(error)
+      const request = { route: routeOptions.url, trace_id: traceIdOf(call.traceparent), request_id: call.requestId }
+      log.warn({ ...request, reason }, "a service's token was refused")
+      throw error
+    }
+  }
+
+  const whoAsks = async (token: string, request: FastifyRequest): Promise<Identity> => {
+    if (!isServiceToken(token)) return identify(token, request.call)
+    if (open) throw fail('auth.invalid_token')
+    const { caller, ...identity } = await speaker(token, request)
+    return caller === edge ? identity : { actor: { type: 'service', id: caller }, role: null }
+  }
+
+  app.addHook('onRequest', async (request) => {
+    const { url, config } = request.routeOptions
+    if (url === undefined) return
+    const token = bearer(request)
+    if (isInternal(url)) {
+      if (token === undefined) throw fail('auth.required')
+      const { caller, actor, role } = await speaker(token, request)
+      const allowed = config.callers?.includes(caller) ?? true
+      request.call = { ...request.call, actor: allowed ? actor : { type: 'service', id: caller }, role }
+      if (!allowed) throw fail('auth.forbidden')
+      return
+    }
+    const { method } = request
+    const permission = config.forwarded ? elsewhere(method, request.url) : routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
+    if (token !== undefined && !permission?.tokenIgnored) {
+      const { actor, role, mfaSatisfied } = await whoAsks(token, request)
+      request.call = { ...request.call, actor, role }
+      if (mfaSatisfied === false && !permission?.withoutSecondFactor) throw fail('auth.mfa_enrolment_required')
+    }
+    const { actor, role } = request.call
+    // The service behind may have a route that this policy is too old to know: it answers for itself.
+    if (!permission && config.forwarded) return
+    const scope = permission && scopeOf(permission, role)
+    if (!scope) throw fail(actor.type === 'anonymous' ? 'auth.required' : 'auth.forbidden')
+    request.call = { ...request.call, scope }
+  })
+}

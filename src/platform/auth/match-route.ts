@@ -1,0 +1,34 @@
+/** Percent-decoded as the router does it: reserved characters stay as they are; undefined where it cannot be decoded. */
+const decoded = (path: string): string | undefined => {
+  try {
+    return decodeURI(path)
+  } catch {
+    return undefined
+  }
+}
+
+const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
+  pattern.length === path.length && pattern.every((part, n) => (part.startsWith(':') ? path[n] !== '' : part === path[n]))
+
+const literals = (pattern: readonly string[]): string => pattern.map((part) => (part.startsWith(':') ? '1' : '0')).join('')
+
+/**
+ * Finds what stands in a table of routes, as in `GET /orders/:id`, for a request's method and URL: for requests that go on
+ * to another service, whose own router is not here. Of two patterns that fit, the one whose literal comes first wins.
+ */
+export const matchRoutes = <T>(routes: Readonly<Record<string, T>>): ((method: string, url: string) => T | undefined) => {
+  const byMethod = Map.groupBy(
+    Object.entries(routes)
+      .map(([route, value]) => {
+        const [method = '', path = ''] = route.split(' ')
+        return { method, pattern: path.split('/'), value }
+      })
+      .sort((a, b) => literals(a.pattern).localeCompare(literals(b.pattern))),
+    ({ method }) => method,
+  )
+  return (method, url) => {
+    const path = decoded(url.split(/[?#]/, 1)[0] as string)?.split('/')
+    if (!path) return undefined
+    return byMethod.get(method === 'HEAD' ? 'GET' : method)?.find(({ pattern }) => fits(pattern, path))?.value
+  }
+}

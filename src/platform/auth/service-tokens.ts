@@ -1,0 +1,111 @@
+import type { KeyObject } from 'node:crypto'
+import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { createCache } from '../cache.ts'
+import type { Actor } from '../context.ts'
+import { fail } from '../errors.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+import { type Role, roles } from './permission.ts'
+
+/** Seconds; as short as a call may take, and never more than a minute. */
+const lifetime = 60
+/** Seconds by which another machine's clock may be ahead. */
+const skew = 5
+/** A token serves the calls of so long, so that each does not cost a signature. */
+const usedAgainMs = 20_000
+const typ = 'orderhub-service+jwt'
+const algorithm = 'EdDSA'
+
+/** What one service tells another about who asks: itself, and the person on whose behalf. */
+export interface ServiceClaims {
+  /** The calling service. */
+  readonly caller: string
+  readonly actor: Actor
+  readonly role: Role | null
+}
+
+export interface ServiceTokens {
+  /** A token for one call to `audience`. */
+  mint(audience: string, claims: Omit<ServiceClaims, 'caller'>): Promise<string>
+  /** @throws auth.invalid_token unless it is a service's token for one of `audiences` */
+  verify(token: string, audiences: readonly string[]): Promise<ServiceClaims>
+}
+
+/** Whether a bearer token says that it is a service's; it may still be a false one. */
+export const isServiceToken = (token: string): boolean => {
+  // A service account's (service-account.ts) is two parts.
+  if (token.includes(accountSeparator)) return true
+  try {
+    return decodeProtectedHeader(token).typ === typ
+  } catch {
+    return false
+  }
+}
+
+/** Between a service account's token and on whose behalf it speaks: a character of no JWT, but of a bearer token (RFC 6750, 2.1). */
+export const accountSeparator = '~'
+
+const prefix = 'urn:orderhub:service:'
+
+/** On whose behalf, as another service says it. @throws Error when it says nothing that can be */
+export const originOf = (claims: Record<string, unknown>): Pick<ServiceClaims, 'actor' | 'role'> => {
+  const { actor, role = null } = claims
+  const { type, id = null } = (actor ?? {}) as Record<string, unknown>
+  const isActor = (type === 'anonymous' && id === null) || ((type === 'user' || type === 'service') && typeof id === 'string')
+  if (!isActor || (role !== null && !roles.some((known) => known === role))) throw new Error('claims are missing')
+  return { actor: { type, id } as Actor, role: role as Role | null }
+}
+
+/** Tokens signed with the service's own key; `self` is the calling service's name. */
+export const createServiceTokens = (keys: KeyStore, self: string): ServiceTokens => {
+  const minted = createCache<string>()
+  const known = createCache<{ readonly kid: string; readonly key: KeyObject; readonly claims: ServiceClaims }>()
+
+  const sign = async (audience: string, { actor, role }: Omit<ServiceClaims, 'caller'>): Promise<string> => {
+    const { kid, key } = keys.signer(`service-${self}`)
+    return new SignJWT({ actor, role })
+      .setProtectedHeader({ alg: algorithm, typ, kid })
+      .setIssuer(`${prefix}${self}`)
+      .setAudience(`${prefix}${audience}`)
+      .setIssuedAt()
+      .setExpirationTime(`${lifetime}s`)
+      .sign(key)
+  }
+
+  return {
+    mint: async (audience, { actor, role }) => {
+      const name = JSON.stringify([audience, actor.type, actor.id, role])
+      const ready = minted.get(name)
+      if (ready !== undefined) return ready
+      const token = await sign(audience, { actor, role })
+      minted.set(name, token, Date.now() + usedAgainMs)
+      return token
+    },
+
+    verify: async (token, audiences) => {
+      const name = `${audiences.join()} ${token}`
+      const seen = known.get(name)
+      if (seen && keys.verifier(`service-${seen.claims.caller}`, seen.kid) === seen.key) return seen.claims
+      try {
+        const { kid } = decodeProtectedHeader(token)
+        const issuer = decodeJwt(token).iss ?? ''
+        const caller = issuer.startsWith(prefix) ? issuer.slice(prefix.length) : ''
+        const key = typeof kid === 'string' ? keys.verifier(`service-${caller}`, kid) : undefined
+        if (!kid || !key) throw new Error('no such key')
+        const { payload } = await jwtVerify(token, key, {
+          algorithms: [algorithm],
+          typ,
+          issuer,
+          audience: audiences.map((audience) => `${prefix}${audience}`),
+          requiredClaims: ['exp', 'iat'],
+        })
+        const { exp = 0, iat = 0 } = payload
+        if (exp - iat > lifetime || iat > Date.now() / 1000 + skew) throw new Error('it is good for too long')
+        const claims = { caller, ...originOf(payload) }
+        known.set(name, { kid, key, claims }, exp * 1000)
+        return claims
+      } catch (error) {
+        throw fail('auth.invalid_token', {}, error)
+      }
+    },
+  }
+}

@@ -1,0 +1,14 @@
+import t from 'tap'
+import { runApp } from '../support/app.ts'
+import { signedIn } from '../support/people.ts'
+import { startProviders } from '../support/providers.ts'
+import { contractSuite } from './suite.ts'
+
+t.setTimeout(180_000)
+
+// Everything in one process, where every request is judged: an administrator's reach what they reach with AUTH=off.
+const providers = await startProviders()
+const { url, keysDir } = await runApp(t, { ...providers.env, AUTH: 'on' })
+t.teardown(() => providers.stop())
+const identity = await signedIn(keysDir, 1)
+await t.test('contract', (t) => contractSuite(t, { url, service: 'orderhub', providers, identity }))

@@ -1,0 +1,126 @@
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { anchorName, createAnchor } from '../../src/modules/audit/sealing/anchor.ts'
+import { openCheckpoint, signCheckpoint } from '../../src/modules/audit/sealing/checkpoint.ts'
+import { createKeyStore } from '../../src/platform/keys/key-store.ts'
+import { runApp } from '../support/app.ts'
+import { sampleEntry, startAuditDatabase } from '../support/audit.ts'
+import { hasBucket, startBucket } from '../support/bucket.ts'
+import { eventually } from '../support/eventually.ts'
+
+const newFolder = (t: Test): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'orderhub-anchor-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+const folderAnchor = (folder: string) => createAnchor({ address: folder, credentials: undefined })
+
+t.test('a folder keeps each checkpoint under its size and lets none be replaced', async (t) => {
+  const folder = join(newFolder(t), 'not', 'there', 'yet')
+  const anchor = folderAnchor(folder)
+  await Promise.all([anchor.put(7, 'seven\n'), anchor.put(7, 'seven\n'), anchor.put(1000, 'thousand\n')])
+  t.same(readdirSync(folder).sort(), ['0000000000000007.txt', '0000000000001000.txt'], 'nothing unfinished is left')
+  await t.rejects(anchor.put(7, 'another\n'), { message: /holds another checkpoint/ })
+  t.equal(readFileSync(join(folder, anchorName(7)), 'utf8'), 'seven\n')
+})
+
+t.test('every checkpoint goes to the anchor; one that fails holds up nothing', async (t) => {
+  const audit = await startAuditDatabase(t)
+  const { entries, seals, keys } = audit
+  const folder = newFolder(t)
+  const real = folderAnchor(folder)
+  let away = true
+  const anchor = { put: (size: number, note: string) => (away ? Promise.reject(new Error('away')) : real.put(size, note)) }
+  const sealer = audit.sealer({ everyMs: 20, everyEntries: 10, anchor })
+  sealer.start()
+  t.teardown(() => sealer.close())
+  await entries.record(Array.from({ length: 35 }, (_, n) => sampleEntry(keys, n)))
+  await eventually(async () => (await seals.newest())?.size === 35)
+  const stored = await audit.sql`select size, note from audits.checkpoints order by size`
+  t.same(await seals.backlog(), { unsealed: 0, unanchored: stored.length })
+  t.same(readdirSync(folder), [])
+
+  away = false
+  await eventually(async () => (await seals.backlog()).unanchored === 0)
+  t.same(
+    readdirSync(folder).sort(),
+    stored.map(({ size }) => anchorName(size)),
+  )
+  for (const { size, note } of stored) t.equal(readFileSync(join(folder, anchorName(size)), 'utf8'), note)
+})
+
+t.test('a service anchors what it seals, and says how far behind it is', async (t) => {
+  const folder = newFolder(t)
+  const app = await runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: folder })
+  const keys = createKeyStore({ folder: app.keysDir, strict: false })
+  const body = { entries: [sampleEntry(keys, 1), sampleEntry(keys, 2)] }
+  const answer = await fetch(`${app.url}/internal/audit/record`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  t.same(await answer.json(), { recorded: 2 })
+  await eventually(() => readdirSync(folder).includes(anchorName(2)))
+  t.match(openCheckpoint(keys, readFileSync(join(folder, anchorName(2)), 'utf8')), { size: 2 })
+  await eventually(async () => {
+    const metrics = await (await fetch(app.metricsUrl)).text()
+    return /^audit_anchor_behind 0$/m.test(metrics) && /^audit_unsealed 0$/m.test(metrics)
+  })
+
+  await t.test('and one that is not writable shows', async (t) => {
+    await rm(folder, { recursive: true, force: true })
+    await writeFile(folder, 'a file is in the way')
+    await chmod(folder, 0o444)
+    await fetch(`${app.url}/internal/audit/record`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ entries: [sampleEntry(keys, 3)] }),
+    })
+    await eventually(async () => /^audit_anchor_behind 1$/m.test(await (await fetch(app.metricsUrl)).text()))
+    t.match((await app.api('/audit/3/proof')).body.data, { tree_size: 3 })
+  })
+})
+
+t.test('a bucket without credentials is refused before anything starts', async (t) => {
+  t.throws(() => createAnchor({ address: 's3://bucket/prefix', credentials: undefined }), { message: /AWS_ACCESS_KEY_ID/ })
+  await t.rejects(runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: 's3://bucket' }), {
+    message: /AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID/,
+  })
+})
+
+t.test(
+  'a bucket with object lock keeps checkpoints from everybody for five years',
+  { skip: hasBucket() ? false : 'there is no versitygw on PATH: a bucket with object lock is not tried' },
+  async (t) => {
+    const bucket = await startBucket()
+    t.teardown(() => bucket.stop())
+    const audit = await startAuditDatabase(t)
+    const anchor = createAnchor(bucket)
+    const note = signCheckpoint(audit.keys, { size: 3, root: Buffer.alloc(32) })
+    await anchor.put(3, note)
+    await anchor.put(3, note)
+    await t.rejects(anchor.put(3, `${note}changed`), { message: /holds another checkpoint/ })
+
+    const path = `/checkpoints/${anchorName(3)}`
+    t.equal(await (await bucket.request(path)).text(), note)
+    const object = await bucket.request(path, { method: 'HEAD' })
+    t.equal(object.headers.get('x-amz-object-lock-mode'), 'COMPLIANCE')
+    const until = Date.parse(object.headers.get('x-amz-object-lock-retain-until-date') ?? '')
+    t.ok(until > Date.now() + 4.99 * 365.25 * 86_400_000, `until ${new Date(until).toISOString()}`)
+    const version = object.headers.get('x-amz-version-id')
+    const removal = await bucket.request(`${path}?versionId=${version}`, { method: 'DELETE' })
+    t.equal(removal.status, 403, 'the bucket’s owner cannot delete it')
+    t.equal((await bucket.request(`${path}?versionId=${version}`)).status, 200)
+
+    await audit.entries.record([sampleEntry(audit.keys, 1), sampleEntry(audit.keys, 2)])
+    const sealer = audit.sealer({ everyMs: 20, anchor })
+    sealer.start()
+    await eventually(async () => (await bucket.request(`/checkpoints/${anchorName(2)}`)).ok)
+    await sealer.close()
+    const wrong = createAnchor({ ...bucket, credentials: { accessKeyId: 'anchor', secretAccessKey: 'wrong' } })
+    await t.rejects(wrong.put(9, note), { message: /the answer was 403/ })
+  },
+)

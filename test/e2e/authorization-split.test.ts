@@ -1,0 +1,74 @@
+import t from 'tap'
+import { policy } from '../../src/policy.ts'
+import { call } from '../support/app.ts'
+import { runMatrix } from '../support/authorization-matrix.ts'
+import { createWorld, type World } from '../support/authorization-world.ts'
+import { eventually } from '../support/eventually.ts'
+import { startSystem } from '../support/system.ts'
+
+t.setTimeout(180_000)
+
+t.test('services of their own, reached through the gateway', async (t) => {
+  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info' } })
+  t.teardown(() => system.stop())
+  let world: World | undefined
+  await eventually(
+    async () => {
+      world = await createWorld(system)
+    },
+    { timeoutMs: 30_000 },
+  )
+  const { headers, owner, other, order } = world as World
+  const { services, url } = system
+
+  await t.test('every route for everybody', async (t) => {
+    await runMatrix(t, world as World, Object.keys(policy.routes))
+  })
+
+  await t.test('the edge refuses by itself: what nobody may do reaches no service', async (t) => {
+    const seen = () => services.order[0]?.output().split('"path":"/api/v1/orders/77').length
+    const before = seen()
+    const refused = await Promise.all([
+      call(`${url}/api/v1/orders/77`),
+      call(`${url}/api/v1/orders/77`, 'GET', undefined, { authorization: 'Bearer a.b.c' }),
+      call(`${url}/api/v1/orders/77`, 'PATCH', { status: 'processing' }, headers.owner),
+    ])
+    t.same(
+      refused.map(({ status }) => status),
+      [401, 401, 403],
+    )
+    t.equal((await call(`${url}/api/v1/orders/779`, 'GET', undefined, headers.owner)).status, 404)
+    await eventually(() => seen() === (before ?? 0) + 1)
+    t.equal((await call(`${url}/api/v1/orders/779/other`, 'GET', undefined, headers.owner)).body.code, 'route.not_found')
+  })
+
+  await t.test('a service judges for itself what comes past the gateway', async (t) => {
+    const { id } = await order(owner.id)
+    const direct = `${services.order[0]?.url}/api/v1/orders/${id}`
+    for (const [asker, status] of [
+      [{}, 401],
+      [owner.headers, 200],
+      [other.headers, 404],
+    ] as const)
+      t.equal((await call(direct, 'GET', undefined, asker)).status, status)
+    t.equal((await call(direct, 'PATCH', { status: 'processing' }, owner.headers)).status, 403)
+  })
+
+  await t.test(
+    'who asks is not known without the user service: nobody is let through, catalogue and health are there',
+    async (t) => {
+      await services.user[0]?.kill()
+      for (const asker of [headers.owner, headers.admin]) {
+        t.match(await call(`${url}/api/v1/products`, 'GET', undefined, asker), {
+          status: 503,
+          body: { code: 'user.unavailable' },
+        })
+        t.match(await call(`${url}/api/v1/orders`, 'GET', undefined, asker), { status: 503, body: { code: 'user.unavailable' } })
+      }
+      t.equal((await call(`${url}/api/v1/products`)).status, 200)
+      t.equal((await call(`${url}/health/live`, 'GET', undefined, headers.owner)).status, 200)
+      await services.user[0]?.restart()
+      await eventually(async () => (await call(`${url}/api/v1/orders`, 'GET', undefined, headers.owner)).status === 200)
+    },
+  )
+})

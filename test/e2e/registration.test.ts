@@ -1,0 +1,79 @@
+import t from 'tap'
+import { isProblem } from '../contract/target.ts'
+import { bearer, mailedToken, newPerson, password, signIn } from '../support/accounts.ts'
+import { runApp } from '../support/app.ts'
+import { signedIn } from '../support/people.ts'
+
+t.test('open: whoever asks gets an account of their own, and no more', async (t) => {
+  const run = await runApp(t, { AUTH: 'on' })
+  const { api } = run
+  const person = { name: 'Grace', email: 'grace@example.com', password }
+  const register = (fields: object, headers = {}) => api('/users', 'POST', { ...person, ...fields }, headers)
+
+  for (const role of ['admin', 'support', 'auditor']) isProblem(t, await register({ role }), 403, 'auth.forbidden')
+  isProblem(t, await register({ password: undefined }), 400, 'request.invalid', { errors: [{ field: '/body/password' }] })
+  isProblem(t, await register({ password: 'short' }), 400, 'request.invalid')
+  isProblem(t, await register({ password: 'x'.repeat(129) }), 400, 'request.invalid')
+  isProblem(t, await register({ email: 'long-enough@example.com', password: 'Long-Enough@example.com' }), 400, 'request.invalid')
+  isProblem(t, await register({ status: 'active' }), 400, 'request.invalid')
+
+  const created = await register({ role: 'user', locale: 'zh-TW' })
+  t.equal(created.status, 201)
+  t.match(created.body.data, { name: 'Grace', role: 'user', locale: 'zh-TW', phone: null })
+  t.notMatch(JSON.stringify(created.body), password)
+  isProblem(t, await register({ email: 'GRACE@example.com' }), 409, 'user.email_taken')
+
+  const { access_token } = (await signIn(run, 'grace@example.com')).body.data
+  const self = bearer(access_token)
+  isProblem(t, await register({ email: 'second@example.com' }, self), 403, 'auth.forbidden')
+  isProblem(t, await api(`/users/${created.body.data.id}`, 'PATCH', { role: 'admin' }, self), 403, 'auth.forbidden')
+  const changed = await api(`/users/${created.body.data.id}`, 'PATCH', { email: 'hopper@example.com' }, self)
+  t.match(changed.body.data, { email: 'hopper@example.com', role: 'user' })
+  t.equal((await signIn(run, 'hopper@example.com')).status, 200)
+  t.equal((await signIn(run, 'grace@example.com')).status, 401)
+
+  const support = await newPerson(run, { role: 'support' })
+  isProblem(t, await register({ email: 'third@example.com' }, await signedIn(run.keysDir, support.id)), 403, 'auth.forbidden')
+})
+
+t.test('verify: the account opens with the mailed token, which is good once', async (t) => {
+  const run = await runApp(t, { AUTH: 'on', REGISTRATION: 'verify', PUBLIC_URL: 'https://shop.example/' })
+  const { api, dataDir } = run
+  const { body } = await api('/users', 'POST', { name: '葛蕾絲', email: 'grace@example.com', password, locale: 'zh-TW' })
+  const { id } = body.data
+  isProblem(t, await signIn(run, 'grace@example.com'), 403, 'auth.not_activated')
+  isProblem(t, await signIn(run, 'grace@example.com', { password: 'wrong one' }), 401, 'auth.invalid_credentials')
+
+  const { mail, token } = await mailedToken(dataDir, id)
+  t.match(mail, { to: 'grace@example.com', subject: '啟用您的帳號' })
+  t.match(mail.parts['text/plain'], `https://shop.example/activate#token=${token}`)
+  t.match(mail.parts['text/plain'], /^葛蕾絲 您好/)
+  t.match(mail.parts['text/html'], token)
+
+  isProblem(t, await api('/auth/activate', 'POST', { token: 'x' }), 400, 'auth.invalid_mail_token')
+  isProblem(t, await api('/auth/password/reset', 'POST', { token, password }), 400, 'auth.invalid_mail_token')
+  const answers = await Promise.all(Array.from({ length: 5 }, () => api('/auth/activate', 'POST', { token })))
+  t.same(answers.map(({ status }) => status).sort(), [200, 400, 400, 400, 400])
+  t.equal((await signIn(run, 'grace@example.com')).status, 200)
+
+  const made = await newPerson(run)
+  t.equal((await signIn(run, made.email)).status, 200, "an administrator's are open at once")
+})
+
+t.test('off: an administrator alone makes accounts', async (t) => {
+  const run = await runApp(t, { AUTH: 'on', REGISTRATION: 'off' })
+  const refused = await run.api('/users', 'POST', { name: 'G', email: 'g@example.com', password })
+  isProblem(t, refused, 403, 'auth.registration_closed')
+  const made = await newPerson(run, { role: 'auditor' })
+  t.match(made, { role: 'auditor' })
+})
+
+t.test('the last administrator stays one', async (t) => {
+  const run = await runApp(t, { AUTH: 'on' })
+  const admin = await signedIn(run.keysDir, 1)
+  isProblem(t, await run.api('/users/1', 'PATCH', { role: 'user' }, admin), 409, 'user.last_admin')
+  isProblem(t, await run.api('/users/1', 'DELETE', undefined, admin), 409, 'user.last_admin')
+  t.equal((await run.api('/users/1', 'PATCH', { role: 'admin', name: 'Root' }, admin)).status, 200)
+  await newPerson(run, { role: 'admin' })
+  t.equal((await run.api('/users/1', 'PATCH', { role: 'user' }, admin)).status, 200)
+})

@@ -1,0 +1,116 @@
+import { generateSync } from 'otplib'
+import postgres from 'postgres'
+import t from 'tap'
+import { isProblem } from '../contract/target.ts'
+import { bearer, newPerson, password, signIn } from '../support/accounts.ts'
+import { runApp } from '../support/app.ts'
+
+const run = await runApp(t, { AUTH: 'on' })
+const { api } = run
+const sql = postgres(run.databaseUrl, { max: 2, onnotice: () => {} })
+t.teardown(() => sql.end())
+
+/** A code of now, or of so many time steps from now. */
+const codeOf = (secret: string, steps = 0) => generateSync({ secret, epoch: Math.floor(Date.now() / 1000) + steps * 30 })
+/** As if no code had been used yet. */
+const forgetSteps = (userId: number) => sql`update users.second_factors set last_step = 0 where user_id = ${userId}`
+
+const signedIn = async (fields: object = {}) => {
+  const person = await newPerson(run, fields)
+  const { access_token } = (await signIn(run, person.email)).body.data
+  return { ...person, headers: bearer(access_token) }
+}
+
+const enrolled = async () => {
+  const person = await signedIn()
+  const { secret } = (await api('/auth/mfa/enrol', 'POST', undefined, person.headers)).body.data
+  const confirmed = await api('/auth/mfa/confirm', 'POST', { code: codeOf(secret) }, person.headers)
+  if (confirmed.status !== 200) throw new Error(JSON.stringify(confirmed.body))
+  await forgetSteps(person.id)
+  return { ...person, secret: secret as string, recoveryCodes: confirmed.body.data.recovery_codes as string[] }
+}
+
+t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
+  const { id, email, headers } = await signedIn()
+  isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: '123456' }, headers), 409, 'auth.mfa_not_enrolled')
+  const { data } = (await api('/auth/mfa/enrol', 'POST', undefined, headers)).body
+  t.match(data, { secret: /^[A-Z2-7]{32}$/, qr: /^data:image\/png;base64,iVBOR/ })
+  t.equal(data.otpauth_uri, `otpauth://totp/OrderHub:${encodeURIComponent(email)}?secret=${data.secret}&issuer=OrderHub`)
+  t.equal((await signIn(run, email)).status, 200, 'not asked for before it is confirmed')
+
+  isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret, 20) }, headers), 401, 'auth.invalid_otp')
+  const confirmed = await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, headers)
+  t.equal(confirmed.status, 200)
+  t.equal(new Set(confirmed.body.data.recovery_codes).size, 10)
+  t.equal((await api('/auth/me', 'GET', undefined, headers)).body.data.mfa_enrolled, true)
+
+  isProblem(t, await signIn(run, email), 401, 'auth.otp_required')
+  isProblem(t, await signIn(run, email, { password: 'wrong one' }), 401, 'auth.invalid_credentials')
+  isProblem(t, await signIn(run, email, { otp: codeOf(data.secret) }), 401, 'auth.invalid_otp')
+  await forgetSteps(id)
+  isProblem(t, await signIn(run, email, { otp: codeOf(data.secret, 20) }), 401, 'auth.invalid_otp')
+  t.equal((await signIn(run, email, { otp: codeOf(data.secret) })).status, 200)
+  isProblem(t, await api('/auth/mfa/enrol', 'POST', undefined, headers), 409, 'auth.mfa_already_enrolled')
+  isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, headers), 409, 'auth.mfa_already_enrolled')
+})
+
+t.test('neither secret nor recovery code lies in the table', async (t) => {
+  const { secret, recoveryCodes } = await enrolled()
+  const [row] = await sql`
+    select (select string_agg(encode(secret, 'escape'), ' ') from users.second_factors) as secrets,
+           (select string_agg(encode(code_hash, 'escape'), ' ') from users.recovery_codes) as codes`
+  t.ok(row?.secrets.length > 0 && row?.codes.length > 0)
+  t.notOk(row?.secrets.includes(secret))
+  for (const code of recoveryCodes) t.notOk(row?.codes.includes(code.replaceAll('-', '')))
+})
+
+t.test('one code a hundred times at once: one success', async (t) => {
+  const { email, secret } = await enrolled()
+  const otp = codeOf(secret)
+  const answers = await Promise.all(Array.from({ length: 100 }, () => signIn(run, email, { otp })))
+  t.equal(answers.filter(({ status }) => status === 200).length, 1)
+  t.same(
+    answers.filter(({ status }) => ![200, 401, 429, 503].includes(status)),
+    [],
+  )
+  await sql`delete from users.sign_in_attempts`
+  isProblem(t, await signIn(run, email, { otp }), 401, 'auth.invalid_otp')
+  t.equal((await signIn(run, email, { otp: codeOf(secret, 1) })).status, 200, 'the next one is good')
+  isProblem(t, await signIn(run, email, { otp }), 401, 'auth.invalid_otp')
+})
+
+t.test('each recovery code signs in once, also in parallel', async (t) => {
+  const { email, recoveryCodes } = await enrolled()
+  const [first, second] = recoveryCodes as [string, string]
+  const answers = await Promise.all(Array.from({ length: 10 }, () => signIn(run, email, { otp: first })))
+  t.equal(answers.filter(({ status }) => status === 200).length, 1)
+  isProblem(t, await signIn(run, email, { otp: first }), 401, 'auth.invalid_otp')
+  t.equal((await signIn(run, email, { otp: second.toUpperCase().replaceAll('-', ' ') })).status, 200)
+  isProblem(t, await signIn(run, email, { otp: 'no such code' }), 401, 'auth.invalid_otp')
+})
+
+t.test('removed with the password and a code, and then not asked for', async (t) => {
+  for (const kind of ['code', 'recovery code']) {
+    const { id, email, headers, secret, recoveryCodes } = await enrolled()
+    const remove = (body: object) => api('/auth/mfa', 'DELETE', body, headers)
+    const code = kind === 'code' ? codeOf(secret) : recoveryCodes[3]
+    isProblem(t, await remove({ password: 'wrong one', code }), 401, 'auth.invalid_credentials')
+    isProblem(t, await remove({ password, code: codeOf(secret, 20) }), 401, 'auth.invalid_otp')
+    t.equal((await remove({ password, code })).status, 200, kind)
+    isProblem(t, await remove({ password, code }), 409, 'auth.mfa_not_enrolled')
+    t.equal((await signIn(run, email)).status, 200)
+    const left =
+      await sql`select from users.recovery_codes where user_id = ${id} union all select from users.second_factors where user_id = ${id}`
+    t.equal(left.length, 0)
+  }
+})
+
+t.test('guessing codes has an end', async (t) => {
+  const { email, headers } = await signedIn()
+  await api('/auth/mfa/enrol', 'POST', undefined, headers)
+  const guesses = await Promise.all(
+    Array.from({ length: 15 }, (_, n) => api('/auth/mfa/confirm', 'POST', { code: String(100_000 + n) }, headers)),
+  )
+  t.ok(guesses.filter(({ status }) => status === 429).length >= 4)
+  isProblem(t, await signIn(run, email), 429, 'auth.too_many_attempts')
+})

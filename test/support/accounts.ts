@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Answer, RunningApp } from './app.ts'
+import { eventually } from './eventually.ts'
+import { type Mail, readMail } from './mime.ts'
+import { signedIn } from './people.ts'
+
+export const password = 'a quiet harbour 7'
+
+let count = 0
+/** A person with a password, made by the administrator of the sample data. */
+export const newPerson = async (
+  { api, keysDir }: Pick<RunningApp, 'api' | 'keysDir'>,
+  fields: object = {},
+): Promise<{ id: number; email: string }> => {
+  count += 1
+  const email = `person-${process.pid}-${count}@example.com`
+  const { status, body } = await api('/users', 'POST', { name: 'Ada', email, password, ...fields }, await signedIn(keysDir, 1))
+  if (status !== 201) throw new Error(`201 expected, ${status} came: ${JSON.stringify(body)}`)
+  return body.data
+}
+
+export const signIn = ({ api }: Pick<RunningApp, 'api'>, email: string, more: object = {}): Promise<Answer> =>
+  api('/auth/login', 'POST', { email, password, ...more })
+
+export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
+
+/** Every message that was written for this person, oldest first. */
+export const mailsOf = (dataDir: string, userId: number): Mail[] => {
+  const folder = join(dataDir, 'mail', String(userId))
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.eml'))
+      .sort()
+      .map((name) => readMail(readFileSync(join(folder, name), 'latin1')))
+  } catch {
+    return []
+  }
+}
+
+/** The newest of `n` messages to this person, and the token in it. */
+export const mailedToken = (dataDir: string, userId: number, n = 1): Promise<{ mail: Mail; token: string }> =>
+  eventually(() => {
+    const mails = mailsOf(dataDir, userId)
+    const mail = mails.at(-1)
+    // A file that is still being written has no token yet.
+    const token = /^[\w-]{43}$/m.exec(mail?.parts['text/plain'] ?? '')?.[0]
+    return mails.length >= n && mail !== undefined && token !== undefined && { mail, token }
+  })

@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto'
+import { pino } from 'pino'
+import t from 'tap'
+import { authenticate } from '../../src/platform/auth/authenticate.ts'
+import { matchRoutes } from '../../src/platform/auth/match-route.ts'
+import { roles } from '../../src/platform/auth/permission.ts'
+import { createHttp } from '../../src/platform/http.ts'
+import { policy } from '../../src/policy.ts'
+
+/** What each version of the policy said. A change of the routes is a new version: add it with its digest, and keep the old. */
+const digests: Record<string, string> = {
+  '2026-11-23.1': 'ce6584228ccec77c5a7e87ecaec9c9dc7ee3942f9f4e7cd7f58ef6c5c99d86f3',
+}
+
+t.test('what the policy says goes with its version', async (t) => {
+  const said = Object.entries(policy.routes)
+    .map(([route, permission]) => [route, Object.entries(permission).sort(([a], [b]) => a.localeCompare(b))] as const)
+    .sort(([a], [b]) => a.localeCompare(b))
+  const digest = createHash('sha256').update(JSON.stringify(said)).digest('hex')
+  t.equal(Object.keys(digests).at(-1), policy.version, 'the newest')
+  t.equal(digest, digests[policy.version], 'raise `version` in src/policy.ts with each change of its routes')
+})
+
+t.test('what is for anybody is little, and known', async (t) => {
+  const open = Object.entries(policy.routes).filter(([, { anonymous }]) => anonymous)
+  t.same(
+    open
+      .map(([route]) => route)
+      .filter((route) => !/ \/api\/v1\/auth\//.test(route) && / \/api/.test(route))
+      .sort(),
+    ['GET /api/v1/inventory', 'GET /api/v1/products', 'GET /api/v1/products/:id', 'POST /api/v1/users'],
+  )
+  for (const [route, { all, own, anonymous, tokenIgnored }] of Object.entries(policy.routes)) {
+    t.ok(anonymous || all.length + own.length > 0, `${route} is for somebody`)
+    t.same(
+      roles.filter((role) => all.includes(role) && own.includes(role)),
+      [],
+      `${route}: one reach for each role`,
+    )
+    if (tokenIgnored) t.ok(anonymous, route)
+  }
+})
+
+const serve = (routes: Parameters<typeof authenticate>[1]['routes']) => {
+  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const identify = () => Promise.reject(new Error('nobody asks'))
+  authenticate(app, { routes, modules: [], serviceTokens: undefined, edge: 'gateway', open: true, identify })
+  return app
+}
+
+t.test('a route that the policy does not have stops the start', async (t) => {
+  const { 'GET /api/v1/orders': orders, ...others } = policy.routes
+  const app = serve(others)
+  t.doesNotThrow(() => app.get('/api/v1/products', async () => ''))
+  t.throws(() => app.get('/api/v1/orders', async () => ''), /GET \/api\/v1\/orders is not in src\/policy.ts/)
+  t.throws(() => app.route({ method: ['GET', 'PUT'], url: '/api/v1/products', handler: async () => '' }), /PUT .* is not in/)
+  t.throws(() => app.all('/health', async () => ''), /is not in/)
+  t.throws(() => app.get('/api/v1/:anything', async () => ''), /is not in/)
+  const nested = app.register(async (scope) => scope.get('/orders', async () => ''), { prefix: '/api/v1' })
+  await t.rejects(Promise.resolve(nested), /GET \/api\/v1\/orders is not in/)
+  t.ok(orders)
+})
+
+t.test('internal and forwarded routes are judged otherwise, AUTH=off or not', async (t) => {
+  const app = serve({})
+  t.doesNotThrow(() => app.post('/internal/user/getUser', async () => ''))
+  t.doesNotThrow(() => app.get('/api/v1/orders', { config: { forwarded: true } }, async () => ''))
+  t.throws(() => app.get('/internals', async () => ''), /is not in/)
+})
+
+t.test('the route of a request that goes on to another service', async (t) => {
+  const routes = Object.fromEntries(Object.keys(policy.routes).map((route) => [route, route]))
+  const match = matchRoutes(routes)
+  const found: [method: string, url: string, route: string | undefined][] = [
+    ['GET', '/api/v1/orders', 'GET /api/v1/orders'],
+    ['HEAD', '/api/v1/orders?limit=1', 'GET /api/v1/orders'],
+    ['GET', '/api/v1/orders/5', 'GET /api/v1/orders/:id'],
+    ['GET', '/api/v1/orders/5?a=b/c', 'GET /api/v1/orders/:id'],
+    ['GET', '/api/v1/orders/5#/cancel', 'GET /api/v1/orders/:id'],
+    ['GET', '/api/v1/orders/a%2Fb', 'GET /api/v1/orders/:id'],
+    ['GET', '/%61pi/v1/%6frders/5', 'GET /api/v1/orders/:id'],
+    ['POST', '/api/v1/orders/5/cancel', 'POST /api/v1/orders/:id/cancel'],
+    ['GET', '/api/v1/notifications/dead-letters', 'GET /api/v1/notifications/dead-letters'],
+    ['GET', '/api/v1/notifications/dead%2Dletters', 'GET /api/v1/notifications/dead-letters'],
+    ['GET', '/api/v1/notifications/5', 'GET /api/v1/notifications/:id'],
+    ['GET', '/api/v1/audit/checkpoint', 'GET /api/v1/audit/checkpoint'],
+    ['DELETE', '/api/v1/orders/5', undefined],
+    ['GET', '/api/v1/orders/', undefined],
+    ['GET', '/api/v1/orders/5/', undefined],
+    ['GET', '/api/v1//orders', undefined],
+    ['GET', '/API/v1/orders', undefined],
+    ['GET', '/api/v1/orders/%zz', undefined],
+    ['get', '/api/v1/orders', undefined],
+    ['GET', '/api/v1/__proto__', undefined],
+    ['constructor', '/api/v1/orders', undefined],
+  ]
+  for (const [method, url, route] of found) t.equal(match(method, url), route, `${method} ${url}`)
+})
