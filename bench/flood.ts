@@ -4,21 +4,21 @@
 import type { LoadOptions } from './load.ts'
 import type { Figures, Flood } from './report.ts'
 
-/** Logins under way at once, all the time. */
+/** Logins that come at once; the next so many as soon as all are answered. */
 const crowd = 200
-/** Orders a second: far from what the process can do, so that waiting comes from the logins. */
-const ordersPerSecond = 100
+/** Clients that place orders, one after the other: few, so that waiting comes from the logins. */
+const buyers = 2
 
 export interface FloodOptions {
   readonly url: string
-  /** An account that signs in, over and over. */
-  readonly account: { readonly email: string; readonly password: string }
+  /** Accounts that sign in, in turn. */
+  readonly accounts: readonly { readonly email: string; readonly password: string }[]
   readonly load: (options: LoadOptions) => Promise<Figures>
   readonly options: LoadOptions
   readonly rounds: number
 }
 
-const login = async (url: string, account: FloodOptions['account']): Promise<string> => {
+const login = async (url: string, account: FloodOptions['accounts'][number] | undefined): Promise<string> => {
   const answer = await fetch(`${url}/api/v1/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -29,23 +29,24 @@ const login = async (url: string, account: FloodOptions['account']): Promise<str
 }
 
 /** Measures orders alone and then beside 200 logins at once, in turns. */
-export const measureFlood = async ({ url, account, load, options, rounds }: FloodOptions): Promise<Flood> => {
+export const measureFlood = async ({ url, accounts, load, options, rounds }: FloodOptions): Promise<Flood> => {
   const before: number[] = []
   const during: number[] = []
   const logins: Record<string, number> = {}
-  const orders = { ...options, kind: 'create', perSecond: ordersPerSecond } as const
+  const orders = { ...options, kind: 'create', connections: buyers } as const
+  const flood = async (under: () => boolean) => {
+    while (under()) {
+      const people = Array.from({ length: crowd }, (_, n) => login(url, accounts[n % accounts.length]))
+      for (const status of await Promise.all(people)) logins[status] = (logins[status] ?? 0) + 1
+    }
+  }
   for (let round = 0; round < rounds; round++) {
     before.push((await load(orders)).p99)
     let flooding = true
-    const people = Array.from({ length: crowd }, async () => {
-      while (flooding) {
-        const status = await login(url, account)
-        logins[status] = (logins[status] ?? 0) + 1
-      }
-    })
+    const ended = flood(() => flooding)
     during.push((await load({ ...orders, warmupSeconds: 0 })).p99)
     flooding = false
-    await Promise.all(people)
+    await ended
   }
   return { before, during, logins }
 }

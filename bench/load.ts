@@ -17,8 +17,6 @@ export interface LoadOptions {
   readonly orders: number
   /** Go with every request: who asks. */
   readonly headers?: Record<string, string>
-  /** As many and no more; as many as there can be where it is left out. */
-  readonly perSecond?: number
 }
 
 const upTo = (count: number): number => 1 + Math.floor(Math.random() * count)
@@ -51,7 +49,6 @@ const fire = (options: LoadOptions, seconds: number) => {
       url: options.url,
       connections: options.connections,
       duration: seconds,
-      ...(options.perSecond === undefined ? {} : { overallRate: options.perSecond }),
       setupClient: (client) => client.setRequests(requestsOf(options)),
     },
     (error, result) => (error ? reject(error) : resolve(result)),

@@ -122,7 +122,7 @@ const memoryText = (memory: Memory): string => {
 const floodLines = (flood: Flood | undefined): string[] =>
   flood
     ? [
-        `  p99 of 100 orders a second, ms: alone ${median(flood.before).toFixed(1)}, while 200 people sign in at once ${median(flood.during).toFixed(1)}`,
+        `  p99 of orders of two clients, ms: alone ${median(flood.before).toFixed(1)}, while 200 people sign in at once ${median(flood.during).toFixed(1)}`,
         `  ratio (median of the rounds): ${floodRatio(flood).toFixed(2)}  at most ${floorOfFlood}: ${verdict(floodRatio(flood) <= floorOfFlood)}`,
         `  answers to the logins: ${Object.entries(flood.logins)
           .map(([status, count]) => `${count} with ${status}`)

@@ -38,28 +38,40 @@ const { values: flags } = parseArgs({
 const seconds = Number(flags.seconds ?? (flags.quick ? 2 : 10))
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
 const warmupSeconds = Math.max(1, Math.round(seconds / 3))
-const size = { connections: 10, users: 100, products: 100 }
+const size = { connections: 10, users: 100, products: 100, accounts: 40 }
+
+const send = async (url: string, method: string, path: string, body: unknown, headers: Record<string, string>) => {
+  const answer = await fetch(`${url}/api/v1${path}`, {
+    method,
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`)
+}
 
 /** Each by the API, as anybody would; the stock is more than all rounds can sell. */
 const fill = async (url: string, headers: Record<string, string>) => {
-  const send = async (method: string, path: string, body: unknown) => {
-    const answer = await fetch(`${url}/api/v1${path}`, {
-      method,
-      headers: { ...headers, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-    if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`)
-  }
+  const add = (method: string, path: string, body: unknown) => send(url, method, path, body, headers)
   for (let n = 1; n <= size.users; n++)
-    await send('POST', '/users', {
+    await add('POST', '/users', {
       name: `User ${n}`,
       email: `user${n}@example.com`,
       phone: `+8869${String(n).padStart(8, '0')}`,
     })
   for (let n = 1; n <= size.products; n++) {
-    await send('POST', '/products', { sku: `P-${n}`, name: `Product ${n}`, price: n * 10 })
-    await send('PUT', `/inventory/${n}`, { available: 1_000_000_000 })
+    await add('POST', '/products', { sku: `P-${n}`, name: `Product ${n}`, price: n * 10 })
+    await add('PUT', `/inventory/${n}`, { available: 1_000_000_000 })
   }
+}
+
+/** Accounts with a password. */
+const register = async (url: string, headers: Record<string, string>) => {
+  const accounts = Array.from({ length: size.accounts }, (_, n) => ({
+    email: `login${n}@example.com`,
+    password: `a password for the benchmark ${n}`,
+  }))
+  for (const account of accounts) await send(url, 'POST', '/users', { name: 'Login', ...account }, headers)
+  return accounts
 }
 
 const load = async (options: LoadOptions): Promise<Figures> => {
@@ -148,8 +160,9 @@ const measure = async (topology: Topology, server: Server, env: Record<string, s
     let flood: Flood | undefined
     if (topology.signedIn) {
       await orders.tidy()
+      const accounts = await register(product.url, headers)
       const options: LoadOptions = { ...common, kind: 'create', orders: 0, warmupSeconds }
-      flood = await measureFlood({ url: product.url, account: administrator, load, options, rounds })
+      flood = await measureFlood({ url: product.url, accounts, load, options, rounds })
     }
     return {
       name: topology.name,

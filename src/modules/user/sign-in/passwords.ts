@@ -29,17 +29,23 @@ const load = () => import('@node-rs/argon2')
 
 /** Hashes passwords, a few at a time. Each of its functions throws auth.busy when too many wait. */
 export const createPasswords = ({ concurrency = Math.max(1, availableParallelism() - 1), queue = 64 }: PasswordOptions = {}) => {
-  const gate = bulkhead(concurrency, queue)
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await gate.execute(work)
-    } catch (error) {
-      throw error instanceof BulkheadRejectedError ? fail('auth.busy', { retry_after: retryAfter }) : error
+  const createGate = () => {
+    const gate = bulkhead(concurrency, queue)
+    return async <T>(work: () => Promise<T>): Promise<T> => {
+      try {
+        return await gate.execute(work)
+      } catch (error) {
+        throw error instanceof BulkheadRejectedError ? fail('auth.busy', { retry_after: retryAfter }) : error
+      }
     }
   }
+  const inTurn = createGate()
   let dummy: Promise<string> | undefined
 
   return {
+    /** As many whole sign-ins at once as hashes: a crowd waits here, and not in front of the database that others need too. */
+    oneOfCrowd: createGate(),
+
     /** In PHC form. */
     hash: (password: string): Promise<string> => inTurn(async () => (await load()).hash(normal(password), parameters)),
 

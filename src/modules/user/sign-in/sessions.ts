@@ -29,7 +29,7 @@ export interface Credentials {
 export interface SessionsOptions {
   readonly repository: SessionRepository
   readonly accounts: Pick<AccountRepository, 'byEmail'>
-  readonly passwords: Pick<Passwords, 'matches'>
+  readonly passwords: Pick<Passwords, 'matches' | 'oneOfCrowd'>
   readonly secondFactor: Pick<SecondFactor, 'proofOf'>
   readonly throttle: SignInThrottle
   readonly keys: KeyStore
@@ -77,7 +77,9 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
      * auth.busy. All but the first two of an unknown address too: nothing tells whether there is such an account.
      */
     signIn: (credentials: Credentials, address: string, context: CallContext): Promise<Tokens> =>
-      throttle.attempt(throttle.keyOf(credentials.email), address, () => signIn(credentials, context)),
+      passwords.oneOfCrowd(() =>
+        throttle.attempt(throttle.keyOf(credentials.email), address, () => signIn(credentials, context)),
+      ),
 
     /** @throws auth.invalid_token for a token that is unknown, used, revoked or too old, or whose person has changed */
     refresh: async (refreshToken: string, context: CallContext): Promise<Tokens> => {
