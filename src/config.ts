@@ -8,7 +8,7 @@ type Values = Static<typeof Environment>
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
-  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT)_/
+  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS)_/
 /** What Kubernetes writes for a Service of such a name. */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
@@ -121,6 +121,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
       .map((origin) => origin.trim())
       .filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
+    workers: checked.WORKERS,
     shutdownDelayMs: checked.SHUTDOWN_DELAY_MS,
     trustProxy: trust(checked.TRUST_PROXY),
     logLevel: checked.LOG_LEVEL,

@@ -85,6 +85,12 @@ export const Environment = Type.Object({
     description: 'origins that browsers may call the gateway from: a comma list, or `*`; none by default',
   }),
   REQUEST_TIMEOUT_MS: milliseconds(10_000, "the gateway's limit for one request; services take 80 %, a statement 50 % of it"),
+  WORKERS: Type.Integer({
+    minimum: 1,
+    maximum: 100,
+    default: 10,
+    description: 'events that a process takes from each of its queues at once',
+  }),
   SHUTDOWN_DELAY_MS: milliseconds(0, 'how long a stopping service goes on serving, with readiness off'),
   TRUST_PROXY: Type.String({
     default: 'false',

@@ -77,7 +77,7 @@ const openQueues = async ({
 }
 
 export const createEventFlow = async (options: EventFlowOptions): Promise<EventFlow> => {
-  const { definitions, databases, keys, metrics, log, busy } = options
+  const { definitions, config, databases, keys, metrics, log, busy } = options
   const opened = await openQueues(options)
   const queues = opened ?? noQueues
   const turns = createTurns(busy)
@@ -101,7 +101,7 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     const inbox = createInboxRepository(databases.of(name), tables.inbox)
     metrics.consumer(name, deadLetters.count, () => opened.counts(name))
     const own = { handlers, deadLetters, inbox, log: log.child({ module: name }) }
-    consumers.push(await startConsumer({ name, queues, turns, ...own }))
+    consumers.push(await startConsumer({ name, queues, turns, concurrency: config.workers, ...own }))
   }
 
   return {

@@ -77,3 +77,16 @@ t.test('the last administrator stays one', async (t) => {
   await newPerson(run, { role: 'admin' })
   t.equal((await run.api('/users/1', 'PATCH', { role: 'user' }, admin)).status, 200)
 })
+
+t.test('administrators who all leave at once leave one behind', async (t) => {
+  const run = await runApp(t, { AUTH: 'off' })
+  for (let round = 0; round < 5; round++) {
+    const admins = (await run.api('/users')).body.data.filter(({ role }: { role: string }) => role === 'admin')
+    const more = await Promise.all([1, 2, 3, 4, 5].map(() => newPerson(run, { role: 'admin' })))
+    const ids: number[] = [...admins, ...more].map(({ id }) => id)
+    const answers = await Promise.all(
+      ids.map((id, n) => (n % 2 ? run.api(`/users/${id}`, 'DELETE') : run.api(`/users/${id}`, 'PATCH', { role: 'user' }))),
+    )
+    t.same(answers.map(({ status }) => status).sort(), [...ids.slice(1).map(() => 200), 409], `round ${round}`)
+  }
+})

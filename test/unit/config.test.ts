@@ -88,3 +88,10 @@ t.test('AUTH=off is refused in production, and on is the default', async (t) => 
   t.same(problemsOf({ ...production, AUTH: 'off' }), ['AUTH=off is refused with NODE_ENV=production'])
   t.equal(problemsOf({ ...production, AUTH: 'maybe' }).length, 1)
 })
+
+t.test('how many events a process takes at once', async (t) => {
+  t.equal(readConfig({}).workers, 10)
+  t.equal(readConfig({ WORKERS: '3' }).workers, 3)
+  t.throws(() => readConfig({ WORKERS: '0' }), { message: /WORKERS must be >= 1/ })
+  t.throws(() => readConfig({ WORKERS_MAX: '3' }), { message: /WORKERS_MAX is not a key/ })
+})

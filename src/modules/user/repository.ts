@@ -30,10 +30,20 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
   const seal = sealRows(db, data)
   const nextId = createNextId(db)
 
-  /** Runs one change and its event; undefined when it touched no row. */
-  const change = async (statement: SQL, event: NewEvent, changed: readonly string[]): Promise<User | undefined> => {
+  /** All administrators, locked in one order: of two who take the role from each other at once, the second sees the first gone. */
+  const lockedAdmins = sql`select id from ${users} where role = 'admin' and status = 'active' order by id for update`
+  const leavesAnAdmin = (id: number): SQL =>
+    sql`(exists (select from admins where id <> ${id}) or not exists (select from admins where id = ${id}))`
+
+  /** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it. */
+  const change = async (
+    statement: SQL,
+    event: NewEvent,
+    changed: readonly string[],
+    first: SQL = sql``,
+  ): Promise<User | undefined> => {
     const [row] = await db.run<UserRow>(sql`
-      with changed as (${statement} returning *),
+      with ${first} changed as (${statement} returning *),
       event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
       select ${fields} from changed`)
     return row && opened(row)
@@ -76,14 +86,18 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       )
     },
 
-    /** @returns the user, undefined when there is none, 'taken' when the address is another's */
-    update: async (id: number, changes: UserChanges, event: NewEvent): Promise<User | undefined | 'taken'> => {
+    /** @returns the user, undefined when there is none, 'taken' when the address is another's, 'last' for the last administrator */
+    update: async (id: number, changes: UserChanges, event: NewEvent): Promise<User | undefined | 'taken' | 'last'> => {
+      const resigns = changes.role !== undefined && changes.role !== 'admin'
       for (;;) {
-        const [row] = await db.run<UserRow & { taken: boolean }>(sql`
-          select ${fields}, exists (${plainAddress(changes.email ?? '', id)}) as taken
+        const [row] = await db.run<UserRow & { taken: boolean; last: boolean }>(sql`
+          select ${fields}, exists (${plainAddress(changes.email ?? '', id)}) as taken,
+                 role = 'admin' and not exists (
+                   select from ${users} other where other.role = 'admin' and other.status = 'active' and other.id <> ${id}) as last
             from ${users} where id = ${id} and status <> 'erased'`)
         if (!row) return undefined
         if (row.taken) return 'taken'
+        if (resigns && row.last) return 'last'
         if (!isSealed(row)) {
           await seal([row])
           continue
@@ -102,9 +116,11 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
         try {
           const changed = await change(
             // Of the version that was read: another change meanwhile must not be lost.
-            sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'`,
+            sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'
+              and ${resigns ? leavesAnAdmin(id) : sql`true`}`,
             event,
             Object.keys(changes),
+            resigns ? sql`admins as materialized (${lockedAdmins}),` : undefined,
           )
           if (changed) return changed
         } catch (error) {
@@ -114,11 +130,15 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       }
     },
 
-    /** Erases the person: the data key goes, and what it encrypted with it; id and role stay. Answers who it was. */
+    /**
+     * Erases the person: the data key goes, and what it encrypted with it; id and role stay. Answers who it was; undefined
+     * when there is nobody, or it is the last administrator.
+     */
     erase: async (id: number, event: NewEvent): Promise<User | undefined> => {
       const [row] = await db.run<UserRow>(sql`
-        with before as (
-          select ${fields}, email_lookup from ${users} where id = ${id} and status <> 'erased' for update
+        with admins as materialized (${lockedAdmins}), before as (
+          select ${fields}, email_lookup from ${users}
+           where id = ${id} and status <> 'erased' and ${leavesAnAdmin(id)} for update
         ), changed as (
           update ${users} as u
              set personal = null, data_key = null, ring_key = null, email_lookup = null, name = null, email = null, phone = null, status = 'erased', erased_at = now(),

@@ -28,11 +28,6 @@ const reach = (id: number, context: CallContext): void => {
 export const createUserService = (options: UserServiceOptions) => {
   const { repository, admins, accounts, throttle, nudge, requireAdminMfa } = options
 
-  /** @throws user.last_admin when nobody could administer any more */
-  const keepAnAdmin = async (id: number): Promise<void> => {
-    if (await admins.isLast(id)) throw fail('user.last_admin')
-  }
-
   const get = async (id: number): Promise<User> => {
     const [user] = await repository.byIds([id])
     if (!user) throw fail('user.not_found', { id })
@@ -68,9 +63,9 @@ export const createUserService = (options: UserServiceOptions) => {
       reach(id, context)
       if (changes.role !== undefined && context.scope === 'own') throw fail('auth.forbidden')
       if (Object.keys(changes).length === 0) return get(id)
-      if (changes.role !== undefined && changes.role !== 'admin') await keepAnAdmin(id)
       const updated = await repository.update(id, changes, newEvent('user.updated', context))
       if (updated === 'taken') throw fail('user.email_taken')
+      if (updated === 'last') throw fail('user.last_admin')
       if (!updated) throw fail('user.not_found', { id })
       nudge()
       if (changes.email !== undefined) await accounts.voidMailTokens(id)
@@ -79,9 +74,8 @@ export const createUserService = (options: UserServiceOptions) => {
 
     remove: async (id: number, context: CallContext): Promise<User> => {
       reach(id, context)
-      await keepAnAdmin(id)
       const removed = await repository.erase(id, newEvent('user.deleted', context))
-      if (!removed) throw fail('user.not_found', { id })
+      if (!removed) throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
       nudge()
       await throttle.forget(removed.email)
       return removed

@@ -28,7 +28,8 @@ export interface ConsumerOptions {
   readonly deadLetters: DeadLetterRepository
   readonly inbox: InboxRepository
   readonly log: Logger
-  readonly concurrency?: number
+  /** Events at once. */
+  readonly concurrency: number
   /** Shared by all consumers of the process: deliveries can wait, people cannot. */
   readonly turns?: Turns
   readonly timeoutMs?: number
@@ -41,7 +42,7 @@ const reasonOf = (error: unknown): string =>
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
-  const { name, handlers, queues, deadLetters, inbox, concurrency = 10, turns, timeoutMs = 30_000 } = options
+  const { name, handlers, queues, deadLetters, inbox, concurrency, turns, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
