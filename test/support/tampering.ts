@@ -189,7 +189,7 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
     await rewrite(attack, entries)
   },
   'shift every index': (attack) => attack.tx`update audits.seals set leaf_index = leaf_index + 100000`,
-  'cut the tail everywhere': (attack) => cut(attack, 1 + anIndex(attack) - (anIndex(attack) === 0 ? 1 : 0)),
+  'cut the tail everywhere': (attack) => cut(attack, anIndex(attack)),
   'cut the tail back to a checkpoint': (attack) => cut(attack, attack.size - 20 * (1 + attack.random.below(5))),
   'restore an old table': (attack) =>
     restoreTable(
