@@ -82,7 +82,8 @@ t.test('one code a hundred times at once: one success', async (t) => {
 t.test('each recovery code signs in once, also in parallel', async (t) => {
   const { email, recoveryCodes } = await enrolled()
   const [first, second] = recoveryCodes as [string, string]
-  const answers = await Promise.all(Array.from({ length: 10 }, () => signIn(run, email, { otp: first })))
+  // Fewer wrong ones than close the account for a while.
+  const answers = await Promise.all(Array.from({ length: 6 }, () => signIn(run, email, { otp: first })))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   isProblem(t, await signIn(run, email, { otp: first }), 401, 'auth.invalid_otp')
   t.equal((await signIn(run, email, { otp: second.toUpperCase().replaceAll('-', ' ') })).status, 200)
