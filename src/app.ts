@@ -83,7 +83,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const self = config.selected[0] as ModuleName
   const account = config.serviceAccount && createServiceAccount({ ...config.serviceAccount, services: serviceNames })
   /** Each module speaks for itself, also where several share a process; a service account is the process'. */
-  const tokensOf = (name: ModuleName) => (config.auth ? (account ?? createServiceTokens(keys, name)) : undefined)
+  const ownTokens = new Map(config.selected.map((name) => [name, account ?? createServiceTokens(keys, name)]))
+  const tokensOf = (name: ModuleName) => (config.auth ? ownTokens.get(name) : undefined)
 
   const modules = new Map<ModuleName, Parts>()
   let ownUrl: string | undefined

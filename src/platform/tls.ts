@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:https'
 import { createSecureContext, type TlsOptions } from 'node:tls'
 import type { Logger } from 'pino'
 import { buildConnector } from 'undici'
+import { isReadByAll, stateOf, statOf } from './file-state.ts'
 import { KeysError } from './keys/keys-error.ts'
 
 export interface TlsFiles {
@@ -43,13 +44,8 @@ const read = ({ certFile, keyFile, caFile }: TlsFiles): Material => {
   return material
 }
 
-const stateOf = ({ certFile, keyFile, caFile }: TlsFiles): string =>
-  [certFile, keyFile, caFile]
-    .map((file) => {
-      const stat = statSync(file, { throwIfNoEntry: false })
-      return stat ? `${stat.ino} ${stat.mtimeMs} ${stat.size}` : 'missing'
-    })
-    .join()
+const stateOfAll = ({ certFile, keyFile, caFile }: TlsFiles): string =>
+  [certFile, keyFile, caFile].map((file) => stateOf(statOf(file))).join()
 
 export interface TlsOptionsOf {
   readonly files: TlsFiles
@@ -65,7 +61,7 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
   const connectorOf = (material: Material) =>
     buildConnector({ ...material, ...versions, timeout: connectTimeoutMs, allowH2: false })
   const servers: TlsServer[] = []
-  let state = stateOf(files)
+  let state = stateOfAll(files)
   let material: Material
   try {
     material = read(files)
@@ -73,12 +69,12 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
     const names = `TLS_CERT_FILE ${files.certFile}, TLS_KEY_FILE ${files.keyFile}, TLS_CA_FILE ${files.caFile}`
     throw new KeysError(`${names} cannot be used (${(error as Error).message})`)
   }
-  if (strict && (statSync(files.keyFile).mode & 0o007) !== 0)
+  if (strict && isReadByAll(statSync(files.keyFile)))
     throw new KeysError(`${files.keyFile} can be read by everybody: take the rights of others away (chmod o= ${files.keyFile})`)
   let connect = connectorOf(material)
 
   const look = () => {
-    const now = stateOf(files)
+    const now = stateOfAll(files)
     if (now === state) return
     state = now
     try {

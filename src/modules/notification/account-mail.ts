@@ -1,9 +1,9 @@
 import type { CallContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
-import { Failure } from '../../platform/errors.ts'
 import type { EventEnvelope } from '../../platform/events/event.ts'
 import { newUuid } from '../../platform/ids.ts'
 import type { MailPurpose, userContract } from '../user/contract.ts'
+import { ifFound } from './if-found.ts'
 import type { Providers } from './providers.ts'
 import type { NotificationRepository } from './repository.ts'
 import { accountMessage } from './templates.ts'
@@ -17,12 +17,6 @@ export interface AccountMailOptions {
 }
 
 const pages: Readonly<Record<MailPurpose, string>> = { activation: 'activate', reset: 'reset-password' }
-
-const ifFound = <T>(answer: Promise<T>): Promise<T | undefined> =>
-  answer.catch((error) => {
-    if (error instanceof Failure && error.code === 'user.not_found') return undefined
-    throw error
-  })
 
 /** Mails that let a person into their account. The token is made when it is sent: no table, queue or log of ours holds it. */
 export const createAccountMail = ({ repository, users, providers, publicUrl }: AccountMailOptions) => {

@@ -1,10 +1,11 @@
 import { type CallContext, ownerOf } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
-import { Failure, fail } from '../../platform/errors.ts'
+import { fail } from '../../platform/errors.ts'
 import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform/page.ts'
 import type { User, userContract } from '../user/contract.ts'
 import type { Channel, Notification, NotificationStatus } from './contract.ts'
+import { ifFound } from './if-found.ts'
 import { ProviderError, type Providers } from './providers.ts'
 import type { ClaimedNotification, NotificationFilter, NotificationRepository } from './repository.ts'
 import { type OrderFacts, orderMessage } from './templates.ts'
@@ -19,12 +20,7 @@ export interface NotificationServiceOptions {
 export type NotificationService = ReturnType<typeof createNotificationService>
 
 export const createNotificationService = ({ repository, users, providers, nudge }: NotificationServiceOptions) => {
-  /** The person, or undefined when they are gone; rejects when the user service does not answer. */
-  const findUser = (id: number, context: CallContext): Promise<User | undefined> =>
-    users.getUser({ id }, context).catch((error) => {
-      if (error instanceof Failure && error.code === 'user.not_found') return undefined
-      throw error
-    })
+  const findUser = (id: number, context: CallContext): Promise<User | undefined> => ifFound(users.getUser({ id }, context))
 
   const send = async (
     { event_id, event_type, channel, content }: ClaimedNotification,

@@ -7,10 +7,19 @@ import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
 import type { PersonalData } from './personal-data.ts'
 import { sealRows } from './privacy/upkeep-repository.ts'
-import { createNextId, isSealed, openRow, plainAddress, rowColumns, type UserRow } from './rows-repository.ts'
+import {
+  createNextId,
+  insertUser,
+  isSealed,
+  type NewUser,
+  newUserFields,
+  openRow,
+  plainAddress,
+  rowColumns,
+  type UserRow,
+} from './rows-repository.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from './tables.ts'
 
-export type NewUser = Omit<User, 'id' | 'created_at'> & { readonly status?: 'active' | 'unverified' }
 export type UserChanges = Partial<Omit<User, 'id' | 'created_at'>>
 export type UserRepository = ReturnType<typeof createUserRepository>
 
@@ -74,16 +83,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
     /** Undefined when the address is taken: the index decides, so two at once cannot both win. */
     insert: async (user: NewUser, event: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
-      const { personal, data_key, ring_key } = data.seal(id, user)
-      return change(
-        sql`insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status)
-            select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(user.email)}::bytea,
-                   ${user.role}, ${user.locale}, ${user.status ?? 'active'}
-             where not exists (${plainAddress(user.email)})
-            on conflict do nothing`,
-        event,
-        ['name', 'email', 'phone', 'role', 'locale'],
-      )
+      return change(insertUser(data, id, user), event, newUserFields)
     },
 
     /** @returns the user, undefined when there is none, 'taken' when the address is another's, 'last' for the last administrator */

@@ -4,6 +4,8 @@ import type { User } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { users } from './tables.ts'
 
+export type NewUser = Omit<User, 'id' | 'created_at'> & { readonly status?: 'active' | 'unverified' }
+
 interface Common extends Pick<User, 'role' | 'locale' | 'created_at'> {
   readonly version: number
 }
@@ -38,6 +40,20 @@ export const openRow = (data: PersonalData, row: UserRow): User => {
 /** As a subquery for `exists`: whether another user whose data is still in plain text has the address. */
 export const plainAddress = (email: string, id = 0): SQL =>
   sql`select from ${users} plain where lower(plain.email) = lower(${email}) and plain.id <> ${id}`
+
+/** What the event of a new user says. */
+export const newUserFields = ['name', 'email', 'phone', 'role', 'locale'] as const
+
+/** A new user's row, as the body of a CTE; no row where the address is taken. */
+export const insertUser = (data: PersonalData, id: number, user: NewUser): SQL => {
+  const { personal, data_key, ring_key } = data.seal(id, user)
+  return sql`
+    insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status)
+    select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(user.email)}::bytea,
+           ${user.role}, ${user.locale}, ${user.status ?? 'active'}
+     where not exists (${plainAddress(user.email)})
+    on conflict do nothing`
+}
 
 /** The next user's id, ahead of their row: what is encrypted is bound to it. One that is not used is a gap, and no harm. */
 export const createNextId = (db: Database): (() => Promise<number>) => {

@@ -38,7 +38,9 @@ declare module 'fastify' {
   }
 }
 
-const bearer = ({ headers }: FastifyRequest): string | undefined => /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+/** The token of a request (RFC 6750, 2.1). */
+export const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
+  /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
 
 const isInternal = (url: string): boolean => url.startsWith('/internal/')
 
@@ -94,7 +96,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   app.addHook('onRequest', async (request) => {
     const { url, config } = request.routeOptions
     if (url === undefined) return
-    const token = bearer(request)
+    const token = bearerOf(request)
     if (isInternal(url)) {
       if (token === undefined) throw fail('auth.required')
       const { caller, actor, role } = await speaker(token, request)

@@ -6,9 +6,10 @@ import type { DeadLetterTable, InboxTable, OutboxTable } from './tables.ts'
 
 /**
  * The outbox row of a change, as the body of a CTE in the change's own statement: one row for each row of `source`,
- * which has the aggregate's `id` and `version`. `data` is an SQL expression of type jsonb over `source`.
+ * which has the aggregate's `id` and `version`. `data` is an SQL expression of type jsonb over `source`; an
+ * event says nothing more where it is left out.
  */
-export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data: SQL): SQL => sql`
+export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data: SQL = sql.raw(`'{}'::jsonb`)): SQL => sql`
   insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, policy_version, data)
   select ${event.id}::uuid, ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb, ${event.traceparent}, ${event.policy_version}, ${data}
     from ${source} as source`

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JSONWebKeySet } from 'jose'
+import { isReadByAll, stateOf, statOf } from '../file-state.ts'
 import {
   type DataKeySet,
   dataKeysFile,
@@ -55,13 +55,13 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
   let lookedAt = 0
 
   const look = (): T => {
-    const stat = statSync(path, { throwIfNoEntry: false })
+    const stat = statOf(path)
     if (!stat) throw new KeysError(`${path} is missing: make the keys with \`node dist/keys.js init ${folder}\``)
-    if (strict && file !== publicFile && (stat.mode & 0o007) !== 0)
+    if (strict && file !== publicFile && isReadByAll(stat))
       throw new KeysError(`${path} can be read by everybody: take the rights of others away (chmod o= ${path})`)
     if (strict && file === publicFile && (stat.mode & 0o002) !== 0)
       throw new KeysError(`${path} can be written by everybody: take that right away (chmod o-w ${path})`)
-    const state = `${stat.ino} ${stat.mtimeMs} ${stat.size}`
+    const state = stateOf(stat)
     if (value !== undefined && state === seen) return value
     try {
       value = make(readJson(folder, file))

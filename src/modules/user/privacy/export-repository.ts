@@ -51,7 +51,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
         with person as (
           select ${rowColumns()}, status from ${users}
            where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}
-        ), event as (${appendEvent(outbox, event, sql`person`, sql`'{}'::jsonb`)}),
+        ), event as (${appendEvent(outbox, event, sql`person`)}),
         sign_in as (
           select min(t.created_at) as created_at, max(t.used_at) as last_used_at, max(t.expires_at) as expires_at, max(t.revoked_at) as ended_at
             from ${refreshTokens} t join person on t.user_id = person.id group by t.family

@@ -4,8 +4,7 @@ import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
-import type { NewUser } from '../repository.ts'
-import { createNextId, plainAddress } from '../rows-repository.ts'
+import { createNextId, insertUser, type NewUser, newUserFields } from '../rows-repository.ts'
 import { credentials, mailTokens, outbox, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
 
 /** What signing in is about: the person with their password and second factor, as stored. */
@@ -22,8 +21,6 @@ export interface Account extends Sealed {
   readonly factor_secret: Buffer | null
   readonly factor_confirmed: boolean
 }
-
-const noData = sql.raw(`'{}'::jsonb`)
 
 /** How long a mailed token is good. */
 const mailTokenLife: Readonly<Record<MailPurpose, SQL>> = {
@@ -58,18 +55,13 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     /** A new person with a password; undefined when the address is taken. */
     register: async (user: NewUser, passwordHash: string, event: NewEvent, activation?: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
-      const { personal, data_key, ring_key } = data.seal(id, user)
-      const fields = JSON.stringify({ fields: ['name', 'email', 'phone', 'role', 'locale'] })
+      const fields = JSON.stringify({ fields: newUserFields })
       const [row] = await db.run<Pick<User, 'id' | 'created_at'>>(sql`
         with changed as (
-          insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status)
-          select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(user.email)}::bytea,
-                 ${user.role}, ${user.locale}, ${user.status ?? 'active'}
-           where not exists (${plainAddress(user.email)})
-          on conflict do nothing returning *
+          ${insertUser(data, id, user)} returning *
         ), ${withPassword(passwordHash)},
         event as (${appendEvent(outbox, event, sql`changed`, sql`${fields}::jsonb`)})
-        ${activation ? sql`, asked as (${appendEvent(outbox, activation, sql`changed`, noData)})` : sql``}
+        ${activation ? sql`, asked as (${appendEvent(outbox, activation, sql`changed`)})` : sql``}
         select id, created_at from changed`)
       const { status: _, ...person } = user
       return row && { ...person, id: row.id, created_at: row.created_at }
@@ -79,7 +71,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     requestReset: async (email: string, event: NewEvent): Promise<void> => {
       await db.run(sql`
         with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased')
-        ${appendEvent(outbox, event, sql`person`, noData)}`)
+        ${appendEvent(outbox, event, sql`person`)}`)
     },
 
     /** Keeps a token's hash in place of earlier ones for the same purpose; false when the person has no use for one. */
@@ -116,7 +108,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
         ), changed as (
           update ${users} as u set status = 'active', version = u.version + 1 from token
            where u.id = token.user_id and u.status = 'unverified' returning u.id, u.version
-        ), event as (${appendEvent(outbox, event, sql`changed`, noData)})
+        ), event as (${appendEvent(outbox, event, sql`changed`)})
         select id from changed`)
       return rows.length > 0
     },
@@ -133,7 +125,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
         ), ${withPassword(passwordHash)},
         others as (update ${mailTokens} as t set used_at = now() from changed where t.user_id = changed.id and t.token_hash <> ${hash} and t.used_at is null),
         attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
-        event as (${appendEvent(outbox, event, sql`changed`, noData)})
+        event as (${appendEvent(outbox, event, sql`changed`)})
         select id from changed`)
       return rows.length > 0
     },
@@ -149,7 +141,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
           update ${users} set session_version = session_version + 1, version = version + 1
            where id = ${id} and session_version = ${session_version} and status = 'active' returning id, version
         ), ${withPassword(passwordHash)},
-        event as (${appendEvent(outbox, event, sql`changed`, noData)})
+        event as (${appendEvent(outbox, event, sql`changed`)})
         select id from changed`)
       return rows.length > 0
     },

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { bearerOf } from '../../../platform/auth/authenticate.ts'
 import { isServiceToken, type ServiceTokens } from '../../../platform/auth/service-tokens.ts'
 import { One, Strict } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
@@ -40,8 +41,9 @@ const described = (operationId: string, summary: string) => ({ operationId, summ
  * The client's address. A service alone speaks for a client of the gateway: from whoever shows a service's token, the first
  * address in X-Forwarded-For is taken, which the gateway wrote by its own TRUST_PROXY; from anybody else, TRUST_PROXY decides.
  */
-const addressOf = async ({ headers, ip }: FastifyRequest, tokens: ServiceTokens | undefined): Promise<string> => {
-  const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+const addressOf = async (request: FastifyRequest, tokens: ServiceTokens | undefined): Promise<string> => {
+  const { headers, ip } = request
+  const token = bearerOf(request)
   const forwarded = headers['x-forwarded-for']?.toString().split(',')[0]?.trim()
   if (!tokens || !token || !forwarded || !isServiceToken(token)) return ip
   return tokens.verify(token, ['user']).then(

@@ -21,15 +21,13 @@ const spendFactor = (userId: number, proof: FactorProof): SQL =>
     ? sql`delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null and last_step < ${proof.step}::bigint returning user_id`
     : sql`delete from ${recoveryCodes} where user_id = ${userId} and code_hash = ${proof.codeHash} and used_at is null returning user_id`
 
-const noData = sql.raw(`'{}'::jsonb`)
-
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
   /** The person's version after the change of the CTE `source`, which has `user_id`, with its event. */
   const changed = (source: SQL, event: NewEvent): SQL => sql`
     changed as (update ${users} as u set version = u.version + 1 from ${source} as s where u.id = s.user_id returning u.id, u.version),
-    event as (${appendEvent(outbox, event, sql`changed`, noData)})`
+    event as (${appendEvent(outbox, event, sql`changed`)})`
 
   return {
     /** Keeps a secret that is yet to be confirmed; false when one is confirmed already. */

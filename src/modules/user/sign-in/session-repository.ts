@@ -10,8 +10,6 @@ const familyDays = 30
 /** A used token that comes again within so many seconds may be a client's second tab, not a thief. */
 const graceSeconds = 5
 
-const noData = sql.raw(`'{}'::jsonb`)
-
 export interface SignIn {
   readonly userId: number
   readonly sessionVersion: number
@@ -43,7 +41,7 @@ export const createSessionRepository = (db: Database) => ({
       ), token as (
         insert into ${refreshTokens} (token_hash, family, user_id, session_version, expires_at)
         select ${tokenHash}::bytea, ${family}::uuid, id, session_version, now() + ${familyDays} * interval '1 day' from signed
-      ), event as (${appendEvent(outbox, event, sql`signed`, noData)})
+      ), event as (${appendEvent(outbox, event, sql`signed`)})
       select id from signed`)
     return rows.length > 0
   },
@@ -78,7 +76,7 @@ export const createSessionRepository = (db: Database) => ({
         update ${refreshTokens} as t set revoked_at = now() from root, reused
          where t.token_hash = root.token_hash and t.revoked_at is null returning t.user_id
       ), owner as (select u.id, u.version from ${users} u join revoked on revoked.user_id = u.id),
-      event as (${appendEvent(outbox, { ...reuse }, sql`owner`, noData)})
+      event as (${appendEvent(outbox, reuse, sql`owner`)})
       select user_id, session_version from used union all select user_id, null from revoked`)
     if (!row) return undefined
     return row.session_version === null ? 'reused' : { user_id: row.user_id, session_version: row.session_version }
@@ -95,7 +93,7 @@ export const createSessionRepository = (db: Database) => ({
         update ${refreshTokens} as t set revoked_at = now() from root
          where t.token_hash = root.token_hash and t.revoked_at is null and t.expires_at > now() returning t.user_id
       ), owner as (select u.id, u.version from ${users} u join revoked on revoked.user_id = u.id),
-      event as (${appendEvent(outbox, event, sql`owner`, noData)})
+      event as (${appendEvent(outbox, event, sql`owner`)})
       select id from owner`)
     return rows.length > 0
   },
