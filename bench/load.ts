@@ -11,10 +11,11 @@ export interface LoadOptions {
   readonly connections: number
   readonly warmupSeconds: number
   readonly seconds: number
-  /** Ids 1 to `users`, 1 to `products` and, for reads, 1 to `orders` exist. */
+  /** Ids 1 to `users`, 1 to `products` and, for reads, 1 to `orders` but for those `missing` exist. */
   readonly users: number
   readonly products: number
   readonly orders: number
+  readonly missing?: readonly number[]
   /** Go with every request: who asks. */
   readonly headers?: Record<string, string>
 }
@@ -27,9 +28,14 @@ const twoLines = (products: number) => {
   return [first, second].map((product_id) => ({ product_id, quantity: upTo(3) }))
 }
 
-const requestOf = ({ kind, users, products, orders, headers = {} }: LoadOptions): autocannon.Request =>
+const existing = (orders: number, missing: readonly number[]): number => {
+  const id = upTo(orders)
+  return missing.includes(id) ? existing(orders, missing) : id
+}
+
+const requestOf = ({ kind, users, products, orders, missing = [], headers = {} }: LoadOptions): autocannon.Request =>
   kind === 'read'
-    ? { method: 'GET', path: `/api/v1/orders/${upTo(orders)}`, headers }
+    ? { method: 'GET', path: `/api/v1/orders/${existing(orders, missing)}`, headers }
     : {
         method: 'POST',
         path: '/api/v1/orders',

@@ -151,10 +151,10 @@ const measure = async (topology: Topology, server: Server, env: Record<string, s
       process.stderr.write(`${topology.name}, create, round ${round} of ${rounds}: ${created.perSecond.toFixed(0)}/s\n`)
     }
     await orders.tidy()
-    const count = await orders.orders()
+    const { last, missing } = await orders.orders()
     for (let round = 1; round <= rounds; round++) {
-      const read = await load({ ...common, kind: 'read', orders: count, warmupSeconds })
-      reading.push({ product: read, pgbench: await pgbench?.read(count, seconds) })
+      const read = await load({ ...common, kind: 'read', orders: last, missing, warmupSeconds })
+      reading.push({ product: read, pgbench: await pgbench?.read(last, seconds) })
       process.stderr.write(`${topology.name}, read, round ${round} of ${rounds}: ${read.perSecond.toFixed(0)}/s\n`)
     }
     let flood: Flood | undefined
