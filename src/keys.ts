@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { serviceNames } from './environment.ts'
+import { apiUrl, keepKeysInSecrets } from './keys-secrets.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { dataKeysName, rotateKeys } from './platform/keys/rotate-keys.ts'
@@ -11,6 +12,7 @@ const longestAfter = 30 * 24 * 3600
 
 const help = `usage: node dist/keys.js init DIR
        node dist/keys.js rotate DIR [--after SECONDS] [NAME...]
+       node dist/keys.js secrets PREFIX
        node dist/keys.js --help
 
 init    makes what DIR lacks: a pair to sign access tokens with, two pairs for each service (calls to other services, audit
@@ -23,10 +25,14 @@ rotate  adds a new key for each NAME, or for everything. It is published at once
         wrap what they wrapped: without one, that data cannot be read again.
         NAME is access-token, service-<service>, audit-entry-<service>, audit-checkpoint or ${dataKeysName};
         services are ${serviceNames.join(', ')}.
+secrets in a Kubernetes pod: makes what is missing, as init does, in the Secret PREFIX (all files) and in PREFIX-<service> (what
+        that service needs). What is there stays; what was changed in PREFIX is copied to the others.
 `
 
 /** Wrong arguments (sysexits.h). */
 const usageStatus = 64
+
+const dnsName = /^[a-z0-9]([a-z0-9.-]{0,230}[a-z0-9])?$/
 
 const secondsOf = (text: string): number | undefined =>
   /^\d{1,7}$/.test(text) && Number(text) <= longestAfter ? Number(text) : undefined
@@ -54,6 +60,11 @@ const rotate = async (folder: string, afterSeconds: number, names: readonly stri
     .join('\n')
 }
 
+const keepInSecrets = async (prefix: string): Promise<string> => {
+  const written = await keepKeysInSecrets(prefix, serviceNames, apiUrl(process.env))
+  return written.length === 0 ? `Secret ${prefix} has every key already` : `written: ${written.join(', ')}`
+}
+
 /** @returns the exit status */
 const main = async (args: readonly string[]): Promise<number> => {
   const wrong = (problem: string): number => {
@@ -67,13 +78,18 @@ const main = async (args: readonly string[]): Promise<number> => {
     console.log(help)
     return 0
   }
-  if (command !== 'init' && command !== 'rotate') return wrong(command ? `there is no command ${command}` : 'no command')
-  if (!folder) return wrong('DIR is missing')
-  if (command === 'init' && (names.length > 0 || after !== undefined)) return wrong('init takes DIR alone')
+  if (command !== 'init' && command !== 'rotate' && command !== 'secrets')
+    return wrong(command ? `there is no command ${command}` : 'no command')
+  const place = command === 'secrets' ? 'PREFIX' : 'DIR'
+  if (!folder) return wrong(`${place} is missing`)
+  if (command !== 'rotate' && (names.length > 0 || after !== undefined)) return wrong(`${command} takes ${place} alone`)
+  if (command === 'secrets' && !dnsName.test(folder)) return wrong(`${folder} cannot be the name of a Secret`)
   const seconds = after === undefined ? defaultAfter : secondsOf(after)
   if (seconds === undefined) return wrong(`--after takes seconds, 0 to ${longestAfter}, not ${after}`)
   try {
-    console.log(command === 'init' ? await init(folder) : await rotate(folder, seconds, names))
+    if (command === 'init') console.log(await init(folder))
+    else if (command === 'secrets') console.log(await keepInSecrets(folder))
+    else console.log(await rotate(folder, seconds, names))
     return 0
   } catch (error) {
     if (!(error instanceof KeysError)) throw error

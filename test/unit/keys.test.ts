@@ -108,8 +108,18 @@ t.test('what cannot be done is said in one line', async (t) => {
   }
   t.match(await command('rotate', folder), { status: 1, err: /^\S+public\.json cannot be read \(ENOENT\)\n$/ })
   t.match(await command('rotate', await madeKeys(t), 'service-nobody'), { status: 1, err: /has no service-nobody; it has / })
-  for (const wrong of [[], ['init'], ['forge', folder], ['rotate', folder, '--after', 'soon'], ['init', folder, '--x']])
+  for (const wrong of [
+    [],
+    ['init'],
+    ['forge', folder],
+    ['secrets'],
+    ['secrets', '.x'],
+    ['secrets', 'x', 'y'],
+    ['rotate', folder, '--after', 'soon'],
+    ['init', folder, '--x'],
+  ])
     t.match(await command(...wrong), { status: 64, err: /usage:/ })
+  t.match(await command('secrets', 'keys'), { status: 1, err: /^KUBERNETES_SERVICE_HOST is missing: [^\n]*\n$/ })
   t.match(await command('--help'), { status: 0, out: /rotate DIR \[--after SECONDS\]/, err: '' })
 })
 

@@ -1,0 +1,61 @@
+{{/*
+The containers that migrate, as a JSON list of {name, service, values}: one for all services that take their environment from the
+same place, and one for each that has an environment of its own, since the same key may mean something else there.
+*/}}
+{{- define "orderhub.migrations" -}}
+{{- $shared := list }}
+{{- $result := list }}
+{{- range $component := include "orderhub.components" . | fromJsonArray }}
+{{- $own := $component.values }}
+{{- if ne $component.name "gateway" }}
+{{- if not (or $own.existingSecret $own.config $own.extraEnv) }}
+{{- $shared = append $shared $component.service }}
+{{- else }}
+{{- $name := ternary "migrate" (printf "migrate-%s" $component.name) (eq $component.service "all") }}
+{{- $values := dict "config" $own.config "existingSecret" $own.existingSecret "extraEnv" $own.extraEnv "resources" $.Values.migrations.resources }}
+{{- $result = append $result (dict "name" $name "service" $component.service "values" $values) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $shared }}
+{{- $values := dict "config" dict "existingSecret" "" "extraEnv" list "resources" .Values.migrations.resources }}
+{{- $result = append $result (dict "name" "migrate" "service" (join "," $shared) "values" $values) }}
+{{- end }}
+{{- $result | toJson }}
+{{- end }}
+
+{{/* Takes (list . migration). */}}
+{{- define "orderhub.migrationContainer" -}}
+{{- $root := index . 0 -}}
+{{- $migration := index . 1 -}}
+{{- $own := $root.Values.migrations -}}
+name: {{ $migration.name }}
+{{ include "orderhub.onceContainer" $root }}
+command: [node, dist/migrate.js]
+envFrom:
+  - configMapRef:
+      name: {{ include "orderhub.fullname" $root }}-{{ $migration.name }}
+  {{- include "orderhub.envFromSecrets" (list $root $migration.values) | nindent 2 }}
+  {{- with $own.existingSecret }}
+  - secretRef:
+      name: {{ . }}
+  {{- end }}
+{{- if or $root.Values.extraEnv $migration.values.extraEnv $own.config }}
+env:
+  {{- with concat $root.Values.extraEnv $migration.values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- range $key, $value := $own.config }}
+  - name: {{ $key }}
+    value: {{ include "orderhub.text" $value | quote }}
+  {{- end }}
+{{- end }}
+resources:
+  {{- toYaml $migration.values.resources | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  {{- with $root.Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

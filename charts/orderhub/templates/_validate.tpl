@@ -1,0 +1,118 @@
+{{/* Names of environment variables that a component is given in the open, as a JSON list. Takes (list . component). */}}
+{{- define "orderhub.givenNames" -}}
+{{- $root := index . 0 -}}
+{{- $values := (index . 1).values -}}
+{{- $names := keys (include "orderhub.environment" . | fromJson) }}
+{{- range concat $root.Values.extraEnv $values.extraEnv }}{{ $names = append $names .name }}{{ end }}
+{{- $names | toJson }}
+{{- end }}
+
+{{/* Combinations of a component's values that cannot work, as a JSON list of sentences. Takes (list . component). */}}
+{{- define "orderhub.componentProblems" -}}
+{{- $root := index . 0 -}}
+{{- $name := (index . 1).name -}}
+{{- $values := (index . 1).values -}}
+{{- $place := ternary "monolith" (printf "services.%s" $name) (eq $name "monolith") }}
+{{- $problems := list }}
+{{- $given := include "orderhub.givenNames" . | fromJsonArray }}
+{{- $secrets := include "orderhub.secrets" (list $root $values) | fromJsonArray }}
+{{- if not $secrets }}
+{{- if and (ne $name "gateway") (not (has "DATABASE_URL" $given)) (or (eq $name "monolith") (not (has (printf "%s_DATABASE_URL" (upper $name)) $given))) }}
+{{- $problems = append $problems (printf "%s has no database: put DATABASE_URL in a Secret and name it in existingSecret or %s.existingSecret" $name $place) }}
+{{- end }}
+{{- range index (include "orderhub.needs" $root | fromYaml) $name }}
+{{- $key := printf "%s_SERVICE_URL" (upper .) }}
+{{- if not (has $key $given) }}
+{{- $problems = append $problems (printf "%s needs %s, which is not enabled: say where it is in config.%s" $name . $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and (not $root.Values.keys.generate) (not (index $root.Values.keys.existingSecrets $name)) }}
+{{- $problems = append $problems (printf "%s has no keys: set keys.generate, or name a Secret in keys.existingSecrets.%s" $name $name) }}
+{{- end }}
+{{- $environment := include "orderhub.environment" . | fromJson }}
+{{- if eq (get $environment "AUTH" | default "on") "off" }}
+{{- $problems = append $problems (printf "AUTH=off for %s: the image is production's, which refuses it" $name) }}
+{{- end }}
+{{- range $key, $expected := dict "PORT" "8080" "METRICS_PORT" "9464" "SERVICE" (index . 1).service }}
+{{- if ne (get $environment $key) $expected }}
+{{- $problems = append $problems (printf "%s cannot be set for %s: the chart's Services and probes rely on %s" $key $name $expected) }}
+{{- end }}
+{{- end }}
+{{- if hasKey $environment "TLS_CERT_FILE" }}
+{{- $problems = append $problems (printf "TLS_CERT_FILE for %s: the kubelet's probes have no certificate; set istio.enabled for mutual TLS" $name) }}
+{{- end }}
+{{- with $values.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- $problems = append $problems (printf "%s.autoscaling: minReplicas %d is more than maxReplicas %d" $place (int .minReplicas) (int .maxReplicas)) }}
+{{- end }}
+{{- if and .enabled (not (dig "requests" "cpu" "" $values.resources)) }}
+{{- $problems = append $problems (printf "%s.autoscaling needs resources.requests.cpu, of which it counts per cent" $place) }}
+{{- end }}
+{{- if and .enabled $root.Values.keda.enabled (eq $name "notification") }}
+{{- $problems = append $problems "keda.enabled and services.notification.autoscaling.enabled both set the number of pods: choose one" }}
+{{- end }}
+{{- end }}
+{{- $problems | toJson }}
+{{- end }}
+
+{{/* Services without which one does not start. */}}
+{{- define "orderhub.needs" -}}
+gateway: [user, product, order, notification, audit]
+order: [user, product]
+notification: [user]
+{{- end }}
+
+{{/* Combinations of values that cannot work, as a JSON list of sentences. */}}
+{{- define "orderhub.problems" -}}
+{{- $problems := list }}
+{{- $components := include "orderhub.components" . | fromJsonArray }}
+{{- if not $components }}
+{{- $problems = append $problems "nothing is to run: set services.<name>.enabled for one service at the least" }}
+{{- end }}
+{{- range $components }}
+{{- $problems = concat $problems (include "orderhub.componentProblems" (list $ .) | fromJsonArray) }}
+{{- end }}
+{{- with .Values }}
+{{- $entry := include "orderhub.entry" $ }}
+{{- range $front := list "ingress" "httpRoute" }}
+{{- if and (index $.Values $front).enabled (not $entry) }}
+{{- $problems = append $problems (printf "%s.enabled leads nowhere: services.gateway is not enabled" $front) }}
+{{- end }}
+{{- end }}
+{{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
+{{- $problems = append $problems "httpRoute.enabled needs httpRoute.parentRefs, the Gateways that it belongs to" }}
+{{- end }}
+{{- if .certificate.enabled }}
+{{- if not .certificate.issuerRef.name }}
+{{- $problems = append $problems "certificate.enabled needs certificate.issuerRef.name" }}
+{{- end }}
+{{- if not (concat .certificate.dnsNames .ingress.hosts .httpRoute.hostnames) }}
+{{- $problems = append $problems "certificate.enabled needs certificate.dnsNames, ingress.hosts or httpRoute.hostnames" }}
+{{- end }}
+{{- end }}
+{{- if .externalSecrets.enabled }}
+{{- if not .externalSecrets.secretStoreRef.name }}
+{{- $problems = append $problems "externalSecrets.enabled needs externalSecrets.secretStoreRef.name" }}
+{{- end }}
+{{- if not (or .externalSecrets.data .externalSecrets.dataFrom) }}
+{{- $problems = append $problems "externalSecrets.enabled needs externalSecrets.data or externalSecrets.dataFrom" }}
+{{- end }}
+{{- end }}
+{{- if .keda.enabled }}
+{{- if not (or .keda.redisAddress .keda.prometheusAddress) }}
+{{- $problems = append $problems "keda.enabled needs keda.redisAddress, or keda.prometheusAddress where events travel through PostgreSQL" }}
+{{- end }}
+{{- if or (eq .mode "monolith") (not .services.notification.enabled) }}
+{{- $problems = append $problems "keda.enabled scales notification, which is not a Deployment of its own here" }}
+{{- end }}
+{{- if gt (int .keda.minReplicas) (int .keda.maxReplicas) }}
+{{- $problems = append $problems "keda.minReplicas is more than keda.maxReplicas" }}
+{{- end }}
+{{- end }}
+{{- if and .keys.existingSecrets (include "orderhub.generatesKeys" $) }}
+{{- $problems = append $problems "keys.existingSecrets names no Secret for some services: with keys of different origin they do not believe each other" }}
+{{- end }}
+{{- end }}
+{{- $problems | toJson }}
+{{- end }}
