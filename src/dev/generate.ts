@@ -1,5 +1,6 @@
 /**
- * Writes the generated files: migrations, docs/openapi.json, docs/modules.md and the configuration tables of the READMEs.
+ * Writes the generated files: migrations, docs/openapi.json, docs/modules.md, the configuration tables of the READMEs and, where
+ * helm is, the manifests of deploy/gitops.
  * CI runs it and fails on a difference. `npm run generate -- NAME` names a new migration.
  */
 import { execFileSync } from 'node:child_process'
@@ -12,6 +13,7 @@ import { createApp } from '../app.ts'
 import { Environment } from '../environment.ts'
 import { eventRoutes, loadModule, type ModuleName, registry } from '../registry.ts'
 import { prepare } from '../run.ts'
+import { generateManifests } from './generate-manifests.ts'
 
 const names = Object.keys(registry) as ModuleName[]
 
@@ -102,3 +104,4 @@ await generateOpenApi()
 await generateModuleGraph()
 await generateConfiguration('README.md')
 await generateConfiguration('README.zh-TW.md')
+if (!(await generateManifests('deploy/gitops'))) console.log('no helm here: the manifests in deploy/gitops are left as they were')

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The chart with every combination of charts/orderhub/ci, its unit tests, the overlays and the admission policies, against the Kubernetes
+# API's own schemas. Needs what charts/orderhub/ci/check.sh needs, and kubectl or kustomize.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+validate() {
+  # shellcheck disable=SC2086 # a command, with arguments
+  ${KUBECONFORM:-kubeconform -strict -kubernetes-version 1.35.0} -ignore-missing-schemas -summary -
+}
+
+charts/orderhub/ci/check.sh
+if command -v promtool > /dev/null; then charts/orderhub/ci/check-alerts.sh; else echo 'left out: promtool is not here'; fi
+
+build() { if command -v kubectl > /dev/null; then kubectl kustomize "$1"; else kustomize build "$1"; fi; }
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+for overlay in deploy/gitops/overlays/*/; do
+  echo "overlay $overlay"
+  build "$overlay" 2> "$said" | validate
+  if [ -s "$said" ]; then cat "$said"; exit 1; fi
+done
+
+if command -v kubectl-kyverno > /dev/null; then
+  kubectl-kyverno test deploy/gitops/policies
+elif [ -n "${GITHUB_ACTIONS:-}" ]; then
+  exit 69
+else
+  echo 'left out: kubectl-kyverno is not here'
+fi

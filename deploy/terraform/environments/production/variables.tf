@@ -1,0 +1,36 @@
+variable "kubeconfig" {
+  description = "File that says how to reach the cluster."
+  type        = string
+}
+
+variable "context" {
+  description = "The cluster's context in that file; named, so that nobody deploys to the cluster that happens to be current."
+  type        = string
+}
+
+variable "chart_version" {
+  type = string
+}
+
+variable "image_digest" {
+  type = string
+}
+
+variable "secrets" {
+  description = "Secret environment, from TF_VAR_secrets or a vault; never from a file in git."
+  type        = map(string)
+  sensitive   = true
+  ephemeral   = true
+}
+
+variable "keys" {
+  description = "Files of each service's key folder."
+  type        = map(map(string))
+  sensitive   = true
+  ephemeral   = true
+}
+
+variable "secrets_revision" {
+  description = "Counted up when secrets or keys change."
+  type        = number
+}

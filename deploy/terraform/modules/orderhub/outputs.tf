@@ -1,0 +1,9 @@
+output "namespace" {
+  description = "Where OrderHub runs."
+  value       = kubernetes_namespace_v1.this.metadata[0].name
+}
+
+output "entry" {
+  description = "Address of the gateway inside the cluster."
+  value       = "http://${local.name}-gateway.${local.namespace}.svc:8080"
+}

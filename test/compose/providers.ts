@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process'
+import { readMail } from '../support/mime.ts'
+import type { TestProviders } from '../support/providers.ts'
+
+const program = `
+  const [url, body] = process.argv.slice(1)
+  const answer = await fetch(url, body === undefined ? {} : { method: 'PUT', body })
+  process.stdout.write(await answer.text())`
+/** An HTTP request that the caller waits for: the suites read what a provider took without a promise. */
+const fetchSync = (...args: readonly string[]): string =>
+  execFileSync(process.execPath, ['--input-type=module', '-e', program, ...args], { encoding: 'utf8' })
+
+export interface SinkContent {
+  readonly messages: readonly { readonly key: string; readonly body: string }[]
+  /** Requests that brought traces. */
+  readonly traces: number
+}
+export const readSink = (url: string): SinkContent => JSON.parse(fetchSync(url))
+
+interface CaughtMail {
+  readonly id: string
+  readonly messageId: string
+}
+
+/** What the contract suites use of providers: the mail catcher of docker-compose.yml, and the sink for SMS. */
+export const composeProviders = (mailUrl: string, sinkUrl: string): TestProviders => {
+  const email = {
+    copies: (key: string) =>
+      (JSON.parse(fetchSync(`${mailUrl}/email`)) as CaughtMail[])
+        .filter(({ messageId }) => messageId === `${key}@orderhub`)
+        .map(({ id }) => readMail(fetchSync(`${mailUrl}/email/${id}/source`))),
+  }
+  const sms = {
+    copies: (key: string) =>
+      readSink(sinkUrl)
+        .messages.filter((message) => message.key === key)
+        .map(({ body }) => JSON.parse(body)),
+    behave: (behaviour: string) => void fetchSync(`${sinkUrl}/status`, behaviour === 'accept' ? '202' : '429'),
+  }
+  return { email, sms } as unknown as TestProviders
+}
