@@ -45,3 +45,7 @@ export const continueTrace = (incoming?: string): string => {
   if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
   return newTraceparent()
 }
+
+/** For a request to another service. Inside a span OpenTelemetry's instrumentation adds its own, and two would be none. */
+export const traceHeaders = (traceparent: string): { traceparent?: string } =>
+  trace.getActiveSpan() ? {} : { traceparent: continueTrace(traceparent) }

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { Transport } from './bind.ts'
-import { type CallContext, continueTrace } from './context.ts'
+import { type CallContext, traceHeaders } from './context.ts'
 import type { Api, Contract } from './contract.ts'
 import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
@@ -59,7 +59,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
         method: 'POST',
         headers: {
           'content-type': 'application/json',
-          traceparent: continueTrace(context.traceparent),
+          ...traceHeaders(context.traceparent),
           'x-request-id': context.requestId,
           [deadlineHeader]: String(left),
           ...(tokens ? { authorization: `Bearer ${await tokens.mint(contract.name, context)}` } : {}),

@@ -1,7 +1,8 @@
 import { createServer } from 'node:http'
 import { Writable } from 'node:stream'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { readConfig } from '../../src/config.ts'
+import { serviceNames } from '../../src/environment.ts'
 import { migrationTargets, runMigrations } from '../../src/migrate.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { call, runApp } from '../support/app.ts'
@@ -97,7 +98,8 @@ t.test('metrics are on a port of their own', async (t) => {
   t.equal((await call(`${url}/metrics`)).status, 404, 'not on the public port')
 })
 
-t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the consumer', async (t) => {
+/** What an OpenTelemetry collector is sent, and the environment that sends it there. */
+const startCollector = async (t: Test) => {
   const received: string[] = []
   const collector = createServer((request, response) => {
     const chunks: Buffer[] = []
@@ -108,7 +110,22 @@ t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the con
     })
   })
   await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    collector.closeAllConnections()
+    collector.close()
+  })
   const address = collector.address()
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_METRICS_EXPORTER: 'none',
+    OTEL_LOGS_EXPORTER: 'none',
+  }
+  return { received, env }
+}
+
+t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the consumer', async (t) => {
+  const { received, env } = await startCollector(t)
   const postgres = await startPostgres()
   const DATABASE_URL = await postgres.createDatabase('traced')
   await runMigrations(migrationTargets(readConfig({ DATABASE_URL })))
@@ -116,15 +133,10 @@ t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the con
     DATABASE_URL,
     SEED: 'true',
     DATA_DIR: t.testdir(),
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
-    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
-    OTEL_METRICS_EXPORTER: 'none',
-    OTEL_LOGS_EXPORTER: 'none',
+    ...env,
   })
   t.teardown(async () => {
     await service.kill()
-    collector.closeAllConnections()
-    collector.close()
     await postgres.stop()
   })
   const trace = 'c0ffee00c0ffee00c0ffee00c0ffee00'
@@ -132,6 +144,16 @@ t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the con
   const answer = await call(`${service.url}/api/v1/orders`, 'POST', order, { traceparent: `00-${trace}-00f067aa0ba902b7-01` })
   t.equal(answer.status, 201)
   await eventually(async () => (await call(`${service.url}/api/v1/notifications?status=sent`)).body.count === 2)
+  const services = serviceNames.filter((name) => name !== 'gateway')
+  const gateway = await startService('gateway', {
+    ...Object.fromEntries(services.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, service.url])),
+    ...env,
+  })
+  t.teardown(() => gateway.kill())
+  const missing = await call(`${gateway.url}/api/v1/users/2000000000`, 'GET', undefined, {
+    traceparent: `00-${trace}-00f067aa0ba902b7-01`,
+  })
+  t.equal(missing.body.trace_id, trace, 'the service behind a gateway goes on with the trace of the client')
   t.equal(await service.stop(), 0, 'ends in order, and sends what is left')
   const spans = received
     .flatMap((body) => JSON.parse(body).resourceSpans)

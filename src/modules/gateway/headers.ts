@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
-import { traceIdOf } from '../../platform/context.ts'
+import { traceHeaders, traceIdOf } from '../../platform/context.ts'
 
 /** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. `Expect` is answered here. */
 const hopByHop = [
@@ -29,13 +29,16 @@ const without = (headers: IncomingHttpHeaders, dropped: (name: string) => boolea
 /** What a service is to see of a client's headers. `host` and the body's length are already those of the new request. */
 export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHeaders): IncomingHttpHeaders => {
   const { traceparent, requestId } = request.call
-  const kept = without(headers, (name) => hopByHop.includes(name) || ours.test(name.replaceAll('_', '-')))
+  const kept = without(
+    headers,
+    (name) => hopByHop.includes(name) || name === 'traceparent' || ours.test(name.replaceAll('_', '-')),
+  )
   // The state belongs to the trace that it came with (W3C Trace Context, 3.3).
   if (!request.headers.traceparent?.toString().includes(traceIdOf(traceparent))) delete kept.tracestate
   return {
     ...kept,
     ...(request.serviceToken === undefined ? {} : { authorization: `Bearer ${request.serviceToken}` }),
-    traceparent,
+    ...traceHeaders(traceparent),
     'x-request-id': requestId,
     // Nearest hop first in `ips`, last in the header.
     'x-forwarded-for': (request.ips ?? [request.ip]).toReversed().join(', '),
