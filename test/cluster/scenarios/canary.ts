@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { eventually } from '../../support/eventually.ts'
+import { hasRolloutsPlugin, installControllers, installRolloutsPlugin } from '../controllers.ts'
+import { apiVersions, inNamespace, manifest, type Namespace } from '../kubernetes.ts'
+import { helm } from '../release.ts'
+import type { Scenario } from '../scenario.ts'
+import { startScript } from '../script-pod.ts'
+import { admin, appNamespace, chart, storesNamespace } from '../settings.ts'
+import { makeNamespace, workers } from '../stores.ts'
+
+const canaryNamespace = `${appNamespace}-canary`
+const needed = ['gateway.networking.k8s.io/v1', 'argoproj.io/v1alpha1', 'monitoring.coreos.com/v1']
+const stores = inNamespace(storesNamespace)
+const file = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+
+const missing = async (): Promise<string[]> => {
+  const known = await apiVersions()
+  const apis = needed.filter((api) => !known.has(api)).map((api) => `the cluster has no ${api}`)
+  if (apis.length > 0) return apis
+  return (await hasRolloutsPlugin()) ? [] : ['Argo Rollouts has no plugin for Gateway API']
+}
+
+/** A database of its own: the other releases may be running. */
+const emptyStores = async (): Promise<void> => {
+  const sql = ['DROP DATABASE IF EXISTS canary WITH (FORCE)', 'CREATE DATABASE canary'].flatMap((text) => ['--command', text])
+  await stores.exec('deployment/postgres', 'psql', '--quiet', '--username=postgres', ...sql)
+  await stores.exec('deployment/redis', 'redis-cli', '-n', '2', 'FLUSHDB')
+}
+
+const prepare = async (): Promise<Namespace> => {
+  const namespace = await makeNamespace(canaryNamespace)
+  await helm(['uninstall', 'orderhub', '--namespace', namespace.name, '--ignore-not-found', '--wait'])
+  await emptyStores()
+  await namespace.apply(
+    await manifest('environment.yaml', {
+      STORES: storesNamespace,
+      DATABASE: 'canary',
+      REDIS_DATABASE: '2',
+      ADMIN_EMAIL: admin.email,
+      ADMIN_PASSWORD: admin.password,
+    }),
+  )
+  await namespace.apply(await manifest('gateway.yaml', { STORES: storesNamespace }))
+  await stores.apply(await manifest('prometheus.yaml', { NAMESPACE: namespace.name }))
+  await stores.run(['wait', 'prometheus/e2e', '--for=condition=Available', '--timeout=180s'])
+  return namespace
+}
+
+const release = (...more: string[]): Promise<string> =>
+  helm([
+    ...['upgrade', '--install', 'orderhub', chart, '--namespace', canaryNamespace, '--timeout', '5m'],
+    ...['--values', file('values.yaml'), '--values', file('canary-values.yaml'), ...more],
+  ])
+
+const rollout = async (namespace: Namespace) => (await namespace.get('rollout', 'orderhub-monolith')).status ?? {}
+
+/** Whether the new version has become the stable one; throws when it was taken back. */
+const promoted = async (namespace: Namespace, before: string) => {
+  const { phase, abort, message, currentPodHash, stableRS } = await rollout(namespace)
+  return (
+    !abort && phase === 'Healthy' && currentPodHash === stableRS && stableRS !== before && { hash: stableRS as string, message }
+  )
+}
+const promotion = (namespace: Namespace, before: string) =>
+  eventually(() => promoted(namespace, before), { timeoutMs: 300_000, everyMs: 1000 }).catch(async (cause: Error) => {
+    const runs = await namespace.run(['get', 'analysisruns', '--output', 'json'])
+    throw new Error(`the version was not promoted: ${JSON.stringify(await rollout(namespace))}\n${runs.slice(-4000)}`, { cause })
+  })
+
+interface Weight {
+  readonly name: string
+  readonly weight: number
+}
+const weights = async (namespace: Namespace): Promise<Record<string, number>> => {
+  const { spec } = await namespace.get('httproute', 'orderhub')
+  return Object.fromEntries(spec.rules[0].backendRefs.map(({ name, weight }: Weight) => [name, weight]))
+}
+const allToStable = { 'orderhub-gateway': 100, 'orderhub-gateway-canary': 0 }
+
+/** The version's metrics count these answers, as they would count its own. */
+const badHalf = `
+import { ServerResponse } from 'node:http'
+const { writeHead } = ServerResponse.prototype
+ServerResponse.prototype.writeHead = function (status, ...more) {
+  if (this.req.url.startsWith('/api/') && Math.random() < 0.1) this.statusCode = status = 500
+  return writeHead.call(this, status, ...more)
+}`
+const badVersion = JSON.stringify([
+  { name: 'NODE_OPTIONS', value: `--import=data:text/javascript,${encodeURIComponent(badHalf).replaceAll("'", '%27')}` },
+])
+
+const seconds = (ms: number): number => Math.round(ms / 1000)
+type Answers = readonly (readonly [second: number, counts: Readonly<Record<string, number>>])[]
+const count = (answers: Answers, which: (status: string) => boolean): number =>
+  answers.flatMap(([, counts]) => Object.entries(counts)).reduce((sum, [status, n]) => sum + (which(status) ? n : 0), 0)
+
+const takenBack = async (namespace: Namespace, stable: string, say: (line: string) => void) => {
+  const upgraded = Date.now()
+  await release('--set-json', `monolith.extraEnv=${badVersion}`)
+  const first = await eventually(async () => ((await weights(namespace))['orderhub-gateway-canary'] ?? 0) > 0 && Date.now(), {
+    timeoutMs: 180_000,
+    everyMs: 500,
+  })
+  const { abortedAt, message } = await eventually(
+    async () => {
+      const status = await rollout(namespace)
+      return status.abort === true && status
+    },
+    { timeoutMs: 180_000, everyMs: 500 },
+  )
+  const aborted = Date.now()
+  await eventually(async () => assert.deepEqual(await weights(namespace), allToStable), { timeoutMs: 30_000, everyMs: 500 })
+  const restored = Date.now()
+  assert.equal((await rollout(namespace)).stableRS, stable, 'the stable version')
+  say(
+    `a version that answers 500 to a tenth got requests ${seconds(first - upgraded)} s after the upgrade began and was taken back after ${seconds(aborted - first)} s more (${abortedAt}: ${message})`,
+  )
+  return { first, restored }
+}
+
+/** Away from the stores, whose node is full. */
+const trafficNode = async (): Promise<string> => {
+  const last = (await workers()).at(-1)
+  assert(last, 'the cluster has no node for ordinary pods')
+  return last
+}
+
+export const canary: Scenario = {
+  name: 'canary',
+  title: 'a canary that answers 500 to a tenth of its requests is taken back by itself, and a good one is promoted',
+  run: async (say) => {
+    await installControllers('traefik', 'argo-rollouts', 'prometheus-operator')
+    await installRolloutsPlugin()
+    const reasons = await missing()
+    if (reasons.length > 0) return say(`left out: ${reasons.join(', ')}`)
+
+    const namespace = await prepare()
+    await release()
+    const { hash: stable } = await promotion(namespace, '')
+    const traffic = await startScript({
+      namespace,
+      name: 'traffic',
+      script: 'traffic.ts',
+      node: await trafficNode(),
+      env: { BASE_URL: 'http://traefik.traefik', RATE: '40' },
+    })
+    await traffic.printed('traffic begins')
+    await wait(10_000)
+    const { first, restored } = await takenBack(namespace, stable, say)
+    await wait(15_000)
+
+    const begun = Date.now()
+    await release('--set-string', `podAnnotations.e2e=at-${begun}`)
+    await promotion(namespace, stable)
+    assert.deepEqual(await weights(namespace), allToStable)
+    say(`a good version was promoted to the end after ${seconds(Date.now() - begun)} s`)
+
+    await wait(5000)
+    await traffic.signal('USR2')
+    const answers: Answers = JSON.parse(await traffic.result(60_000))
+    const failed = (status: string) => status !== '200'
+    const ofBad = answers.filter(([second]) => second >= first / 1000 - 3 && second <= restored / 1000 + 3)
+    const others = answers.filter((one) => !ofBad.includes(one))
+    say(
+      `${count(answers, () => true)} requests: ${count(ofBad, failed)} of ${count(ofBad, () => true)} failed while the bad version had a share, ${count(others, failed)} at any other time`,
+    )
+    assert(count(ofBad, (status) => status === '500') > 0, 'the bad version answered nothing')
+    assert.equal(
+      count(others, failed),
+      0,
+      `failed: ${JSON.stringify(others.filter(([, counts]) => Object.keys(counts).some(failed)))}`,
+    )
+  },
+}
