@@ -4,11 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-validate() {
-  # shellcheck disable=SC2086 # a command, with arguments
-  ${KUBECONFORM:-kubeconform -strict -kubernetes-version 1.35.0} -ignore-missing-schemas -summary -
-}
-
 charts/orderhub/ci/check.sh
 if command -v promtool > /dev/null; then charts/orderhub/ci/check-alerts.sh; else echo 'left out: promtool is not here'; fi
 
@@ -17,7 +12,7 @@ said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 for overlay in deploy/gitops/overlays/*/; do
   echo "overlay $overlay"
-  build "$overlay" 2> "$said" | validate
+  build "$overlay" 2> "$said" | charts/orderhub/ci/validate.sh
   if [ -s "$said" ]; then cat "$said"; exit 1; fi
 done
 

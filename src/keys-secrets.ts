@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import { holdsDataKeys, signingKeysOf } from './needed-keys.ts'
 import { type DataKeySet, dataKeysFile, initKeys, privateFile, publicFile } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 
@@ -92,10 +93,8 @@ const connectSecrets = async ({ url, credentials }: ApiOptions): Promise<Secrets
 /** The files that a service's process needs of the keys. */
 const filesOf = (service: string): string[] => [
   publicFile,
-  privateFile(`service-${service}`),
-  privateFile(`audit-entry-${service}`),
-  ...(service === 'user' ? [privateFile('access-token'), dataKeysFile] : []),
-  ...(service === 'audit' ? [privateFile('audit-checkpoint')] : []),
+  ...signingKeysOf(service).map(privateFile),
+  ...(holdsDataKeys(service) ? [dataKeysFile] : []),
 ]
 
 type Files = Record<string, string>

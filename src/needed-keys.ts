@@ -3,13 +3,22 @@ import type { Purpose } from './platform/keys/key-files.ts'
 import { createKeyStore } from './platform/keys/key-store.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 
-/** Private keys that this process signs with: its own services' alone, so that a pod need not hold those of others. */
-const signingKeys = ({ selected, auth, serviceAccount }: Config): Purpose[] => [
-  ...(auth && selected.includes('user') ? ['access-token' as const] : []),
-  ...(selected.includes('audit') ? ['audit-checkpoint' as const] : []),
-  ...(auth && !serviceAccount ? selected.map((name): Purpose => `service-${name}`) : []),
-  ...selected.map((name): Purpose => `audit-entry-${name}`),
+/** Private keys that a service signs with: its own alone, so that a pod need not hold those of others. */
+export const signingKeysOf = (service: string): Purpose[] => [
+  ...(service === 'user' ? ['access-token' as const] : []),
+  ...(service === 'audit' ? ['audit-checkpoint' as const] : []),
+  `service-${service}`,
+  `audit-entry-${service}`,
 ]
+
+/** Whether a service opens personal data. */
+export const holdsDataKeys = (service: string): boolean => service === 'user'
+
+/** A service account takes the place of the services' keys; without AUTH there is nothing to prove but the trail. */
+const signingKeys = ({ selected, auth, serviceAccount }: Config): Purpose[] =>
+  selected
+    .flatMap(signingKeysOf)
+    .filter((purpose) => purpose.startsWith('audit-') || (auth && !(serviceAccount && purpose.startsWith('service-'))))
 
 /** @throws KeysError with a line for each key that this process needs and cannot use */
 export const checkKeys = (config: Config): void => {
@@ -17,7 +26,7 @@ export const checkKeys = (config: Config): void => {
   const looks = [
     () => store.published('access-token'),
     ...signingKeys(config).map((purpose) => () => store.signer(purpose)),
-    ...(config.selected.includes('user') ? [() => store.data()] : []),
+    ...(config.selected.some(holdsDataKeys) ? [() => store.data()] : []),
   ]
   const problems = looks.flatMap((look) => {
     try {

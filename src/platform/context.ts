@@ -47,5 +47,4 @@ export const continueTrace = (incoming?: string): string => {
 }
 
 /** For a request to another service. Inside a span OpenTelemetry's instrumentation adds its own, and two would be none. */
-export const traceHeaders = (traceparent: string): { traceparent?: string } =>
-  trace.getActiveSpan() ? {} : { traceparent: continueTrace(traceparent) }
+export const traceHeaders = (traceparent: string): { traceparent?: string } => (trace.getActiveSpan() ? {} : { traceparent })

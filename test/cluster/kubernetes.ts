@@ -29,12 +29,23 @@ export const inNamespace = (namespace: string) => {
     run,
     list,
     get,
+    /** Whether the API server would make it; rejects with what it says. */
+    tryCreate: (manifest: string) => run(['create', '--dry-run=server', '--filename', '-'], { input: manifest }),
     apply: (manifest: string) => run(['apply', '--server-side', '--force-conflicts', '--filename', '-'], { input: manifest }),
     exec: (pod: string, ...args: string[]) => run(['exec', pod, '--', ...args]),
     remove: (kind: string, ...names: string[]) => run(['delete', kind, ...names, '--ignore-not-found', '--wait=false']),
   }
 }
 export type Namespace = ReturnType<typeof inNamespace>
+
+/** What the Pod Security Standard `restricted` asks of a container. */
+export const restricted = {
+  allowPrivilegeEscalation: false,
+  runAsNonRoot: true,
+  runAsUser: 1000,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+}
 
 export const isReady = ({ metadata, status }: Resource): boolean =>
   metadata.deletionTimestamp === undefined &&

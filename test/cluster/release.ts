@@ -10,7 +10,8 @@ const instanceSelector = 'app.kubernetes.io/name=orderhub,app.kubernetes.io/inst
 /** Pods that serve; not those of hooks and tests. */
 export const serving = `${instanceSelector},app.kubernetes.io/component notin (keys,migrate,test)`
 export const componentSelector = (component: string): string => `${instanceSelector},app.kubernetes.io/component=${component}`
-const values = fileURLToPath(new URL('values.yaml', import.meta.url))
+/** What the chart is given on a test's cluster. */
+export const values = fileURLToPath(new URL('values.yaml', import.meta.url))
 
 export const helm = (args: readonly string[]): Promise<string> => command('helm', args)
 export const namespaceOf = (mode: Mode): string => (mode === 'split' ? appNamespace : monolithNamespace)

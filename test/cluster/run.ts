@@ -26,6 +26,8 @@ E2E_LOAD_IMAGE  command that takes an image archive and loads it into every node
 E2E_NODE_STOP   command that takes a node's name and cuts its power: docker kill
 E2E_NODE_START  command that takes a node's name and boots it: docker start
 E2E_RATE        requests a second (200); E2E_SPLIT_RATE those to the split services (the same)
+E2E_CONTROLLERS a folder with NAME.yaml and NAME.tar of the controllers that a scenario asks for
+E2E_ROLLOUTS_PLUGIN  the program of Argo Rollouts' plugin for Gateway API
 --keep          leaves everything in the cluster; --skip-build and --skip-load take images that are there
 `
 

@@ -18,4 +18,3 @@ export const appNamespace = 'orderhub-e2e'
 export const monolithNamespace = 'orderhub-e2e-monolith'
 export const admin = { email: 'admin@orderhub.example', password: 'a quiet harbour 7' }
 export const chart = new URL('../../charts/orderhub', import.meta.url).pathname
-export const services = ['gateway', 'user', 'product', 'order', 'notification', 'audit'] as const

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { serviceNames } from '../../src/environment.ts'
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -27,9 +28,9 @@ export interface Composition {
 }
 
 const services = {
-  split: ['gateway', 'user', 'order', 'product', 'notification', 'audit'],
+  split: serviceNames,
   monolith: ['monolith'],
-} as const
+}
 
 /** Starts docker-compose.yml with the keys of `env` in the shell, under a project name of its own. */
 export const startComposition = async (profile: 'split' | 'monolith', env: Variables): Promise<Composition> => {

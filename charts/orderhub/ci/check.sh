@@ -3,16 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-validate() {
-  # shellcheck disable=SC2086 # a command, with arguments
-  ${KUBECONFORM:-kubeconform -strict -kubernetes-version 1.35.0} -ignore-missing-schemas -summary -
-}
-
 mapfile -t versions < <(sed -n 's/^[a-z].*/--api-versions=&/p' ci/api-versions.txt)
 for values in ci/*-values.yaml; do
   echo "$values"
   helm lint --strict --quiet . --values "$values"
-  helm template orderhub . --namespace shop "${versions[@]}" --values "$values" | validate
+  helm template orderhub . --namespace shop "${versions[@]}" --values "$values" | ci/validate.sh
 done
 echo 'unit tests'
 helm-unittest --strict .

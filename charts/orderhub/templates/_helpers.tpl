@@ -56,6 +56,11 @@ notification: [user, audit]
 audit: [user]
 {{- end }}
 
+{{/* Every service there is, as a JSON list. */}}
+{{- define "orderhub.services" -}}
+["gateway", "user", "product", "order", "notification", "audit"]
+{{- end }}
+
 {{/*
 What runs, as a JSON list: {name, service, values} with the values of each put over the defaults.
 */}}
@@ -65,7 +70,7 @@ What runs, as a JSON list: {name, service, values} with the values of each put o
 {{- $values := mustMergeOverwrite (deepCopy .Values.defaults) (deepCopy .Values.monolith) }}
 {{- $result = append $result (dict "name" "monolith" "service" "all" "values" $values) }}
 {{- else }}
-{{- range $name := list "gateway" "user" "product" "order" "notification" "audit" }}
+{{- range $name := include "orderhub.services" . | fromJsonArray }}
 {{- $own := index $.Values.services $name }}
 {{- if $own.enabled }}
 {{- $values := mustMergeOverwrite (deepCopy $.Values.defaults) (deepCopy $own) }}

@@ -4,16 +4,16 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from '../../support/eventually.ts'
 import { hasRolloutsPlugin, installControllers, installRolloutsPlugin } from '../controllers.ts'
 import { apiVersions, inNamespace, manifest, type Namespace } from '../kubernetes.ts'
-import { helm } from '../release.ts'
+import { helm, values } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
 import { startScript } from '../script-pod.ts'
-import { admin, appNamespace, chart, storesNamespace } from '../settings.ts'
-import { makeNamespace, workers } from '../stores.ts'
+import { appNamespace, chart, storesNamespace } from '../settings.ts'
+import { environmentSecret, makeNamespace, redisDatabases, workers } from '../stores.ts'
 
 const canaryNamespace = `${appNamespace}-canary`
 const needed = ['gateway.networking.k8s.io/v1', 'argoproj.io/v1alpha1', 'monitoring.coreos.com/v1']
 const stores = inNamespace(storesNamespace)
-const file = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
+const canaryValues = fileURLToPath(new URL('../canary-values.yaml', import.meta.url))
 
 const missing = async (): Promise<string[]> => {
   const known = await apiVersions()
@@ -26,22 +26,14 @@ const missing = async (): Promise<string[]> => {
 const emptyStores = async (): Promise<void> => {
   const sql = ['DROP DATABASE IF EXISTS canary WITH (FORCE)', 'CREATE DATABASE canary'].flatMap((text) => ['--command', text])
   await stores.exec('deployment/postgres', 'psql', '--quiet', '--username=postgres', ...sql)
-  await stores.exec('deployment/redis', 'redis-cli', '-n', '2', 'FLUSHDB')
+  await stores.exec('deployment/redis', 'redis-cli', '-n', redisDatabases.canary, 'FLUSHDB')
 }
 
 const prepare = async (): Promise<Namespace> => {
   const namespace = await makeNamespace(canaryNamespace)
   await helm(['uninstall', 'orderhub', '--namespace', namespace.name, '--ignore-not-found', '--wait'])
   await emptyStores()
-  await namespace.apply(
-    await manifest('environment.yaml', {
-      STORES: storesNamespace,
-      DATABASE: 'canary',
-      REDIS_DATABASE: '2',
-      ADMIN_EMAIL: admin.email,
-      ADMIN_PASSWORD: admin.password,
-    }),
-  )
+  await namespace.apply(await environmentSecret('canary'))
   await namespace.apply(await manifest('gateway.yaml', { STORES: storesNamespace }))
   await stores.apply(await manifest('prometheus.yaml', { NAMESPACE: namespace.name }))
   await stores.run(['wait', 'prometheus/e2e', '--for=condition=Available', '--timeout=180s'])
@@ -51,7 +43,7 @@ const prepare = async (): Promise<Namespace> => {
 const release = (...more: string[]): Promise<string> =>
   helm([
     ...['upgrade', '--install', 'orderhub', chart, '--namespace', canaryNamespace, '--timeout', '5m'],
-    ...['--values', file('values.yaml'), '--values', file('canary-values.yaml'), ...more],
+    ...['--values', values, '--values', canaryValues, ...more],
   ])
 
 const rollout = async (namespace: Namespace) => (await namespace.get('rollout', 'orderhub-monolith')).status ?? {}
@@ -80,7 +72,7 @@ const weights = async (namespace: Namespace): Promise<Record<string, number>> =>
 const allToStable = { 'orderhub-gateway': 100, 'orderhub-gateway-canary': 0 }
 
 /** The version's metrics count these answers, as they would count its own. */
-const badHalf = `
+const badTenth = `
 import { ServerResponse } from 'node:http'
 const { writeHead } = ServerResponse.prototype
 ServerResponse.prototype.writeHead = function (status, ...more) {
@@ -88,7 +80,7 @@ ServerResponse.prototype.writeHead = function (status, ...more) {
   return writeHead.call(this, status, ...more)
 }`
 const badVersion = JSON.stringify([
-  { name: 'NODE_OPTIONS', value: `--import=data:text/javascript,${encodeURIComponent(badHalf).replaceAll("'", '%27')}` },
+  { name: 'NODE_OPTIONS', value: `--import=data:text/javascript,${encodeURIComponent(badTenth).replaceAll("'", '%27')}` },
 ])
 
 const seconds = (ms: number): number => Math.round(ms / 1000)
@@ -120,13 +112,6 @@ const takenBack = async (namespace: Namespace, stable: string, say: (line: strin
   return { first, restored }
 }
 
-/** Away from the stores, whose node is full. */
-const trafficNode = async (): Promise<string> => {
-  const last = (await workers()).at(-1)
-  assert(last, 'the cluster has no node for ordinary pods')
-  return last
-}
-
 export const canary: Scenario = {
   name: 'canary',
   title: 'a canary that answers 500 to a tenth of its requests is taken back by itself, and a good one is promoted',
@@ -143,7 +128,8 @@ export const canary: Scenario = {
       namespace,
       name: 'traffic',
       script: 'traffic.ts',
-      node: await trafficNode(),
+      // Away from the stores, whose node is full.
+      node: (await workers()).at(-1) as string,
       env: { BASE_URL: 'http://traefik.traefik', RATE: '40' },
     })
     await traffic.printed('traffic begins')

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from '../../support/eventually.ts'
 import { CommandError } from '../commands.ts'
 import { installControllers } from '../controllers.ts'
-import { apiVersions, kubectl, type Namespace } from '../kubernetes.ts'
+import { apiVersions, kubectl, type Namespace, restricted } from '../kubernetes.ts'
 import type { Scenario } from '../scenario.ts'
 import { appNamespace } from '../settings.ts'
 import { makeNamespace } from '../stores.ts'
@@ -14,14 +14,7 @@ const ours = 'ghcr.io/orderhub/orderhub'
 const foreign = 'registry.example/tool'
 
 const pod = (image: string, container: object = {}, spec: object = {}) => {
-  const securityContext = {
-    allowPrivilegeEscalation: false,
-    readOnlyRootFilesystem: true,
-    runAsNonRoot: true,
-    runAsUser: 1000,
-    capabilities: { drop: ['ALL'] },
-    seccompProfile: { type: 'RuntimeDefault' },
-  }
+  const securityContext = { ...restricted, readOnlyRootFilesystem: true }
   const resources = { limits: { memory: '64Mi' } }
   const containers = [{ name: 'app', image, resources, securityContext, ...container }]
   return JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'admission' }, spec: { containers, ...spec } })
@@ -30,7 +23,7 @@ const pod = (image: string, container: object = {}, spec: object = {}) => {
 /** What the API server says of a pod that it refuses; nothing when it would take it. */
 const refusal = async (namespace: Namespace, manifest: string): Promise<string | undefined> => {
   try {
-    await namespace.run(['create', '--dry-run=server', '--filename', '-'], { input: manifest })
+    await namespace.tryCreate(manifest)
     return undefined
   } catch (error) {
     if (error instanceof CommandError) return error.output
@@ -54,7 +47,7 @@ export const kyverno: Scenario = {
     const labels = ['app.kubernetes.io/part-of=orderhub', 'environment=production']
     await kubectl(['label', 'namespace', production.name, ...labels, '--overwrite'])
     const writable = pod(foreign + digest, {
-      securityContext: { ...JSON.parse(pod('')).spec.containers[0].securityContext, readOnlyRootFilesystem: false },
+      securityContext: { ...restricted, readOnlyRootFilesystem: false },
     })
     const cases: readonly [string, Namespace, string, RegExp | undefined][] = [
       ['an image of ours by tag', production, pod(`${ours}:0.1.0`), unsigned],

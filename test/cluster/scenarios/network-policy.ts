@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { type ServiceName, serviceNames } from '../../../src/environment.ts'
 import { type Namespace, readyPods } from '../kubernetes.ts'
-import { componentSelector, helm, install, replicas } from '../release.ts'
+import { componentSelector, helm, install, replicas, values } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
 import { startScript } from '../script-pod.ts'
-import { appNamespace, chart, monolithNamespace, services, storesNamespace } from '../settings.ts'
+import { appNamespace, chart, monolithNamespace, storesNamespace } from '../settings.ts'
 import { makeNamespace, storesNode } from '../stores.ts'
 
 const places = {
-  ...Object.fromEntries(services.map((name) => [name, `orderhub-${name}.${appNamespace}:8080`])),
+  ...Object.fromEntries(serviceNames.map((name) => [name, `orderhub-${name}.${appNamespace}:8080`])),
   metrics: `orderhub-order.${appNamespace}:9464`,
   database: `postgres.${storesNamespace}:5432`,
   redis: `redis.${storesNamespace}:6379`,
@@ -17,16 +17,7 @@ const places = {
   web: `mail.${storesNamespace}:1080`,
   kubernetes: 'kubernetes.default:443',
 }
-type Place =
-  | (typeof services)[number]
-  | 'metrics'
-  | 'database'
-  | 'redis'
-  | 'smtp'
-  | 'web'
-  | 'kubernetes'
-  | 'unlisted'
-  | 'monolith'
+type Place = ServiceName | 'metrics' | 'database' | 'redis' | 'smtp' | 'web' | 'kubernetes' | 'unlisted' | 'monolith'
 
 /** All that each may reach; everything else must be shut to it. */
 const open: Readonly<Record<string, readonly Place[]>> = {
@@ -75,7 +66,6 @@ const outcomes = async (namespace: Namespace, pod: string, targets: readonly str
 /** The policies of the other mode, without its pods. */
 const monolithPolicies = async (): Promise<Namespace> => {
   const namespace = await makeNamespace(monolithNamespace)
-  const values = fileURLToPath(new URL('../values.yaml', import.meta.url))
   const policies = await helm([
     ...['template', 'orderhub', chart, '--namespace', namespace.name, '--values', values],
     ...['--set', 'mode=monolith', '--show-only', 'templates/networkpolicy.yaml'],

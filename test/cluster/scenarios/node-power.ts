@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
+import { serviceNames } from '../../../src/environment.ts'
 import { eventually } from '../../support/eventually.ts'
 import { shell } from '../commands.ts'
 import { isReady, kubectl, type Namespace, type Resource, readyPods } from '../kubernetes.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'
 import { componentSelector, install, replicas, serving } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
-import { hooks, services } from '../settings.ts'
+import { hooks } from '../settings.ts'
 import { storesNode, workers } from '../stores.ts'
 
 const longestOutageMs = 30_000
@@ -38,7 +39,7 @@ export const nodePower: Scenario = {
     const { stopNode, startNode } = hooks
     assert(stopNode && startNode, 'E2E_NODE_STOP and E2E_NODE_START are not set')
     const namespace = await install('split')
-    for (const component of services) await readyPods(namespace, componentSelector(component), replicas)
+    for (const component of serviceNames) await readyPods(namespace, componentSelector(component), replicas)
     const { node, components } = await victimOf(namespace)
     const load = await startLoad({ retries: true })
     await wait(20_000)

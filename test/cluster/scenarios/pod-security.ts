@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict'
 import { CommandError } from '../commands.ts'
+import { restricted } from '../kubernetes.ts'
 import type { Scenario } from '../scenario.ts'
 import { appNamespace, image } from '../settings.ts'
 import { makeNamespace } from '../stores.ts'
 
-const good = {
-  allowPrivilegeEscalation: false,
-  runAsNonRoot: true,
-  runAsUser: 1000,
-  capabilities: { drop: ['ALL'] },
-  seccompProfile: { type: 'RuntimeDefault' },
-}
 const pod = (securityContext: object, spec: object = {}) =>
   JSON.stringify({
     apiVersion: 'v1',
@@ -23,12 +17,12 @@ const pod = (securityContext: object, spec: object = {}) =>
     },
   })
 const bad = {
-  privileged: pod({ ...good, allowPrivilegeEscalation: true, privileged: true }),
-  'as root': pod({ ...good, runAsNonRoot: false, runAsUser: 0 }),
-  'with capabilities': pod({ ...good, capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] } }),
-  'without seccomp': pod({ ...good, seccompProfile: undefined }),
-  "in the node's network": pod(good, { hostNetwork: true }),
-  "with the node's files": pod(good, { volumes: [{ name: 'host', hostPath: { path: '/' } }] }),
+  privileged: pod({ ...restricted, allowPrivilegeEscalation: true, privileged: true }),
+  'as root': pod({ ...restricted, runAsNonRoot: false, runAsUser: 0 }),
+  'with capabilities': pod({ ...restricted, capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] } }),
+  'without seccomp': pod({ ...restricted, seccompProfile: undefined }),
+  "in the node's network": pod(restricted, { hostNetwork: true }),
+  "with the node's files": pod(restricted, { volumes: [{ name: 'host', hostPath: { path: '/' } }] }),
 }
 
 export const podSecurity: Scenario = {
@@ -36,11 +30,10 @@ export const podSecurity: Scenario = {
   title: 'the namespace refuses pods that break the Pod Security Standard restricted',
   run: async (say) => {
     const namespace = await makeNamespace(appNamespace)
-    const create = (manifest: string) => namespace.run(['create', '--dry-run=server', '--filename', '-'], { input: manifest })
-    await create(pod(good))
+    await namespace.tryCreate(pod(restricted))
     for (const [what, manifest] of Object.entries(bad)) {
       const refusal = (error: unknown) => error instanceof CommandError && /violates PodSecurity "restricted/.test(error.output)
-      await assert.rejects(create(manifest), refusal, `a pod ${what} was not refused as it should be`)
+      await assert.rejects(namespace.tryCreate(manifest), refusal, `a pod ${what} was not refused as it should be`)
     }
     say(`a restricted pod is accepted; refused: ${Object.keys(bad).join(', ')}`)
   },

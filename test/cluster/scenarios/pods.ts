@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
+import { serviceNames } from '../../../src/environment.ts'
 import { type Namespace, readyPods } from '../kubernetes.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'
 import { componentSelector, install, replicas } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
-import { services } from '../settings.ts'
 
 const deletePod = async (namespace: Namespace, component: string, ...how: string[]): Promise<string> => {
   const [pod] = await readyPods(namespace, componentSelector(component), replicas)
@@ -15,7 +15,7 @@ const deletePod = async (namespace: Namespace, component: string, ...how: string
 
 const deletedOnce = async (namespace: Namespace, say: (line: string) => void): Promise<void> => {
   const load = await startLoad()
-  for (const component of services) {
+  for (const component of serviceNames) {
     await deletePod(namespace, component)
     await wait(3000)
     await readyPods(namespace, componentSelector(component), replicas)
