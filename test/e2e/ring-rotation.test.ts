@@ -122,7 +122,8 @@ t.test('the ring of data keys turns under load, without a failure and without a 
     { n: number }[]
   >`select count(*)::int as n from users.users where status = 'erased' and (data_key is not null or personal is not null)`
   t.equal(back?.n, 0, 'who was erased stays erased')
-  const logged = () => services.flatMap((service) => [...service.output().matchAll(/"users":\d+,"ring_key":"([^"]+)"/g)].map(([, key]) => key))
+  const logged = () =>
+    services.flatMap((service) => [...service.output().matchAll(/"users":\d+,"ring_key":"([^"]+)"/g)].map(([, key]) => key))
   // A line is written after a service has looked for further rows, so it may come after the last row has changed.
   await eventually(() => logged().length > 0)
   t.ok(

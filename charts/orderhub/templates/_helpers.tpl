@@ -191,6 +191,15 @@ Takes (list . component).
 {{- $env | toJson }}
 {{- end }}
 
+{{/*
+The ConfigMap of a component, named after what is in it: pods of an earlier version that start again, beside a canary or after a
+rollback, must read what that version read. Takes (list . component).
+*/}}
+{{- define "orderhub.configName" -}}
+{{- $hash := include "orderhub.environment" . | sha256sum | trunc 10 -}}
+{{- printf "%s-%s-%s" (include "orderhub.fullname" (index . 0)) (index . 1).name $hash -}}
+{{- end }}
+
 {{/* What sets the number of pods of a component: hpa, keda, or nothing. Takes (list . component). */}}
 {{- define "orderhub.scaledBy" -}}
 {{- $root := index . 0 -}}

@@ -71,7 +71,7 @@ spec:
           containerPort: 9464
       envFrom:
         - configMapRef:
-            name: {{ $fullname }}-{{ $component.name }}
+            name: {{ include "orderhub.configName" . }}
         {{- include "orderhub.envFromSecrets" (list $root $values) | nindent 8 }}
       {{- /* The gateway has no tables; a database that the Secret of all services names is not for it. */}}
       {{- $without := ternary (list (dict "name" "DATABASE_URL" "value" "")) list (eq $component.name "gateway") }}
