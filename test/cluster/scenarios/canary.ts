@@ -3,8 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { eventually } from '../../support/eventually.ts'
 import { hasRolloutsPlugin, installControllers, installRolloutsPlugin } from '../controllers.ts'
-import { apiVersions, inNamespace, manifest, type Namespace } from '../kubernetes.ts'
-import { helm, values } from '../release.ts'
+import { apiVersions, inNamespace, manifest, type Namespace, readyPods } from '../kubernetes.ts'
+import { componentSelector, helm, values } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
 import { startScript } from '../script-pod.ts'
 import { appNamespace, chart, storesNamespace } from '../settings.ts'
@@ -79,9 +79,10 @@ ServerResponse.prototype.writeHead = function (status, ...more) {
   if (this.req.url.startsWith('/api/') && Math.random() < 0.1) this.statusCode = status = 500
   return writeHead.call(this, status, ...more)
 }`
-const badVersion = JSON.stringify([
-  { name: 'NODE_OPTIONS', value: `--import=data:text/javascript,${encodeURIComponent(badTenth).replaceAll("'", '%27')}` },
-])
+const badVersion = JSON.stringify({
+  NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(badTenth).replaceAll("'", '%27')}`,
+})
+const releaseBad = (...more: string[]) => release('--set-json', `monolith.config=${badVersion}`, ...more)
 
 const seconds = (ms: number): number => Math.round(ms / 1000)
 type Answers = readonly (readonly [second: number, counts: Readonly<Record<string, number>>])[]
@@ -90,7 +91,7 @@ const count = (answers: Answers, which: (status: string) => boolean): number =>
 
 const takenBack = async (namespace: Namespace, stable: string, say: (line: string) => void) => {
   const upgraded = Date.now()
-  await release('--set-json', `monolith.extraEnv=${badVersion}`)
+  await releaseBad()
   const first = await eventually(async () => ((await weights(namespace))['orderhub-gateway-canary'] ?? 0) > 0 && Date.now(), {
     timeoutMs: 180_000,
     everyMs: 500,
@@ -110,6 +111,19 @@ const takenBack = async (namespace: Namespace, stable: string, say: (line: strin
     `a version that answers 500 to a tenth got requests ${seconds(first - upgraded)} s after the upgrade began and was taken back after ${seconds(aborted - first)} s more (${abortedAt}: ${message})`,
   )
   return { first, restored }
+}
+
+/** A pod of the stable version that starts now must not read what the bad one was given. */
+const stableStartsAgain = async (namespace: Namespace, stable: string) => {
+  // The controller moves its Services until the bad pods are gone: an upgrade in between is refused as a conflict.
+  await readyPods(namespace, componentSelector('monolith'), 1)
+  await releaseBad('--set', 'monolith.replicas=2')
+  const selector = `${componentSelector('monolith')},rollouts-pod-template-hash=${stable}`
+  const pods = await readyPods(namespace, selector, 2)
+  for (const { metadata } of pods) {
+    const options = await namespace.exec(metadata.name, 'printenv', 'NODE_OPTIONS')
+    assert(!options.includes('--import'), `${metadata.name} has ${options}`)
+  }
 }
 
 export const canary: Scenario = {
@@ -136,6 +150,8 @@ export const canary: Scenario = {
     await wait(10_000)
     const { first, restored } = await takenBack(namespace, stable, say)
     await wait(15_000)
+    await stableStartsAgain(namespace, stable)
+    say('a second pod of the stable version started, with its own configuration')
 
     const begun = Date.now()
     await release('--set-string', `podAnnotations.e2e=at-${begun}`)
