@@ -10,12 +10,12 @@ import { networkPolicy } from './scenarios/network-policy.ts'
 import { nodePower } from './scenarios/node-power.ts'
 import { podSecurity } from './scenarios/pod-security.ts'
 import { pods } from './scenarios/pods.ts'
-import { upgrade } from './scenarios/upgrade.ts'
+import { upgrade, upgradeByService } from './scenarios/upgrade.ts'
 import { appNamespace, monolithNamespace, storesNamespace } from './settings.ts'
 import { startStores } from './stores.ts'
 
 // npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
-const all: readonly Scenario[] = [install, podSecurity, networkPolicy, upgrade, pods, nodePower, canary, keda, kyverno]
+const all: readonly Scenario[] = [install, podSecurity, networkPolicy, upgrade, upgradeByService, pods, nodePower, canary, keda, kyverno]
 const usage = `usage: npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
 
 Tries OrderHub's chart on the cluster that KUBECONFIG names. kubectl, helm and docker are taken from PATH.
