@@ -15,7 +15,18 @@ import { appNamespace, monolithNamespace, storesNamespace } from './settings.ts'
 import { startStores } from './stores.ts'
 
 // npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
-const all: readonly Scenario[] = [install, podSecurity, networkPolicy, upgrade, upgradeByService, pods, nodePower, canary, keda, kyverno]
+const all: readonly Scenario[] = [
+  install,
+  podSecurity,
+  networkPolicy,
+  upgrade,
+  upgradeByService,
+  pods,
+  nodePower,
+  canary,
+  keda,
+  kyverno,
+]
 const usage = `usage: npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
 
 Tries OrderHub's chart on the cluster that KUBECONFIG names. kubectl, helm and docker are taken from PATH.
