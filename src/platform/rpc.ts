@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
@@ -9,8 +10,31 @@ import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
 import type { Upstream } from './upstream.ts'
 
+/** Without an answer for this long, ms, an idempotent call is sent a second time beside the first. */
+const slowAfterMs = 1_000
+/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
+const pauseMs = 50
+
 /** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
 const deadlineHeader = 'x-orderhub-deadline-ms'
+
+/** A refusal (4xx) is an answer too. */
+const answered = (error: unknown) => error instanceof Failure
+
+/** Of two tries of one call, what answers first; when both fail, the failure of the second. */
+const firstAnswer = async (first: Promise<unknown>, second: Promise<unknown>): Promise<unknown> => {
+  // The try itself, wrapped: a refusal ends the race too, and is thrown after it.
+  const ended = (attempt: Promise<unknown>) =>
+    attempt.then(
+      () => ({ attempt }),
+      (error) => {
+        if (!answered(error)) throw error
+        return { attempt }
+      },
+    )
+  const { attempt } = await Promise.any([ended(first), ended(second)]).catch(() => ({ attempt: second }))
+  return attempt
+}
 
 interface Answer {
   readonly status: number
@@ -37,11 +61,11 @@ export interface RemoteOptions {
 
 /**
  * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
- * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
+ * the first try failed or has no answer after a second, and the first answer counts: one process that stalls or is gone
+ * without a word then costs a second and not the whole deadline. When half of the calls of five seconds failed, calls fail at once for a second (circuit
  * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
  */
 export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
-  const answered = (error: unknown) => error instanceof Failure
   const breaker = circuitBreaker(
     handleWhen((error) => !answered(error)),
     { halfOpenAfter: 1000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000 }) },
@@ -80,12 +104,20 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
 
   return async (op, operation, input, context) => {
     const body = JSON.stringify(input)
-    try {
-      return await breaker.execute(() => send(op, body, context))
-    } catch (error) {
-      if (!operation.idempotent || answered(error) || Date.now() >= context.deadline) throw error
-      return breaker.execute(() => send(op, body, context))
-    }
+    const attempt = () => breaker.execute(() => send(op, body, context))
+    if (!operation.idempotent) return attempt()
+    const first = attempt()
+    const timer = new AbortController()
+    const ended = first.then(
+      () => 'answered',
+      (error) => (answered(error) ? 'answered' : 'failed'),
+    )
+    const state = await Promise.race([ended, wait(slowAfterMs, 'slow', { signal: timer.signal })])
+    timer.abort()
+    if (state === 'answered') return first
+    if (state === 'failed') await wait(pauseMs)
+    if (Date.now() >= context.deadline) return first
+    return firstAnswer(first, attempt())
   }
 }
 

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
 import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
@@ -8,7 +9,7 @@ import type { Upstream } from '../../platform/upstream.ts'
 type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 
 export interface Forwarder {
-  /** Sends one request, once; in the shape that @fastify/reply-from takes for its `undici` option. */
+  /** Sends one request; in the shape that @fastify/reply-from takes for its `undici` option. */
   readonly dispatcher: { request(options: Dispatcher.RequestOptions, done: Done): void }
   /** Runs `send`; the request that it makes ends with the deadline, or with the client that asked. */
   bound<T>(reply: FastifyReply, send: () => T): T
@@ -26,9 +27,13 @@ const refusedHere = (error: unknown): boolean =>
 const connectionFailed = (error: unknown): boolean =>
   error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
 
+/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
+const pauseMs = 50
+
 /**
- * Requests to one upstream. After five failed connections in a row they fail at once, until one tried a second later gets
- * through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
+ * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
+ * may change something never is. After five requests in a row without a connection they fail at once, until one tried a
+ * second later gets through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
  */
 export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
   const signals = new AsyncLocalStorage<AbortSignal>()
@@ -42,7 +47,7 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     return refusedHere(error) ? fail('request.malformed', {}, error) : unavailable(error)
   }
 
-  const send = async (options: Dispatcher.RequestOptions, signal: AbortSignal | undefined) => {
+  const sendOnce = async (options: Dispatcher.RequestOptions, signal: AbortSignal | undefined) => {
     try {
       const answer = await dispatcher.request({ ...options, ...(signal ? { signal } : {}) })
       upstream.reportAnswer(String(options.origin), answer.statusCode, answer.headers)
@@ -50,6 +55,19 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     } catch (error) {
       if (connectionFailed(error)) upstream.reportFailure(String(options.origin))
       throw error
+    }
+  }
+
+  const send = async (options: Dispatcher.RequestOptions, signal: AbortSignal | undefined) => {
+    try {
+      return await sendOnce(options, signal)
+    } catch (error) {
+      if (!/^(GET|HEAD)$/.test(options.method) || !connectionFailed(error) || signal?.aborted) throw error
+      await wait(pauseMs)
+      const origin = upstream.pick()
+      if (origin === undefined) throw error
+      const headers = { ...(options.headers as Record<string, string>), host: new URL(origin).host }
+      return sendOnce({ ...options, origin, headers }, signal)
     }
   }
 
