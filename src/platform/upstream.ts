@@ -5,12 +5,6 @@ import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
 
-/**
- * How long a connection to a service may be idle, ms, whatever the service allows: shorter than a stopping one goes on
- * serving (SHUTDOWN_DELAY_MS, 3000 in the chart), so that it never closes one to which a request is just being written.
- */
-export const idleConnections = { keepAliveTimeout: 2_000, keepAliveMaxTimeout: 2_000 }
-
 export interface Upstream {
   readonly name: string
   /**

@@ -1,6 +1,5 @@
 import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
-import { idleConnections } from '../../platform/upstream.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer } from './guard.ts'
 import { createRateLimit } from './rate-limit.ts'
@@ -11,7 +10,7 @@ export default defineModule({
   needs: {},
   create: ({ config, log, remotes, tokens, connect }) => {
     // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
-    const dispatcher = new Agent({ connections: 128, allowH2: false, ...idleConnections, connect })
+    const dispatcher = new Agent({ connections: 128, allowH2: false, connect })
     const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
     const health = watchUpstreams(remotes, connect)
     for (const { name, upstream } of remotes) {

@@ -31,7 +31,7 @@ export const productContract = defineContract({
       }),
       output: Type.Array(Product),
       idempotent: true,
-      timeoutMs: 4000,
+      timeoutMs: 2000,
     },
   },
   events: { 'product.created': ProductChange, 'product.updated': ProductChange, 'product.deleted': ProductChange },
