@@ -8,33 +8,16 @@ import { type CallContext, traceHeaders } from './context.ts'
 import type { Api, Contract } from './contract.ts'
 import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
-import type { Upstream } from './upstream.ts'
+import { secondTryPauseMs, type Upstream } from './upstream.ts'
 
 /** Without an answer for this long, ms, an idempotent call is sent a second time beside the first. */
 const slowAfterMs = 1_000
-/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
-const pauseMs = 50
 
 /** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
 const deadlineHeader = 'x-orderhub-deadline-ms'
 
 /** A refusal (4xx) is an answer too. */
 const answered = (error: unknown) => error instanceof Failure
-
-/** Of two tries of one call, what answers first; when both fail, the failure of the second. */
-const firstAnswer = async (first: Promise<unknown>, second: Promise<unknown>): Promise<unknown> => {
-  // The try itself, wrapped: a refusal ends the race too, and is thrown after it.
-  const ended = (attempt: Promise<unknown>) =>
-    attempt.then(
-      () => ({ attempt }),
-      (error) => {
-        if (!answered(error)) throw error
-        return { attempt }
-      },
-    )
-  const { attempt } = await Promise.any([ended(first), ended(second)]).catch(() => ({ attempt: second }))
-  return attempt
-}
 
 interface Answer {
   readonly status: number
@@ -62,8 +45,8 @@ export interface RemoteOptions {
 /**
  * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
  * the first try failed or has no answer after a second, and the first answer counts: one process that stalls or is gone
- * without a word then costs a second and not the whole deadline. When half of the calls of five seconds failed, calls fail at once for a second (circuit
- * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
+ * without a word then costs a second and not the whole deadline. When half of the calls of five seconds failed, calls fail
+ * at once for a second (circuit breaker). Not failures in a row: of many calls at once, a short stall makes all late.
  */
 export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
   const breaker = circuitBreaker(
@@ -106,18 +89,29 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     const body = JSON.stringify(input)
     const attempt = () => breaker.execute(() => send(op, body, context))
     if (!operation.idempotent) return attempt()
-    const first = attempt()
+    // A refusal ends the tries as an output does, and is thrown after them.
+    const outcome = () =>
+      attempt().then(
+        (output) => () => output,
+        (error) => {
+          if (!answered(error)) throw error
+          return () => {
+            throw error
+          }
+        },
+      )
+    const first = outcome()
     const timer = new AbortController()
     const ended = first.then(
       () => 'answered',
-      (error) => (answered(error) ? 'answered' : 'failed'),
+      () => 'failed',
     )
     const state = await Promise.race([ended, wait(slowAfterMs, 'slow', { signal: timer.signal })])
     timer.abort()
-    if (state === 'answered') return first
-    if (state === 'failed') await wait(pauseMs)
-    if (Date.now() >= context.deadline) return first
-    return firstAnswer(first, attempt())
+    if (state === 'failed') await wait(secondTryPauseMs)
+    if (state === 'answered' || Date.now() >= context.deadline) return (await first)()
+    const second = outcome()
+    return (await Promise.any([first, second]).catch(() => second))()
   }
 }
 
