@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
@@ -8,16 +7,10 @@ import { type CallContext, traceHeaders } from './context.ts'
 import type { Api, Contract } from './contract.ts'
 import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
-import { secondTryPauseMs, type Upstream } from './upstream.ts'
-
-/** Without an answer for this long, ms, an idempotent call is sent a second time beside the first. */
-const slowAfterMs = 1_000
+import type { Upstream } from './upstream.ts'
 
 /** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
 const deadlineHeader = 'x-orderhub-deadline-ms'
-
-/** A refusal (4xx) is an answer too. */
-const answered = (error: unknown) => error instanceof Failure
 
 interface Answer {
   readonly status: number
@@ -44,11 +37,11 @@ export interface RemoteOptions {
 
 /**
  * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
- * the first try failed or has no answer after a second, and the first answer counts: one process that stalls or is gone
- * without a word then costs a second and not the whole deadline. When half of the calls of five seconds failed, calls fail
- * at once for a second (circuit breaker). Not failures in a row: of many calls at once, a short stall makes all late.
+ * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
+ * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
  */
 export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
+  const answered = (error: unknown) => error instanceof Failure
   const breaker = circuitBreaker(
     handleWhen((error) => !answered(error)),
     { halfOpenAfter: 1000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000 }) },
@@ -87,31 +80,12 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
 
   return async (op, operation, input, context) => {
     const body = JSON.stringify(input)
-    const attempt = () => breaker.execute(() => send(op, body, context))
-    if (!operation.idempotent) return attempt()
-    // A refusal ends the tries as an output does, and is thrown after them.
-    const outcome = () =>
-      attempt().then(
-        (output) => () => output,
-        (error) => {
-          if (!answered(error)) throw error
-          return () => {
-            throw error
-          }
-        },
-      )
-    const first = outcome()
-    const timer = new AbortController()
-    const ended = first.then(
-      () => 'answered',
-      () => 'failed',
-    )
-    const state = await Promise.race([ended, wait(slowAfterMs, 'slow', { signal: timer.signal })])
-    timer.abort()
-    if (state === 'failed') await wait(secondTryPauseMs)
-    if (state === 'answered' || Date.now() >= context.deadline) return (await first)()
-    const second = outcome()
-    return (await Promise.any([first, second]).catch(() => second))()
+    try {
+      return await breaker.execute(() => send(op, body, context))
+    } catch (error) {
+      if (!operation.idempotent || answered(error) || Date.now() >= context.deadline) throw error
+      return breaker.execute(() => send(op, body, context))
+    }
   }
 }
 

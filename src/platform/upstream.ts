@@ -5,9 +5,6 @@ import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
 
-/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
-export const secondTryPauseMs = 50
-
 export interface Upstream {
   readonly name: string
   /**

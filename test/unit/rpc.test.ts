@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
 import { Agent } from 'undici'
@@ -64,29 +63,10 @@ t.test('a read whose connection is closed under it is sent again', async (t) => 
   t.equal(seen.calls, 2)
 })
 
-t.test('a read without an answer for a second is sent again beside the first', async (t) => {
-  const { call, seen } = await serviceOf(t, hangs, answer(7))
-  t.equal(await call('read'), 7)
-  t.equal(seen.calls, 2)
-})
-
-t.test('of two tries the first answer counts, were it that of the first', async (t) => {
-  const late = async (request: IncomingMessage, response: ServerResponse) => {
-    await wait(1400)
-    answer(7)(request, response)
-  }
-  const { call, seen } = await serviceOf(t, late, hangs)
-  t.equal(await call('read'), 7)
-  t.equal(seen.calls, 2)
-})
-
-t.test('a refusal is an answer, of the second try too', async (t) => {
-  const once = await serviceOf(t, refuses, answer(7))
-  await t.rejects(once.call('read'), { code: 'product.not_found' })
-  t.equal(once.seen.calls, 1)
-  const twice = await serviceOf(t, hangs, refuses)
-  await t.rejects(twice.call('read'), { code: 'product.not_found' })
-  t.equal(twice.seen.calls, 2)
+t.test('a refusal is an answer', async (t) => {
+  const { call, seen } = await serviceOf(t, refuses, answer(7))
+  await t.rejects(call('read'), { code: 'product.not_found' })
+  t.equal(seen.calls, 1)
 })
 
 t.test('a read that fails twice fails, and one past its deadline is not sent again', async (t) => {

@@ -4,7 +4,7 @@ import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } fr
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
 import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
-import { secondTryPauseMs, type Upstream } from '../../platform/upstream.ts'
+import type { Upstream } from '../../platform/upstream.ts'
 
 type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 
@@ -26,6 +26,9 @@ const refusedHere = (error: unknown): boolean =>
 
 const connectionFailed = (error: unknown): boolean =>
   error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
+
+/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
+const pauseMs = 50
 
 /**
  * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
@@ -60,7 +63,7 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
       return await sendOnce(options, signal)
     } catch (error) {
       if (!/^(GET|HEAD)$/.test(options.method) || !connectionFailed(error) || signal?.aborted) throw error
-      await wait(secondTryPauseMs)
+      await wait(pauseMs)
       const origin = upstream.pick()
       if (origin === undefined) throw error
       const headers = { ...(options.headers as Record<string, string>), host: new URL(origin).host }
