@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
@@ -33,6 +34,8 @@ export interface HttpOptions {
 }
 
 const maxBodyBytes = 1024 * 1024
+/** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
+const lastTurns = 100
 
 /** A path to be written down: of ours none needs percent-encoding, and what clients put into theirs may name a person. */
 const pathOf = (url: string): string => {
@@ -136,6 +139,7 @@ export const createHttp = ({
     if (stopping()) reply.header('connection', 'close')
     done()
   })
+  app.addHook('preClose', () => allRead(app.server))
   app.addHook('onResponse', (request, reply, done) => {
     done()
     if (request.url.startsWith('/health')) return
@@ -155,6 +159,23 @@ export const createHttp = ({
     )
   })
   return app
+}
+
+/**
+ * Resolves when a turn of the event loop brought no request. A process that waited for a processor has not read what lies in
+ * its sockets: their connections count as idle, and closing them would lose requests that were sent long before.
+ */
+const allRead = async (server: Server): Promise<void> => {
+  let requests = 0
+  const count = () => requests++
+  server.on('request', count)
+  for (let turns = 0, before = -1; before !== requests && turns < lastTurns; turns++) {
+    before = requests
+    // The first ends the turn under way, the second one in which all sockets were read.
+    await turn()
+    await turn()
+  }
+  server.off('request', count)
 }
 
 /** How many requests of this server are under way. */

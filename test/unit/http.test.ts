@@ -46,3 +46,33 @@ t.test('an error that nobody expected says nothing of the inside', async (t) => 
   t.match(JSON.parse(body), { code: 'internal', success: false })
   t.notMatch(body, /secret/)
 })
+
+t.test('a request that came before the server closes is answered, also where it was not read yet', async (t) => {
+  const app = await listen(t)
+  const { port } = app.addresses()[0] as { port: number }
+  const request = 'GET /none HTTP/1.1\r\nhost: x\r\n\r\n'
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => {})
+      const answers = (n: number) =>
+        new Promise<boolean>((resolve) => {
+          let text = ''
+          socket.on('data', (chunk) => {
+            text += chunk
+            if (text.split('HTTP/1.1 404').length > n) resolve(true)
+          })
+          socket.once('close', () => resolve(false))
+        })
+      socket.write(request)
+      await answers(1)
+      return { socket, second: answers(1) }
+    }),
+  )
+  // Both ends are in this process: what is written here cannot have been read when the server begins to close.
+  for (const { socket } of clients) socket.write(request)
+  const closed = app.close()
+  t.same(await Promise.all(clients.map(({ second }) => second)), Array(20).fill(true))
+  for (const { socket } of clients) socket.destroy()
+  await closed
+})
