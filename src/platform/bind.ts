@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { CallContext } from './context.ts'
 import type { Api, Contract, Operation } from './contract.ts'
+import { whenLate } from './deadline.ts'
 import { type ErrorCode, Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
 
@@ -25,7 +26,7 @@ export const bind = <C extends Contract>(contract: C, transport: Transport, log:
     const parsed = parse(operation.input, overJson(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
     const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(new Error('deadline exceeded')), Math.max(0, deadline - Date.now()))
+    const timer = whenLate(Math.max(0, deadline - Date.now()), () => late.reject(new Error('deadline exceeded')))
     try {
       return await Promise.race([transport(op, operation, parsed, { ...context, deadline }), late.promise])
     } catch (error) {

@@ -5,6 +5,7 @@ import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { Transport } from './bind.ts'
 import { type CallContext, traceHeaders } from './context.ts'
 import type { Api, Contract } from './contract.ts'
+import { whenLate } from './deadline.ts'
 import { Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
 import type { Upstream } from './upstream.ts'
@@ -51,6 +52,8 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     const origin = upstream.pick()
     if (origin === undefined) throw new Error(`${contract.name}: no address known`)
     const left = Math.max(1, context.deadline - Date.now())
+    const given = new AbortController()
+    const timer = whenLate(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
     let answer: Answer
     try {
       const { statusCode, headers, body } = await dispatcher.request({
@@ -65,7 +68,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
           ...(tokens ? { authorization: `Bearer ${await tokens.mint(contract.name, context)}` } : {}),
         },
         body: input,
-        signal: AbortSignal.timeout(left),
+        signal: given.signal,
       })
       upstream.reportAnswer(origin, statusCode, headers)
       const text = await body.text()
@@ -73,6 +76,8 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     } catch (error) {
       if (Date.now() < context.deadline) upstream.reportFailure(origin)
       throw error
+    } finally {
+      clearTimeout(timer)
     }
     if (answer.status === 200) return answer.body
     throw refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)

@@ -93,6 +93,17 @@ t.test('a read whose connection is closed under it is sent once more; what may c
   }
 })
 
+t.test('failed connections in a row do not open the breaker while as many requests are answered', async (t) => {
+  const user = await startFakeService(t, ({ method }, response) => {
+    if (method === 'POST') response.destroy()
+    else response.end('{}')
+  })
+  const { api } = await runGateway(t, { USER_SERVICE_URL: user.url })
+  for (let n = 0; n < 10; n++) t.equal((await api('/users')).status, 200)
+  for (let n = 0; n < 8; n++) t.equal((await api('/users', 'POST', {})).status, 503)
+  t.equal((await api('/users')).status, 200)
+})
+
 t.test('what one client can cause on its own does not open the breaker', async (t) => {
   const user = await startFakeService(t, ({ headers }, response) => {
     if (headers['x-test'] !== 'hang') response.end()

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
-import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
+import { BrokenCircuitError, circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
+import { whenLate } from '../../platform/deadline.ts'
 import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
 import type { Upstream } from '../../platform/upstream.ts'
 
@@ -32,12 +33,16 @@ const pauseMs = 50
 
 /**
  * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
- * may change something never is. After five requests in a row without a connection they fail at once, until one tried a
- * second later gets through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
+ * may change something never is. When half of the requests of five seconds, and at least five, had no connection, they fail
+ * at once, until one tried a second later gets through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
  */
 export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
   const signals = new AsyncLocalStorage<AbortSignal>()
-  const breaker = circuitBreaker(handleWhen(connectionFailed), { halfOpenAfter: 1000, breaker: new ConsecutiveBreaker(5) })
+  const breaker = circuitBreaker(handleWhen(connectionFailed), {
+    halfOpenAfter: 1000,
+    // Not failures in a row: those of one server that stops come together, while others answer.
+    breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000, minimumRps: 1 }),
+  })
 
   const code = `${upstream.name}.unavailable`
   const unavailable = (cause?: unknown) => fail(isErrorCode(code) ? code : 'upstream.unavailable', {}, cause)
@@ -95,7 +100,7 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     },
     bound: (reply, run) => {
       const controller = new AbortController()
-      const timer = setTimeout(() => controller.abort(fail('upstream.timeout')), timeoutMs)
+      const timer = whenLate(timeoutMs, () => controller.abort(fail('upstream.timeout')))
       reply.raw.once('close', () => {
         clearTimeout(timer)
         controller.abort(clientGone)
