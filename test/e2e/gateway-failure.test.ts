@@ -93,6 +93,16 @@ t.test('a read whose connection is closed under it is sent once more; what may c
   }
 })
 
+t.test('what may change something goes to another target where no connection came about', async (t) => {
+  const [one, other] = [await startFakeService(t), await startFakeService(t)]
+  const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${other.url}` })
+  for (let n = 0; n < 2; n++) t.equal((await api('/users')).status, 200)
+  t.same([one.received.length, other.received.length], [1, 1], 'in turn')
+  await other.stop()
+  for (let n = 0; n < 2; n++) t.equal((await api('/users', 'POST', {})).status, 200)
+  t.equal(one.received.length, 3)
+})
+
 t.test('failed connections in a row do not open the breaker while as many requests are answered', async (t) => {
   const user = await startFakeService(t, ({ method }, response) => {
     if (method === 'POST') response.destroy()

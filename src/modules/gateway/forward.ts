@@ -28,13 +28,18 @@ const refusedHere = (error: unknown): boolean =>
 const connectionFailed = (error: unknown): boolean =>
   error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
 
+/** No connection came about, so nothing was sent on it. */
+const neverSent = (error: unknown): boolean =>
+  /^(UND_ERR_CONNECT_TIMEOUT|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/.test(String((error as { code?: string }).code))
+
 /** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
 const pauseMs = 50
 
 /**
  * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
- * may change something never is. When half of the requests of five seconds, and at least five, had no connection, they fail
- * at once, until one tried a second later gets through (circuit breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
+ * may change something never is, but it is tried once more where no connection came about. When half of the requests of five
+ * seconds, and at least five, had no connection, they fail at once, until one tried a second later gets through (circuit
+ * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
  */
 export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
   const signals = new AsyncLocalStorage<AbortSignal>()
@@ -67,7 +72,8 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     try {
       return await sendOnce(options, signal)
     } catch (error) {
-      if (!/^(GET|HEAD)$/.test(options.method) || !connectionFailed(error) || signal?.aborted) throw error
+      const safe = /^(GET|HEAD)$/.test(options.method) || neverSent(error)
+      if (!safe || !connectionFailed(error) || signal?.aborted) throw error
       await wait(pauseMs)
       const origin = upstream.pick()
       if (origin === undefined) throw error
