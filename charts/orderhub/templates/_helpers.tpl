@@ -169,7 +169,7 @@ Takes (list . component).
 {{- define "orderhub.environment" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
-{{- $env := dict "SERVICE" $component.service "PORT" "8080" "METRICS_PORT" "9464" "SHUTDOWN_DELAY_MS" "3000" "DATA_DIR" "/tmp/orderhub" }}
+{{- $env := dict "SERVICE" $component.service "PORT" "8080" "METRICS_PORT" "9464" "SHUTDOWN_DELAY_MS" "8000" "DATA_DIR" "/tmp/orderhub" }}
 {{- range $other := index (include "orderhub.calls" $root | fromYaml) $component.name }}
 {{- if (index $root.Values.services $other).enabled }}
 {{- $_ := set $env (printf "%s_SERVICE_URL" (upper $other)) (include "orderhub.serviceUrl" (list $root $other)) }}
