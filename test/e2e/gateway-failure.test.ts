@@ -6,6 +6,10 @@ import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { serviceNames } from '../../src/environment.ts'
+import { issueAccessToken } from '../../src/platform/auth/access-tokens.ts'
+import { initKeys } from '../../src/platform/keys/key-files.ts'
+import { createKeyStore } from '../../src/platform/keys/key-store.ts'
 import { eventually } from '../support/eventually.ts'
 import { runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
 import { freePort } from '../support/port.ts'
@@ -172,6 +176,38 @@ t.test('when the client hangs up, the request to the service ends too', async (t
     ended = 0
     user.received.length = 0
   }
+})
+
+t.test('a request whose client hung up while it was authenticated is not sent, and does no harm', async (t) => {
+  const keysDir = join(mkdtempSync(join(tmpdir(), 'orderhub-keys-')), 'keys')
+  t.teardown(() => rmSync(keysDir, { recursive: true }))
+  await initKeys(keysDir, serviceNames)
+  const keys = createKeyStore({ folder: keysDir, strict: false })
+  const { token } = await issueAccessToken(keys, { userId: 1, sessionVersion: 1 })
+  const waiting: (() => void)[] = []
+  const user = await startFakeService(t, ({ url }, response) => {
+    if (!url.startsWith('/internal')) return response.end('{}')
+    return waiting.push(() => response.end(JSON.stringify([{ id: 1, session_version: 1, role: 'admin', mfa_satisfied: true }])))
+  })
+  const { url, log } = await runGateway(t, { USER_SERVICE_URL: user.url, AUTH: 'on', KEYS_DIR: keysDir })
+  const ask = (signal?: AbortSignal) => {
+    const headers = { authorization: `Bearer ${token}`, 'x-request-id': signal ? 'of-who-goes' : 'of-who-stays' }
+    return sendExactly(url, '/api/v1/users', { headers, ...(signal ? { signal } : {}) })
+  }
+  const controller = new AbortController()
+  const gone = ask(controller.signal)
+  await eventually(() => waiting.length === 1)
+  controller.abort()
+  await t.rejects(gone)
+  const stays = ask()
+  await eventually(() => waiting.length === 2)
+  for (const answer of waiting) answer()
+  t.equal((await stays).status, 200)
+  t.same(
+    user.received.filter(({ url }) => !url.startsWith('/internal')).map(({ headers }) => headers['x-request-id']),
+    ['of-who-stays'],
+  )
+  t.equal(log.filter(({ level }) => level === 'error').length, 0)
 })
 
 const selfSigned = (t: Test) => {

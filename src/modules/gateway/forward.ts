@@ -96,21 +96,29 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     dispatcher: {
       request: (options, done) => {
         const signal = signals.getStore()
+        if (signal?.aborted) return done(asFailure(signal.reason))
         untilAborted(
           breaker.execute(() => send(options, signal)),
           signal,
         )
-          .then((answer) => done(null, answer))
+          .then((answer) => {
+            // The plugin destroys an answer that nobody waits for; an error without a listener would end the process.
+            answer.body.on('error', () => {})
+            done(null, answer)
+          })
           .catch((error) => done(asFailure(error)))
       },
     },
     bound: (reply, run) => {
       const controller = new AbortController()
       const timer = whenLate(timeoutMs, () => controller.abort(fail('upstream.timeout')))
-      reply.raw.once('close', () => {
+      const hungUp = () => {
         clearTimeout(timer)
         controller.abort(clientGone)
-      })
+      }
+      // It may have been while the client was authenticated.
+      if (reply.raw.destroyed) hungUp()
+      else reply.raw.once('close', hungUp)
       return signals.run(controller.signal, run)
     },
   }
