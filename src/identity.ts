@@ -32,7 +32,7 @@ export const createIdentify = ({ keys, sessions, oidc }: IdentityOptions): Authe
         const byId = new Map(found.map((session) => [session.id, session]))
         return asked.map(({ id }) => byId.get(id))
       },
-      { max: 100, lanes: 4 },
+      { max: 100, lanes: 16 },
     )
   const verify = createAccessTokenVerifier(keys)
   return async (token, context): Promise<Identity> => {

@@ -6,7 +6,7 @@ import { bind, localTransport, type Transport } from './platform/bind.ts'
 import type { Api, Contract } from './platform/contract.ts'
 import type { Parts, Remote } from './platform/module.ts'
 import { remoteTransport } from './platform/rpc.ts'
-import { createUpstream, type Upstream } from './platform/upstream.ts'
+import { createUpstream, serviceConnections, type Upstream } from './platform/upstream.ts'
 import { type ModuleName, registry } from './registry.ts'
 import { askedNames, type Definitions, remoteNames } from './topology.ts'
 
@@ -46,7 +46,7 @@ const ownUpstream = (name: string, url: () => string | undefined): Upstream => (
 })
 
 export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, loopback }: LinksOptions): Links => {
-  const dispatcher = new Agent({ connections: 64, keepAliveTimeout: 30_000, connect })
+  const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
   // Whoever has an address of the user module can ask it what a person's token is worth, and of the audit module tells refusals.
   const forAll = (['user', 'audit'] as const).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))

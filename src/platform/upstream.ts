@@ -5,6 +5,13 @@ import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
 
+/**
+ * Connections to services. Idle ones are closed after 4 s, whatever the service allows: well before a stopping one stops
+ * serving (SHUTDOWN_DELAY_MS, 8000 in the chart), so that it closes none to which a request is just being written. And none
+ * serves for ever: behind one address for many processes (a Service of Kubernetes) a new process gets new connections alone.
+ */
+export const serviceConnections = { keepAliveTimeout: 4_000, keepAliveMaxTimeout: 4_000, maxRequestsPerClient: 100 }
+
 export interface Upstream {
   readonly name: string
   /**

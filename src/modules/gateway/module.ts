@@ -1,5 +1,6 @@
 import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
+import { serviceConnections } from '../../platform/upstream.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer } from './guard.ts'
 import { createRateLimit } from './rate-limit.ts'
@@ -10,7 +11,7 @@ export default defineModule({
   needs: {},
   create: ({ config, log, remotes, tokens, connect }) => {
     // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
-    const dispatcher = new Agent({ connections: 128, allowH2: false, connect })
+    const dispatcher = new Agent({ connections: 128, allowH2: false, ...serviceConnections, connect })
     const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
     const health = watchUpstreams(remotes, connect)
     for (const { name, upstream } of remotes) {

@@ -31,7 +31,7 @@ export const productContract = defineContract({
       }),
       output: Type.Array(Product),
       idempotent: true,
-      timeoutMs: 2000,
+      timeoutMs: 5000,
     },
   },
   events: { 'product.created': ProductChange, 'product.updated': ProductChange, 'product.deleted': ProductChange },

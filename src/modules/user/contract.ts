@@ -46,7 +46,7 @@ export const userContract = defineContract({
       input: Type.Object({ id: Id }),
       output: User,
       idempotent: true,
-      timeoutMs: 2000,
+      timeoutMs: 5000,
       callers: ['order', 'notification'],
     },
     /** Missing users are left out of the answer; the caller decides what that means. */
@@ -54,7 +54,7 @@ export const userContract = defineContract({
       input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
       output: Type.Array(User),
       idempotent: true,
-      timeoutMs: 1000,
+      timeoutMs: 5000,
       callers: ['order', 'notification'],
     },
     /** What sign-ins of these users are worth now; those who are gone are left out. */
@@ -62,7 +62,7 @@ export const userContract = defineContract({
       input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
       output: Type.Array(Session),
       idempotent: true,
-      timeoutMs: 1000,
+      timeoutMs: 5000,
     },
     /**
      * A new token to be mailed to the person; earlier ones for the same purpose are void. Asked for when the mail is sent,

@@ -11,11 +11,11 @@ const upgraded = async (mode: Mode, say: (line: string) => void, scopes: readonl
   const names = async () => (await namespace.list('pods', serving)).map(({ metadata }) => metadata.name)
   const before = await names()
   const load = await startLoad({ mode })
-  await wait(30_000)
+  await wait(60_000)
   const begun = Date.now()
   const given: string[] = []
   for (const scope of scopes) {
-    given.push('--set-string', `${scope}podAnnotations.e2e=at-${begun}`, '--set-string', `${scope}config.REQUEST_TIMEOUT_MS=9000`)
+    given.push('--set-string', `${scope}podAnnotations.e2e=at-${begun}`, '--set-string', `${scope}config.DATABASE_POOL=6`)
     await upgradeRelease(mode, ...given)
   }
   const seconds = Math.round((Date.now() - begun) / 1000)
