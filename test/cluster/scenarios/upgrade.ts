@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
 import { serviceNames } from '../../../src/environment.ts'
+import { eventually } from '../../support/eventually.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'
 import { install, type Mode, serving, upgrade as upgradeRelease } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
@@ -18,6 +19,13 @@ const upgraded = async (mode: Mode, say: (line: string) => void, scopes: readonl
     given.push('--set-string', `${scope}podAnnotations.e2e=at-${begun}`, '--set-string', `${scope}config.DATABASE_POOL=6`)
     await upgradeRelease(mode, ...given)
   }
+  const replaced = async () => {
+    const left = (await names()).filter((name) => before.includes(name))
+    assert.deepEqual(left, [], 'pods that were not replaced')
+    return true
+  }
+  // Helm waits for the new ones alone.
+  await eventually(replaced, { timeoutMs: 60_000, everyMs: 1000 })
   const seconds = Math.round((Date.now() - begun) / 1000)
   await wait(10_000)
   const report = await load.finish()
@@ -25,12 +33,6 @@ const upgraded = async (mode: Mode, say: (line: string) => void, scopes: readonl
   assertNothingFailed(report)
   assertNothingLost(report)
   say(`${mode}: the last mail came ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} came twice`)
-  const after = await names()
-  assert.deepEqual(
-    after.filter((name) => before.includes(name)),
-    [],
-    'pods that were not replaced',
-  )
 }
 
 export const upgrade: Scenario = {
