@@ -2,11 +2,23 @@ import assert from 'node:assert/strict'
 import { inNamespace, kubectl, manifest, type Resource } from './kubernetes.ts'
 import { admin, storesNamespace } from './settings.ts'
 
-/** Nodes that ordinary pods run on; the first is that of the stores. */
-export const workers = async (): Promise<readonly [string, ...string[]]> => {
+/** Keeps everything else off the stores' node, as databases have machines of their own. */
+const storesTaint = 'orderhub-e2e/stores'
+interface Taint {
+  readonly key: string
+  readonly effect: string
+}
+const taintsOf = ({ spec }: Resource): readonly Taint[] => spec.taints ?? []
+
+/** Nodes that pods may run on. */
+const openNodes = async (): Promise<Resource[]> => {
   const { items } = JSON.parse(await kubectl(['get', 'nodes', '--output', 'json'])) as { items: Resource[] }
-  const open = items.filter(({ spec }) => !(spec.taints ?? []).some(({ effect }: { effect: string }) => effect === 'NoSchedule'))
-  const [first, ...others] = open.map(({ metadata }) => metadata.name).sort()
+  return items.filter((node) => taintsOf(node).every(({ key, effect }) => effect !== 'NoSchedule' || key === storesTaint))
+}
+
+/** Their names; the first is that of the stores. */
+export const workers = async (): Promise<readonly [string, ...string[]]> => {
+  const [first, ...others] = (await openNodes()).map(({ metadata }) => metadata.name).sort()
   assert(first, 'the cluster has no node for ordinary pods')
   return [first, ...others]
 }
@@ -19,12 +31,22 @@ export const makeNamespace = async (name: string) => {
   return inNamespace(name)
 }
 
-/** PostgreSQL, Redis and a mail catcher. */
+/** PostgreSQL, Redis and a mail catcher, on a node of their own where two others are left. */
 export const startStores = async (): Promise<void> => {
+  const [node, ...others] = await workers()
+  if (others.length > 1) await kubectl(['taint', 'node', node, `${storesTaint}=:NoSchedule`, '--overwrite'])
   const namespace = await makeNamespace(storesNamespace)
-  await namespace.apply(await manifest('stores.yaml', { NODE: await storesNode() }))
+  await namespace.apply(await manifest('stores.yaml', { NODE: node }))
   for (const name of ['postgres', 'redis', 'mail']) {
     await namespace.run(['rollout', 'status', `deployment/${name}`, '--timeout=180s'])
+  }
+}
+
+/** Lets other pods onto the stores' node again. */
+export const freeStoresNode = async (): Promise<void> => {
+  for (const node of await openNodes()) {
+    if (taintsOf(node).some(({ key }) => key === storesTaint))
+      await kubectl(['taint', 'node', node.metadata.name, `${storesTaint}-`])
   }
 }
 
