@@ -12,7 +12,7 @@ import { podSecurity } from './scenarios/pod-security.ts'
 import { pods } from './scenarios/pods.ts'
 import { upgrade, upgradeByService } from './scenarios/upgrade.ts'
 import { appNamespace, monolithNamespace, storesNamespace } from './settings.ts'
-import { freeStoresNode, startStores } from './stores.ts'
+import { startStores } from './stores.ts'
 
 // npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
 const all: readonly Scenario[] = [
@@ -64,10 +64,8 @@ const say = (line: string) => console.log(`  ${new Date().toISOString().slice(11
 const reasons = (error: unknown): string =>
   error instanceof Error ? [error.message, ...(error.cause ? [reasons(error.cause)] : [])].join('\n') : String(error)
 
-const removeAll = async () => {
-  await freeStoresNode()
-  await kubectl(['delete', 'namespace', appNamespace, monolithNamespace, storesNamespace, '--ignore-not-found', '--wait=false'])
-}
+const removeAll = () =>
+  kubectl(['delete', 'namespace', appNamespace, monolithNamespace, storesNamespace, '--ignore-not-found', '--wait=false'])
 
 let failed = 0
 try {

@@ -31,10 +31,9 @@ export const makeNamespace = async (name: string) => {
   return inNamespace(name)
 }
 
-/** PostgreSQL, Redis and a mail catcher, on a node of their own where two others are left. */
+/** PostgreSQL, Redis and a mail catcher. */
 export const startStores = async (): Promise<void> => {
-  const [node, ...others] = await workers()
-  if (others.length > 1) await kubectl(['taint', 'node', node, `${storesTaint}=:NoSchedule`, '--overwrite'])
+  const node = await storesNode()
   const namespace = await makeNamespace(storesNamespace)
   await namespace.apply(await manifest('stores.yaml', { NODE: node }))
   for (const name of ['postgres', 'redis', 'mail']) {
@@ -42,8 +41,14 @@ export const startStores = async (): Promise<void> => {
   }
 }
 
-/** Lets other pods onto the stores' node again. */
-export const freeStoresNode = async (): Promise<void> => {
+/** Lets no other pod onto the stores' node, where two nodes are left. */
+export const closeStoresNode = async (): Promise<void> => {
+  const [node, ...others] = await workers()
+  if (others.length > 1) await kubectl(['taint', 'node', node, `${storesTaint}=:NoSchedule`, '--overwrite'])
+}
+
+/** Lets other pods onto it again. */
+export const openStoresNode = async (): Promise<void> => {
   for (const node of await openNodes()) {
     if (taintsOf(node).some(({ key }) => key === storesTaint))
       await kubectl(['taint', 'node', node.metadata.name, `${storesTaint}-`])

@@ -3,11 +3,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { serviceNames } from '../../../src/environment.ts'
 import { eventually } from '../../support/eventually.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'
-import { install, type Mode, serving, upgrade as upgradeRelease } from '../release.ts'
+import { install, type Mode, serving, uninstall, upgrade as upgradeRelease } from '../release.ts'
 import type { Scenario } from '../scenario.ts'
+import { closeStoresNode, openStoresNode } from '../stores.ts'
 
 /** Each of `scopes` is the prefix of the values that one `helm upgrade` changes, for all services by default. */
-const upgraded = async (mode: Mode, say: (line: string) => void, scopes: readonly string[] = ['']): Promise<void> => {
+const upgradeUnderLoad = async (mode: Mode, say: (line: string) => void, scopes: readonly string[] = ['']): Promise<void> => {
   const namespace = await install(mode)
   const names = async () => (await namespace.list('pods', serving)).map(({ metadata }) => metadata.name)
   const before = await names()
@@ -33,6 +34,17 @@ const upgraded = async (mode: Mode, say: (line: string) => void, scopes: readonl
   assertNothingFailed(report)
   assertNothingLost(report)
   say(`${mode}: the last mail came ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} came twice`)
+}
+
+/** The pods that an upgrade starts must not take their processors from the databases and the load. */
+const upgraded: typeof upgradeUnderLoad = async (mode, ...more) => {
+  await closeStoresNode()
+  try {
+    await uninstall(mode)
+    await upgradeUnderLoad(mode, ...more)
+  } finally {
+    await openStoresNode()
+  }
 }
 
 export const upgrade: Scenario = {
