@@ -1,5 +1,5 @@
 /**
- * `npm run start:split`: the platform as five processes on this machine, each service with a database of its own in one
+ * `npm run start:split`: the platform as six processes on this machine, each service with a database of its own in one
  * embedded PostgreSQL (or in DATABASE_URL, shared). Events travel through REDIS_URL where it is set, else through PostgreSQL.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
