@@ -5,12 +5,20 @@ import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
 
+/** How long a connection to a service serves, and how long it may be idle, ms. */
+const CONNECTION_MS = 4_000
+
 /**
- * Connections to services. Idle ones are closed after 4 s, whatever the service allows: well before a stopping one stops
- * serving (SHUTDOWN_DELAY_MS, 8000 in the chart), so that it closes none to which a request is just being written. And none
- * serves for ever: behind one address for many processes (a Service of Kubernetes) a new process gets new connections alone.
+ * Connections to services, for undici's Agent. They end well before a stopping service stops serving (SHUTDOWN_DELAY_MS, 8000
+ * in the chart), so that it closes none to which a request is just being written; and behind one address for many processes
+ * (a Service of Kubernetes) a new process gets new connections alone. It is this side that closes them, between two requests:
+ * one that asks the service to (`maxRequestsPerClient`) is answered `Connection: close`, which is what a stopping one says.
  */
-export const serviceConnections = { keepAliveTimeout: 4_000, keepAliveMaxTimeout: 4_000, maxRequestsPerClient: 100 }
+export const serviceConnections = {
+  keepAliveTimeout: CONNECTION_MS,
+  keepAliveMaxTimeout: CONNECTION_MS,
+  clientTtl: CONNECTION_MS,
+}
 
 export interface Upstream {
   readonly name: string

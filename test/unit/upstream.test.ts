@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
+import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { request } from 'undici'
+import { Agent, request } from 'undici'
+import { serviceConnections } from '../../src/platform/upstream.ts'
 import { eventually } from '../support/eventually.ts'
 import {
   address,
@@ -99,6 +101,28 @@ t.test('a target that closes its connections after an answer is about to stop', 
   t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 }, 'a refusal closes the connection of one client')
   upstream.reportAnswer(a.origin, 200, { connection: 'close' })
   t.same(picks(upstream, 4), { [b.origin]: 4 })
+})
+
+t.test('a connection to a service serves for 4 s, used or not, and no request asks the service to close it', async (t) => {
+  const [used, idle] = (await startServices(t, 2)) as [Service, Service]
+  const dispatcher = new Agent(serviceConnections)
+  t.teardown(() => dispatcher.close())
+  const send = async (origin: string) => {
+    const { headers, body } = await request(origin, { dispatcher })
+    await body.dump()
+    return headers.connection
+  }
+  for (let n = 0; n < 300; n += 1) t.equal(await send(used.origin), 'keep-alive')
+  await send(idle.origin)
+  const first = used.connections
+  await wait(2_000)
+  await send(used.origin)
+  t.equal(used.connections, first)
+  t.equal(idle.open(), 1)
+  await wait(2_200)
+  await send(used.origin)
+  t.equal(used.connections, first + 1)
+  await eventually(() => used.open() === 1 && idle.open() === 0)
 })
 
 t.test('probes do not pile up on a target that hangs', async (t) => {
