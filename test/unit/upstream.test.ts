@@ -104,24 +104,23 @@ t.test('a target that closes its connections after an answer is about to stop', 
 })
 
 t.test('a connection to a service serves for 4 s, used or not, and no request asks the service to close it', async (t) => {
-  const [used, idle] = (await startServices(t, 2)) as [Service, Service]
+  const [busy, used, idle] = (await startServices(t, 3)) as [Service, Service, Service]
   const dispatcher = new Agent(serviceConnections)
   t.teardown(() => dispatcher.close())
-  const send = async (origin: string) => {
+  const send = async ({ origin }: Service) => {
     const { headers, body } = await request(origin, { dispatcher })
     await body.dump()
     return headers.connection
   }
-  for (let n = 0; n < 300; n += 1) t.equal(await send(used.origin), 'keep-alive')
-  await send(idle.origin)
-  const first = used.connections
-  await wait(2_000)
-  await send(used.origin)
-  t.equal(used.connections, first)
-  t.equal(idle.open(), 1)
-  await wait(2_200)
-  await send(used.origin)
-  t.equal(used.connections, first + 1)
+  for (let n = 0; n < 300; n += 1) t.equal(await send(busy), 'keep-alive')
+  await send(used)
+  await send(idle)
+  await wait(1_000)
+  await send(used)
+  t.same([used.connections, idle.open()], [1, 1])
+  await wait(3_200)
+  await send(used)
+  t.equal(used.connections, 2)
   await eventually(() => used.open() === 1 && idle.open() === 0)
 })
 
