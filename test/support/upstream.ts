@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { type Answer, decode, encode, streamEncode, TRUNCATED_RESPONSE } from 'dns-packet'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -9,11 +9,10 @@ import { createUpstream } from '../../src/platform/upstream.ts'
 
 export const NAME = '_http._tcp.user.default.svc.cluster.local'
 
-/** A service: `status` is what its probe answers; while `hold` is set, probes wait in `held`. `connections` counts all of them. */
+/** A service: `status` is what its probe answers; while `hold` is set, probes wait in `held`. `connections` counts all, `open` those of now. */
 export const startService = async (t: Test, port = 0) => {
   const held: ServerResponse[] = []
-  const open = new Set<Socket>()
-  const state = { status: 200, hold: false, probes: 0, connections: 0, held, open: () => open.size }
+  const state = { status: 200, hold: false, probes: 0, connections: 0, open: 0, held }
   const server = createServer((incoming, response) => {
     if (incoming.url !== '/health/ready') return response.end('ok')
     state.probes += 1
@@ -21,10 +20,14 @@ export const startService = async (t: Test, port = 0) => {
     response.statusCode = state.status
     response.end()
   })
+  // Fastify's default.
+  server.keepAliveTimeout = 72_000
   server.on('connection', (socket) => {
     state.connections += 1
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
+    state.open += 1
+    socket.on('close', () => {
+      state.open -= 1
+    })
   })
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
