@@ -1,26 +1,26 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/coalesce.ts'
-import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
+import { arrayLiteral, type Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
 import type { PersonalData } from './personal-data.ts'
-import { sealRows } from './privacy/upkeep-repository.ts'
 import {
+  createChange,
   createNextId,
   insertUser,
-  isSealed,
+  leavesAnAdmin,
+  lockedAdmins,
   type NewUser,
   newUserFields,
   openRow,
-  plainAddress,
   rowColumns,
   type UserRow,
 } from './rows-repository.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from './tables.ts'
+import { createUpdateUser } from './update-repository.ts'
 
-export type UserChanges = Partial<Omit<User, 'id' | 'created_at'>>
 export type UserRepository = ReturnType<typeof createUserRepository>
 
 interface StoredSession {
@@ -32,31 +32,11 @@ interface StoredSession {
 }
 
 const fields = rowColumns()
-const isTaken = (error: unknown) => violatedConstraint(error) === 'users_email_lookup'
 
 export const createUserRepository = (db: Database, data: PersonalData) => {
   const opened = (row: UserRow): User => openRow(data, row)
-  const seal = sealRows(db, data)
   const nextId = createNextId(db)
-
-  /** All administrators, locked in one order: of two who take the role from each other at once, the second sees the first gone. */
-  const lockedAdmins = sql`select id from ${users} where role = 'admin' and status = 'active' order by id for update`
-  const leavesAnAdmin = (id: number): SQL =>
-    sql`(exists (select from admins where id <> ${id}) or not exists (select from admins where id = ${id}))`
-
-  /** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it. */
-  const change = async (
-    statement: SQL,
-    event: NewEvent,
-    changed: readonly string[],
-    first: SQL = sql``,
-  ): Promise<User | undefined> => {
-    const [row] = await db.run<UserRow>(sql`
-      with ${first} changed as (${statement} returning *),
-      event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
-      select ${fields} from changed`)
-    return row && opened(row)
-  }
+  const change = createChange(db, data)
 
   const selectByIds = db.prepare<UserRow>(
     sql`select ${fields} from ${users} where id = any (${sql.placeholder('ids')}::int[]) and status <> 'erased'`,
@@ -86,49 +66,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       return change(insertUser(data, id, user), event, newUserFields)
     },
 
-    /** @returns the user, undefined when there is none, 'taken' when the address is another's, 'last' for the last administrator */
-    update: async (id: number, changes: UserChanges, event: NewEvent): Promise<User | undefined | 'taken' | 'last'> => {
-      const resigns = changes.role !== undefined && changes.role !== 'admin'
-      for (;;) {
-        const [row] = await db.run<UserRow & { taken: boolean; last: boolean }>(sql`
-          select ${fields}, exists (${plainAddress(changes.email ?? '', id)}) as taken,
-                 role = 'admin' and not exists (
-                   select from ${users} other where other.role = 'admin' and other.status = 'active' and other.id <> ${id}) as last
-            from ${users} where id = ${id} and status <> 'erased'`)
-        if (!row) return undefined
-        if (row.taken) return 'taken'
-        if (resigns && row.last) return 'last'
-        if (!isSealed(row)) {
-          await seal([row])
-          continue
-        }
-        const { role, locale, ...personal } = changes
-        const sets = [
-          sql`version = version + 1`,
-          ...(Object.keys(personal).length > 0 ? [sql`personal = ${data.reseal(row, { ...data.open(row), ...personal })}`] : []),
-          ...(personal.email === undefined ? [] : [sql`email_lookup = ${data.lookup(personal.email)}`]),
-          ...(locale === undefined ? [] : [sql`locale = ${locale}`]),
-          // Whoever is signed in signs in with the old role no more.
-          ...(role === undefined
-            ? []
-            : [sql`role = ${role}, session_version = session_version + case when role = ${role} then 0 else 1 end`]),
-        ]
-        try {
-          const changed = await change(
-            // Of the version that was read: another change meanwhile must not be lost.
-            sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'
-              and ${resigns ? leavesAnAdmin(id) : sql`true`}`,
-            event,
-            Object.keys(changes),
-            resigns ? sql`admins as materialized (${lockedAdmins}),` : undefined,
-          )
-          if (changed) return changed
-        } catch (error) {
-          if (isTaken(error)) return 'taken'
-          throw error
-        }
-      }
-    },
+    update: createUpdateUser(db, data, change),
 
     /**
      * Erases the person: the data key goes, and what it encrypted with it; id and role stay. Answers who it was; undefined

@@ -1,8 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db.ts'
+import type { NewEvent } from '../../platform/events/event.ts'
+import { appendEvent } from '../../platform/events/repository.ts'
 import type { User } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
-import { users } from './tables.ts'
+import { outbox, users } from './tables.ts'
 
 export type NewUser = Omit<User, 'id' | 'created_at'> & { readonly status?: 'active' | 'unverified' }
 
@@ -60,3 +62,21 @@ export const createNextId = (db: Database): (() => Promise<number>) => {
   const next = db.prepare<{ id: number }>(sql`select nextval(pg_get_serial_sequence('users.users', 'id'))::int as id`)
   return async () => (await next({}))[0]?.id as number
 }
+
+/** All administrators, locked in one order: of two who take the role from each other at once, the second sees the first gone. */
+export const lockedAdmins = sql`select id from ${users} where role = 'admin' and status = 'active' order by id for update`
+export const leavesAnAdmin = (id: number): SQL =>
+  sql`(exists (select from admins where id <> ${id}) or not exists (select from admins where id = ${id}))`
+
+export type Change = ReturnType<typeof createChange>
+
+/** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it. */
+export const createChange =
+  (db: Database, data: PersonalData) =>
+  async (statement: SQL, event: NewEvent, changed: readonly string[], first: SQL = sql``): Promise<User | undefined> => {
+    const [row] = await db.run<UserRow>(sql`
+    with ${first} changed as (${statement} returning *),
+    event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
+    select ${rowColumns()} from changed`)
+    return row && openRow(data, row)
+  }

@@ -3,11 +3,12 @@ import { fail } from '../../platform/errors.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { Session, User } from './contract.ts'
-import type { UserChanges, UserRepository } from './repository.ts'
+import type { UserRepository } from './repository.ts'
 import type { NewUser } from './rows-repository.ts'
 import type { AccountRepository } from './sign-in/account-repository.ts'
 import type { AdminRepository } from './sign-in/admin-repository.ts'
 import type { SignInThrottle } from './sign-in/sign-in-throttle.ts'
+import type { UserChanges } from './update-repository.ts'
 
 export interface UserServiceOptions {
   readonly repository: UserRepository
@@ -64,9 +65,10 @@ export const createUserService = (options: UserServiceOptions) => {
       reach(id, context)
       if (changes.role !== undefined && context.scope === 'own') throw fail('auth.forbidden')
       if (Object.keys(changes).length === 0) return get(id)
-      const updated = await repository.update(id, changes, newEvent('user.updated', context))
+      const updated = await repository.update(id, changes, newEvent('user.updated', context), context.deadline)
       if (updated === 'taken') throw fail('user.email_taken')
       if (updated === 'last') throw fail('user.last_admin')
+      if (updated === 'contended') throw fail('database.busy')
       if (!updated) throw fail('user.not_found', { id })
       nudge()
       if (changes.email !== undefined) await accounts.voidMailTokens(id)

@@ -32,6 +32,8 @@ export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions) => 
       if (rows.length === 0) break
       const { sealed: now, doubled } = await repository.seal(rows)
       sealed += now
+      // Others change these users as we go: the next look finds them.
+      if (now === 0) break
       if (doubled.length > 0)
         log.warn({ user_ids: doubled }, "these users' addresses are others' too: they cannot sign in by them")
     }
