@@ -146,6 +146,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     },
     { prefix: '/api/v1' },
   )
+  for (const { pages } of modules.values()) await pages?.(http)
   // Never on the gateway's port, which is everybody's; and not where every module is here and nobody outside calls one.
   if (binding === 'loopback' || !definitions.has('gateway')) {
     for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api)

@@ -15,7 +15,7 @@ const myself: Permission = { all: [], own: roles, anonymous: false }
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {
-  version: '2026-11-23.1',
+  version: '2026-11-28.1',
   routes: {
     'GET /health': unasked,
     'GET /health/live': unasked,
@@ -24,6 +24,9 @@ export const policy = {
     'GET /docs': unasked,
     'GET /docs/*': unasked,
     'GET /.well-known/jwks.json': unasked,
+    'GET /activate': unasked,
+    'GET /reset-password': unasked,
+    'GET /assets/*': unasked,
 
     'POST /api/v1/auth/login': unasked,
     'POST /api/v1/auth/refresh': unasked,

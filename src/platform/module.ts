@@ -60,6 +60,8 @@ export interface Parts<C extends Contract = Contract> {
   readonly routes?: (app: FastifyInstance) => Promise<void>
   /** Hooks and routes of the whole server, registered before any route: the gateway's guard. */
   readonly server?: (app: FastifyInstance) => Promise<void>
+  /** Routes outside the API: pages for people. */
+  readonly pages?: (app: FastifyInstance) => Promise<void>
   readonly handlers?: EventHandlers
   /** Writes the sample data; does nothing where there is data already. */
   readonly seed?: () => Promise<void>

@@ -50,6 +50,9 @@ export const expectations: Readonly<Record<string, Row>> = {
   'GET /docs': unasked('/docs', 'past'),
   'GET /docs/*': unasked('/docs/none', 404),
   'GET /.well-known/jwks.json': unasked('/.well-known/jwks.json', 200),
+  'GET /activate': unasked('/activate', 200),
+  'GET /reset-password': unasked('/reset-password', 200),
+  'GET /assets/*': unasked('/assets/style.css', 200),
 
   'POST /api/v1/auth/login': unasked(nothing('/api/v1/auth/login'), 400),
   'POST /api/v1/auth/refresh': unasked(nothing('/api/v1/auth/refresh'), 400),

@@ -13,6 +13,8 @@ const reference = {
   fontSrc: ["'self'", 'data:'],
   connectSrc: ["'self'"],
 }
+/** Pages of ours: scripts and styles are files, and scripts ask this server alone. */
+const own = { ...nothing, scriptSrc: ["'self'"], styleSrc: ["'self'"], imgSrc: ["'self'", 'data:'], connectSrc: ["'self'"] }
 /** For pages of old browsers and plugins, or for windows that a page opens: of no use on data. */
 const forPages = {
   crossOriginOpenerPolicy: false,
@@ -36,9 +38,13 @@ const headersOf = async (options: FastifyHelmetOptions) => {
 
 /** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
 export const guardServer = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
-  const [data, page] = await Promise.all([headersOf({ ...policy(nothing), ...forPages }), headersOf(policy(reference))])
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers(request.routeOptions.url?.startsWith('/docs') ? page : data)
+  const [data, docs, page] = await Promise.all([
+    headersOf({ ...policy(nothing), ...forPages }),
+    headersOf(policy(reference)),
+    headersOf(policy(own)),
+  ])
+  app.addHook('onRequest', ({ routeOptions: { url, config } }, reply, done) => {
+    reply.headers(config.page ? page : url?.startsWith('/docs') ? docs : data)
     done()
   })
   if (corsOrigins.length === 0) return

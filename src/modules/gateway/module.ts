@@ -3,6 +3,7 @@ import { defineModule } from '../../platform/module.ts'
 import { serviceConnections } from '../../platform/upstream.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer } from './guard.ts'
+import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { watchUpstreams } from './upstream-health.ts'
 
@@ -25,6 +26,7 @@ export default defineModule({
         await guardServer(app, config.corsOrigins)
         await limit.register(app)
       },
+      pages: pageRoutes,
       routes: async (app) => {
         if (remotes.length > 0) {
           const { proxyRoutes } = await import('./proxy.ts')

@@ -2,7 +2,7 @@ import type { CallContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import type { EventEnvelope } from '../../platform/events/event.ts'
 import { newUuid } from '../../platform/ids.ts'
-import type { MailPurpose, userContract } from '../user/contract.ts'
+import type { MailPurpose, User, userContract } from '../user/contract.ts'
 import { ifFound } from './if-found.ts'
 import type { Providers } from './providers.ts'
 import type { NotificationRepository } from './repository.ts'
@@ -20,15 +20,15 @@ const pages: Readonly<Record<MailPurpose, string>> = { activation: 'activate', r
 
 /** Mails that let a person into their account. The token is made when it is sent: no table, queue or log of ours holds it. */
 export const createAccountMail = ({ repository, users, providers, publicUrl }: AccountMailOptions) => {
-  const linkTo = (purpose: MailPurpose, token: string): string | undefined =>
-    publicUrl === undefined ? undefined : `${publicUrl.replace(/\/$/, '')}/${pages[purpose]}#token=${token}`
+  const linkTo = (purpose: MailPurpose, token: string, { locale }: Pick<User, 'locale'>): string | undefined =>
+    publicUrl === undefined ? undefined : `${publicUrl.replace(/\/$/, '')}/${pages[purpose]}?lang=${locale}#token=${token}`
 
   /** Nothing for a person who is gone, or has no use for a token. */
   const send = async (purpose: MailPurpose, userId: number, context: CallContext): Promise<void> => {
     const user = await ifFound(users.getUser({ id: userId }, context))
     const issued = user && (await ifFound(users.issueMailToken({ user_id: userId, purpose }, context)))
     if (!issued) return
-    const message = accountMessage(purpose, { token: issued.token, link: linkTo(purpose, issued.token) }, user)
+    const message = accountMessage(purpose, { token: issued.token, link: linkTo(purpose, issued.token, user) }, user)
     // Not the event's id: each try has a token of its own, and a mailbox that takes it for the same mail would hide the good one.
     await providers.email({ key: newUuid(), user_id: userId, to: user.email, ...message })
     // Erased while it was written: the handler of that event may have looked before.

@@ -1,0 +1,110 @@
+import type { Locale } from '../../platform/errors.ts'
+import { escapeHtml } from '../../platform/html.ts'
+import { renderPage } from './page.ts'
+
+interface Common {
+  readonly code: string
+  readonly password: string
+  readonly show: string
+  /** Nothing came back. */
+  readonly offline: string
+  readonly noScript: (endpoint: string, fields: string) => string
+}
+
+interface Text {
+  readonly title: string
+  readonly opening: string
+  readonly button: string
+  readonly done: string
+  /** The token is of no use (auth.invalid_mail_token). */
+  readonly useless: string
+}
+
+type Purpose = 'activation' | 'reset'
+
+const common: Readonly<Record<Locale, Common>> = {
+  en: {
+    code: 'Code from the mail',
+    password: 'New password',
+    show: 'Show the password',
+    offline: 'The shop could not be reached. Check your connection and try again.',
+    noScript: (endpoint, fields) =>
+      `This page needs JavaScript. Turn it on and reload the page. Or send the code, which follows “#token=” in the link, to POST /${endpoint} as JSON: ${fields}`,
+  },
+  'zh-TW': {
+    code: '信中的驗證碼',
+    password: '新密碼',
+    show: '顯示密碼',
+    offline: '無法連線至商店。請檢查網路連線後再試一次。',
+    noScript: (endpoint, fields) =>
+      `本頁需要 JavaScript。請啟用後重新載入，或將連結中「#token=」之後的驗證碼以 JSON 傳送至 POST /${endpoint}：${fields}`,
+  },
+}
+
+const texts: Readonly<Record<Purpose, Readonly<Record<Locale, Text>>>> = {
+  activation: {
+    en: {
+      title: 'Activate your account',
+      opening: 'One click, and your account is ready.',
+      button: 'Activate my account',
+      done: 'Your account is active. You can sign in now.',
+      useless: 'This link has been used already, or it is too old. If you can sign in, your account is active.',
+    },
+    'zh-TW': {
+      title: '啟用您的帳號',
+      opening: '按一下按鈕，即可開始使用您的帳號。',
+      button: '啟用帳號',
+      done: '帳號已啟用，您現在可以登入。',
+      useless: '此連結已使用過或已過期。若您可以登入，表示帳號已啟用。',
+    },
+  },
+  reset: {
+    en: {
+      title: 'Set a new password',
+      opening: 'Choose a password that you use nowhere else. Every device that is signed in will be signed out.',
+      button: 'Set the password',
+      done: 'Your new password is set. You can sign in with it now.',
+      useless: 'This link has been used already, or it is too old. Ask for a new mail and follow the link in it.',
+    },
+    'zh-TW': {
+      title: '設定新密碼',
+      opening: '請選擇未在他處使用的密碼。設定後，所有已登入的裝置都會登出。',
+      button: '設定密碼',
+      done: '新密碼已設定，您現在可以用它登入。',
+      useless: '此連結已使用過或已過期。請重新申請，並使用新信件中的連結。',
+    },
+  },
+}
+
+const passwordFields = ({ password, show }: Common): string => `
+<p class="field"><label for="password">${escapeHtml(password)}</label>
+<input id="password" name="password" type="password" autocomplete="new-password" maxlength="128" required aria-describedby="problem"></p>
+<p class="choice"><input id="show" type="checkbox"> <label for="show">${escapeHtml(show)}</label></p>`
+
+/** The form appears with its script, which knows the token: a form without one would put it into an address. */
+const render = (purpose: Purpose, endpoint: string, locale: Locale): string => {
+  const { title, opening, button, done, useless } = texts[purpose][locale]
+  const words = common[locale]
+  const fields = purpose === 'reset' ? '{"token": "…", "password": "…"}' : '{"token": "…"}'
+  return renderPage({
+    locale,
+    title,
+    script: 'mail-link.js',
+    body: `<noscript><p>${escapeHtml(words.noScript(endpoint, fields))}</p></noscript>
+<form hidden data-endpoint="${endpoint}" data-useless="${escapeHtml(useless)}" data-offline="${escapeHtml(words.offline)}">
+<p>${escapeHtml(opening)}</p>
+<p class="field" data-token hidden><label for="token">${escapeHtml(words.code)}</label>
+<input id="token" name="token" autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="200" required aria-describedby="problem"></p>
+${purpose === 'reset' ? passwordFields(words) : ''}
+<p id="problem" role="alert"></p>
+<p><button type="submit">${escapeHtml(button)}</button></p>
+</form>
+<p data-done tabindex="-1" hidden>${escapeHtml(done)}</p>`,
+  })
+}
+
+/** The pages that mailed links lead to, by their paths. */
+export const mailLinkPages: Readonly<Record<string, (locale: Locale) => string>> = {
+  '/activate': (locale) => render('activation', 'api/v1/auth/activate', locale),
+  '/reset-password': (locale) => render('reset', 'api/v1/auth/password/reset', locale),
+}
