@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Static, TSchema } from 'typebox'
-import { Environment, ports, type ServiceName, serviceNames } from './environment.ts'
+import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream-url.ts'
 
@@ -91,7 +91,11 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
       problems.push(`${key} must begin with https:// or dns+srvs:// with TLS_CERT_FILE`)
   }
   together('ADMIN_EMAIL', 'ADMIN_PASSWORD')
-  if (given.AUDIT_ANCHOR?.startsWith('s3://') && !(given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY))
+  if (
+    selected.includes('audit') &&
+    given.AUDIT_ANCHOR?.startsWith('s3://') &&
+    !(given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY)
+  )
     problems.push('AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
   if (problems.length > 0) throw new ConfigError(problems)
 
@@ -107,7 +111,9 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     port: checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName]),
     metricsPort: checked.METRICS_PORT,
     databaseUrl: checked.DATABASE_URL,
-    databaseUrlOf: (name: string): string | undefined => moduleUrl(name, 'DATABASE') ?? checked.DATABASE_URL,
+    /** Undefined for a service that keeps no data, whatever is in the environment. */
+    databaseUrlOf: (name: string): string | undefined =>
+      storingServices.some((storing) => storing === name) ? (moduleUrl(name, 'DATABASE') ?? checked.DATABASE_URL) : undefined,
     databasePool: checked.DATABASE_POOL,
     redisUrl: checked.REDIS_URL,
     serviceUrlOf: (name: string): string | undefined => moduleUrl(name, 'SERVICE'),

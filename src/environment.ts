@@ -4,6 +4,8 @@ import { Type } from 'typebox'
 export const ports = { gateway: 5000, user: 5001, order: 5002, product: 5003, notification: 5004, audit: 5005 } as const
 export type ServiceName = keyof typeof ports
 export const serviceNames = Object.keys(ports) as ServiceName[]
+/** The services that keep data: no other one reads a database's address, nor needs the database. */
+export const storingServices: readonly ServiceName[] = serviceNames.filter((name) => name !== 'gateway')
 
 const url = (schemes: string, description: string) =>
   Type.Optional(
@@ -19,12 +21,10 @@ const milliseconds = (fallback: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 600_000, default: fallback, description })
 
 const databaseKeys = Object.fromEntries(
-  serviceNames
-    .filter((name) => name !== 'gateway')
-    .map((name) => [
-      `${name.toUpperCase()}_DATABASE_URL`,
-      url('postgres|postgresql', `a database of its own for ${name}; otherwise DATABASE_URL`),
-    ]),
+  storingServices.map((name) => [
+    `${name.toUpperCase()}_DATABASE_URL`,
+    url('postgres|postgresql', `a database of its own for ${name}; otherwise DATABASE_URL`),
+  ]),
 )
 const serviceKeys = Object.fromEntries(
   serviceNames.map((name) => [

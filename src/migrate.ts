@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { storingServices } from './environment.ts'
 
 /** Where applied migrations are recorded: one table per module. */
 const recordSchema = 'orderhub_migrations'
@@ -20,7 +21,7 @@ interface Target {
 
 /** The selected modules that have migrations, each with its database. @throws ConfigError when one has none */
 export const migrationTargets = (config: Config): Target[] => {
-  const modules = config.selected.filter((name) => name !== 'gateway')
+  const modules = config.selected.filter((name) => storingServices.includes(name))
   const missing = modules.filter((name) => !config.databaseUrlOf(name))
   if (missing.length > 0) {
     throw new ConfigError([
@@ -84,9 +85,14 @@ export const modulesBehind = async (targets: readonly Target[]): Promise<string[
 }
 
 const main = async () => {
-  const targets = migrationTargets(readConfig(process.env))
+  const config = readConfig(process.env)
+  const targets = migrationTargets(config)
   await runMigrations(targets)
-  console.log(`migrated: ${targets.map(({ module }) => module).join(', ')}`)
+  console.log(
+    targets.length > 0
+      ? `migrated: ${targets.map(({ module }) => module).join(', ')}`
+      : `nothing to migrate: ${config.selected.join(', ')} keeps no data`,
+  )
 }
 
 if (process.argv[1] && (await realpath(process.argv[1]).catch(() => '')) === fileURLToPath(import.meta.url)) {

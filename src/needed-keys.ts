@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { serviceNames } from './environment.ts'
 import type { Purpose } from './platform/keys/key-files.ts'
 import { createKeyStore } from './platform/keys/key-store.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
@@ -14,11 +15,21 @@ export const signingKeysOf = (service: string): Purpose[] => [
 /** Whether a service opens personal data. */
 export const holdsDataKeys = (service: string): boolean => service === 'user'
 
-/** A service account takes the place of the services' keys; without AUTH there is nothing to prove but the trail. */
-const signingKeys = ({ selected, auth, serviceAccount }: Config): Purpose[] =>
-  selected
+/** Whether any service that runs elsewhere can be called from this process. */
+const callsOthers = ({ selected, serviceUrlOf }: Config): boolean =>
+  serviceNames.some((name) => !selected.includes(name) && serviceUrlOf(name) !== undefined)
+
+/**
+ * A service account takes the place of the services' keys, and a process that calls no other needs neither; without AUTH
+ * there is nothing to prove but the trail.
+ */
+const signingKeys = (config: Config): Purpose[] => {
+  const { selected, auth, serviceAccount } = config
+  const provesItself = !serviceAccount && callsOthers(config)
+  return selected
     .flatMap(signingKeysOf)
-    .filter((purpose) => purpose.startsWith('audit-') || (auth && !(serviceAccount && purpose.startsWith('service-'))))
+    .filter((purpose) => purpose.startsWith('audit-') || (auth && (provesItself || !purpose.startsWith('service-'))))
+}
 
 /** @throws KeysError with a line for each key that this process needs and cannot use */
 export const checkKeys = (config: Config): void => {

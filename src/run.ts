@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
-import { serviceNames } from './environment.ts'
+import { serviceNames, storingServices } from './environment.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { checkKeys } from './needed-keys.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
@@ -29,7 +29,7 @@ export const prepare = async (env: Env): Promise<Prepared> => {
   await checkTopology(config)
   if (config.makeKeys) await initKeys(config.keysDir, serviceNames)
   checkKeys(config)
-  const homeless = config.selected.some((name) => name !== 'gateway' && !config.databaseUrlOf(name))
+  const homeless = config.selected.some((name) => storingServices.includes(name) && !config.databaseUrlOf(name))
   if (!homeless || config.production) return { config, embedded: undefined }
   const embedded = await startEmbeddedPostgres(config.dataDir)
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')

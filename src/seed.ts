@@ -1,5 +1,6 @@
 import { createApp } from './app.ts'
 import { ConfigError } from './config.ts'
+import { storingServices } from './environment.ts'
 import { migrationTargets, runMigrations } from './migrate.ts'
 import { createLog } from './platform/log.ts'
 import { prepare } from './run.ts'
@@ -12,7 +13,7 @@ const main = async () => {
   await app.seed()
   await app.stop()
   await embedded?.stop()
-  console.log(`seeded, where empty: ${config.selected.filter((name) => name !== 'gateway').join(', ')}`)
+  console.log(`seeded, where empty: ${config.selected.filter((name) => storingServices.includes(name)).join(', ')}`)
 }
 
 await main().catch((error: Error) => {

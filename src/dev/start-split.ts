@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { readConfig } from '../config.ts'
-import { ports, type ServiceName, serviceNames } from '../environment.ts'
+import { ports, type ServiceName, serviceNames, storingServices } from '../environment.ts'
 import { migrationTargets, runMigrations } from '../migrate.ts'
 import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
 
@@ -28,7 +28,7 @@ const ownDatabase = async (name: string): Promise<string> => {
 
 const databases: Record<string, string> = {}
 if (embedded) {
-  for (const name of serviceNames.filter((service) => service !== 'gateway')) {
+  for (const name of storingServices) {
     databases[`${name.toUpperCase()}_DATABASE_URL`] = await ownDatabase(name)
   }
 }

@@ -30,6 +30,13 @@ t.test('a module has its own database where it is named one', async (t) => {
   const config = readConfig({ DATABASE_URL: 'postgres://a/all', ORDER_DATABASE_URL: 'postgresql://b/orders' })
   t.equal(config.databaseUrlOf('order'), 'postgresql://b/orders')
   t.equal(config.databaseUrlOf('user'), 'postgres://a/all')
+  t.equal(config.databaseUrlOf('gateway'), undefined, 'one that keeps no data has none')
+})
+
+t.test('what a process does not use is not asked for', async (t) => {
+  const bucket = { AUDIT_ANCHOR: 's3://bucket/prefix' }
+  t.same(problemsOf({ ...bucket, SERVICE: 'gateway,order' }), [])
+  t.match(problemsOf({ ...bucket, SERVICE: 'gateway,audit' }), [/AWS_ACCESS_KEY_ID/])
 })
 
 t.test('every mistake is told at once, one line each, with the key', async (t) => {

@@ -218,7 +218,12 @@ t.test('a process needs its own keys alone, and those of its own', async (t) => 
     audit: ['service-audit', 'audit-entry-audit', 'audit-checkpoint'],
   }
   const all = await madeKeys(t)
-  const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://nowhere/x' }
+  const env = {
+    NODE_ENV: 'production',
+    DATABASE_URL: 'postgres://nowhere/x',
+    USER_SERVICE_URL: 'http://127.0.0.1:1',
+    AUDIT_SERVICE_URL: 'http://127.0.0.1:1',
+  }
   for (const [service, names] of Object.entries(own)) {
     const folder = join(temporary(t), service)
     mkdirSync(folder)
@@ -243,6 +248,15 @@ t.test('a process needs its own keys alone, and those of its own', async (t) => 
   }
 })
 
+t.test('a process that calls no other service proves itself to nobody', async (t) => {
+  const folder = await madeKeys(t)
+  for (const name of serviceNames) rmSync(join(folder, `service-${name}.private.json`))
+  const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://nowhere/x', KEYS_DIR: folder }
+  t.doesNotThrow(() => checkKeys(readConfig(env)))
+  const others = { USER_SERVICE_URL: 'http://127.0.0.1:1', PRODUCT_SERVICE_URL: 'http://127.0.0.1:1' }
+  t.throws(() => checkKeys(readConfig({ ...env, ...others, SERVICE: 'order' })), { message: /service-order\S+ is missing/ })
+})
+
 t.test('a production start without a key ends with one line', async (t) => {
   const folder = await madeKeys(t)
   const env = {
@@ -265,7 +279,8 @@ t.test('every key that is missing has a line, and with AUTH=off fewer are needed
   const folder = temporary(t)
   const check = (AUTH: string) => {
     try {
-      checkKeys(readConfig({ SERVICE: 'user', AUTH, KEYS_DIR: folder, DATABASE_URL: 'postgres://nowhere/x' }))
+      const env = { SERVICE: 'user', DATABASE_URL: 'postgres://nowhere/x', AUDIT_SERVICE_URL: 'http://127.0.0.1:1' }
+      checkKeys(readConfig({ ...env, AUTH, KEYS_DIR: folder }))
     } catch (error) {
       t.ok(error instanceof KeysError)
       return (error as Error).message.split('\n').length

@@ -73,9 +73,7 @@ spec:
         - configMapRef:
             name: {{ include "orderhub.configName" . }}
         {{- include "orderhub.envFromSecrets" (list $root $values) | nindent 8 }}
-      {{- /* The gateway has no tables; a database that the Secret of all services names is not for it. */}}
-      {{- $without := ternary (list (dict "name" "DATABASE_URL" "value" "")) list (eq $component.name "gateway") }}
-      {{- with concat $without $root.Values.extraEnv $values.extraEnv }}
+      {{- with concat $root.Values.extraEnv $values.extraEnv }}
       env:
         {{- toYaml . | nindent 8 }}
       {{- end }}
