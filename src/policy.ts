@@ -15,7 +15,7 @@ const myself: Permission = { all: [], own: roles, anonymous: false }
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {
-  version: '2026-11-28.1',
+  version: '2026-11-28.2',
   routes: {
     'GET /health': unasked,
     'GET /health/live': unasked,
@@ -60,6 +60,9 @@ export const policy = {
     'POST /api/v1/orders/:id/cancel': ownOr('admin', 'support'),
     'GET /api/v1/inventory': everyone,
     'PUT /api/v1/inventory/:product_id': only('admin'),
+    'DELETE /api/v1/inventory/:product_id': only('admin'),
+    'GET /api/v1/orders/dead-letters': only('admin', 'support'),
+    'POST /api/v1/orders/dead-letters/:event_id/replay': only('admin', 'support'),
 
     'GET /api/v1/notifications': ownOr('admin', 'support'),
     'GET /api/v1/notifications/:id': ownOr('admin', 'support'),

@@ -61,7 +61,25 @@ export const errors = {
     en: 'This Idempotency-Key was used with another body.',
     'zh-TW': '此 Idempotency-Key 已用於不同的內容。',
   },
-  'order.invalid_transition': { status: 409, en: 'The order cannot take this step.', 'zh-TW': '訂單狀態無法如此變更。' },
+  'order.total_too_large': {
+    status: 422,
+    en: 'The total is too large for one order.',
+    'zh-TW': '訂單總金額過大。',
+    detail: {
+      en: 'The total of one order is {maximum} at most, and this one would be {total}.',
+      'zh-TW': '一張訂單的總金額上限為 {maximum}，此訂單為 {total}。',
+    },
+  },
+  'order.invalid_transition': {
+    status: 409,
+    en: 'The order cannot take this step.',
+    'zh-TW': '訂單狀態無法如此變更。',
+    detail: {
+      en: 'An order that is {from} cannot become {to}. From {from} it can become: {allowed}.',
+      'zh-TW': '狀態為 {from} 的訂單無法變更為 {to}。{from} 之後可變更為：{allowed}。',
+    },
+  },
+  'inventory.not_tracked': { status: 404, en: 'This product is not stock-tracked.', 'zh-TW': '此商品未納入庫存管理。' },
   'order.unavailable': { status: 503, en: 'The order service does not answer.', 'zh-TW': '訂單服務沒有回應。' },
   'notification.not_found': { status: 404, en: 'There is no such notification.', 'zh-TW': '找不到通知。' },
   'notification.not_retryable': {
@@ -116,10 +134,33 @@ export const errors = {
   },
   'audit.unavailable': { status: 503, en: 'The audit service does not answer.', 'zh-TW': '稽核服務沒有回應。' },
   'dead_letter.not_found': { status: 404, en: 'There is no such dead letter.', 'zh-TW': '找不到此死信。' },
-} as const satisfies Record<string, { status: number; en: string; 'zh-TW': string }>
+} as const satisfies Record<string, LocalizedText & ErrorKind>
+
+interface ErrorKind {
+  readonly status: number
+  /** Where more can be said than in the title: `{name}` stands for the fact of that name. */
+  readonly detail?: LocalizedText
+}
 
 export type ErrorCode = keyof typeof errors
 export type Locale = 'en' | 'zh-TW'
+export type LocalizedText = Readonly<Record<Locale, string>>
+
+const none: LocalizedText = { en: 'nothing', 'zh-TW': '無' }
+/** Values one after the other, as each language writes them. */
+export const listOf = (values: readonly unknown[], locale: Locale): string =>
+  values.length === 0 ? none[locale] : values.join(locale === 'en' ? ', ' : '、')
+
+/** What went wrong, as the problem's title and detail (RFC 9457, 3.1). */
+export const textsOf = ({ code, details }: Failure, locale: Locale): { title: string; detail: string } => {
+  const kind: LocalizedText & ErrorKind = errors[code]
+  const title = kind[locale]
+  const detail = kind.detail?.[locale].replace(/\{(\w+)\}/g, (_, name) => {
+    const fact = details[name]
+    return Array.isArray(fact) ? listOf(fact, locale) : String(fact)
+  })
+  return { title, detail: detail ?? title }
+}
 
 export const isErrorCode = (value: unknown): value is ErrorCode => typeof value === 'string' && Object.hasOwn(errors, value)
 

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { continueTrace, traceIdOf } from './context.ts'
-import { errors, Failure, fail, type Locale } from './errors.ts'
+import { Failure, fail, type Locale, textsOf } from './errors.ts'
 import { fieldErrors, type Problem } from './schema.ts'
 
 /** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
@@ -44,9 +44,8 @@ export const toFailure = (error: unknown): Failure => {
 export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => ({
   ...(failure.status < 500 ? failure.details : {}),
   type: `urn:orderhub:error:${failure.code}`,
-  title: errors[failure.code].en,
+  ...textsOf(failure, locale),
   status: failure.status,
-  detail: errors[failure.code][locale],
   success: false,
   code: failure.code,
   trace_id: traceIdOf(traceparent),

@@ -72,6 +72,7 @@ export const makeChanges = async ({
     () => ask('PATCH', `/users/${random.pick(users)}`, { locale: random.pick(['en', 'zh-TW']) }),
     () => createdIn(products, ask('POST', '/products', { sku: `S-${name()}`, name: name(), price: 1 + random.below(100) })),
     () => ask('PATCH', `/products/${random.pick(products)}`, { price: 1 + random.below(100) }),
+    () => ask('DELETE', `/inventory/${random.pick(products)}`),
     () => ask('PUT', `/inventory/${random.pick(products)}`, { available: 1000 + random.below(1000) }),
   ]
   const client = async () => {

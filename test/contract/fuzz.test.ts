@@ -19,6 +19,7 @@ const turn = ({ method, path }: Route): number =>
 const needsHistory = new Set([
   'retryNotification',
   'replayDeadLetter',
+  'replayOrderDeadLetter',
   'me',
   'changePassword',
   'enrolSecondFactor',

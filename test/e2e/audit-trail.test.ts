@@ -69,6 +69,7 @@ await onEachBackend(t, 'the trail', async (t, env) => {
       [`/products/${product}`, 'PATCH', { price: 11 }, 'product.updated', `product ${product} v2`],
       [`/inventory/${product}`, 'PUT', { available: 5 }, 'inventory.set', `inventory ${product} v1`],
       [`/inventory/${product}`, 'PUT', { available: 6 }, 'inventory.set', `inventory ${product} v2`],
+      [`/inventory/${product}`, 'DELETE', undefined, 'inventory.removed', `inventory ${product} v3`],
       [`/orders/${order}`, 'PATCH', { status: 'processing' }, 'order.status_changed', `order ${order} v2`],
       [`/orders/${order}`, 'PATCH', { status: 'completed' }, 'order.status_changed', `order ${order} v3`],
       [`/orders/${other}/cancel`, 'POST', undefined, 'order.cancelled', `order ${other} v2`],
@@ -83,6 +84,14 @@ await onEachBackend(t, 'the trail', async (t, env) => {
       t.same(told(entry), [action, resource, 'user 1', 'approved', tags[type] ?? '', service])
       t.equal(entry.policy_version, policy.version)
     }
+    const tracked = (await change('/products', 'POST', { sku: 'TRAIL-2', name: 'Trail', price: 10 })).data.id
+    await change(`/inventory/${tracked}`, 'PUT', { available: 5 })
+    const { trace } = await change(`/products/${tracked}`, 'DELETE')
+    const removed = await eventually(
+      async () => (await read()).find(({ trace_id, service }) => trace_id === trace && service === 'order') ?? false,
+    )
+    const expected = ['inventory.removed', `inventory ${tracked} v2`, 'user 1', 'approved', '', 'order']
+    t.same(told(removed), expected, 'the stock of a deleted product ends by who deleted it')
     const entries = await read()
     for (const action of ['user.created', 'product.created', 'order.created'])
       t.match(entries.find((entry) => entry.action === action)?.resource, { version: 1 }, action)

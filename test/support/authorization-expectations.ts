@@ -117,6 +117,19 @@ export const expectations: Readonly<Record<string, Row>> = {
     () => ({ path: '/api/v1/inventory/1', body: { available: 1000 } }),
     [401, 403, 403, 403, 403, 200],
   ),
+  'DELETE /api/v1/inventory/:product_id': row(
+    async ({ api, newProduct }) => {
+      const { id } = await newProduct()
+      await api(`/inventory/${id}`, 'PUT', { available: 1 })
+      return { path: `/api/v1/inventory/${id}` }
+    },
+    [401, 403, 403, 403, 403, 200],
+  ),
+  'GET /api/v1/orders/dead-letters': row('/api/v1/orders/dead-letters', [401, 403, 403, 200, 403, 200]),
+  'POST /api/v1/orders/dead-letters/:event_id/replay': row(
+    `/api/v1/orders/dead-letters/${someId}/replay`,
+    [401, 403, 403, 404, 403, 404],
+  ),
 
   'GET /api/v1/notifications': row(
     ({ owner }) => ({ path: `/api/v1/notifications?user_id=${owner.id}` }),

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { fail } from '../../platform/errors.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
-import type { OrderService } from './service.ts'
+import type { StockService } from './stock-service.ts'
 
 const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minimum: 0 }) }, { title: 'StockLevel' })
 
@@ -24,7 +24,7 @@ const idsOf = (text: string | undefined): number[] | undefined => {
 
 const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['inventory'] })
 
-export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> = async (app, { service }) => {
+export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService }> = async (app, { service }) => {
   app.get(
     '/inventory',
     {
@@ -34,12 +34,13 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: OrderService 
         response: { 200: Many(StockLevel) },
       },
     },
-    async ({ query }) => listed(await service.stock(idsOf(query.product_ids), pageRequest(query))),
+    async ({ query }) => listed(await service.list(idsOf(query.product_ids), pageRequest(query))),
   )
 
   app.put(
     '/inventory/:product_id',
     {
+      config: { message: 'inventory.set' },
       schema: {
         ...described('setInventory', 'Set what is available; the product is stock-tracked from then on'),
         params: Strict({ product_id: Id }),
@@ -49,7 +50,20 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: OrderService 
     },
     async ({ params, body, call }) => ({
       success: true as const,
-      data: await service.setStock(params.product_id, body.available, call),
+      data: await service.set(params.product_id, body.available, call),
     }),
+  )
+
+  app.delete(
+    '/inventory/:product_id',
+    {
+      config: { message: 'inventory.removed' },
+      schema: {
+        ...described('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
+        params: Strict({ product_id: Id }),
+        response: { 200: One(StockLevel) },
+      },
+    },
+    async ({ params, call }) => ({ success: true as const, data: await service.untrack(params.product_id, call) }),
   )
 }

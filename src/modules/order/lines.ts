@@ -11,6 +11,9 @@ export interface WantedLine {
   readonly price?: number
 }
 
+/** Fifteen digits: whoever reads JSON numbers as doubles, as JavaScript and spreadsheets do, still has each of them. */
+export const maxTotal = 999_999_999_999_999
+
 /** What to ask the catalogue for. */
 export const wantedProducts = (lines: readonly WantedLine[]): { ids: number[]; names: string[] } => ({
   ids: [...new Set(lines.flatMap(({ product_id }) => product_id ?? []))],
@@ -31,7 +34,7 @@ const findProduct = ({ product_id, product }: WantedLine, catalogue: readonly Pr
 /**
  * The items of an order: names and prices of the catalogue, one item per product in the order of the lines.
  * @throws request.invalid, product.not_found, order.product_ambiguous, order.product_inactive, order.price_changed,
- *   order.mixed_currencies, each with the lines that it is about
+ *   order.mixed_currencies, order.total_too_large, each with the lines that it is about
  */
 export const priceLines = (
   lines: readonly WantedLine[],
@@ -76,5 +79,7 @@ export const priceLines = (
     const quantity = (items.get(product.id)?.quantity ?? 0) + line.quantity
     items.set(product.id, { product_id: product.id, product: product.name, quantity, price: product.price })
   }
+  const total = [...items.values()].reduce((sum, { quantity, price }) => sum + BigInt(quantity) * BigInt(price), 0n)
+  if (total > maxTotal) throw fail('order.total_too_large', { total: total.toString(), maximum: String(maxTotal) })
   return { items: [...items.values()], currency: currencies[0] as string }
 }

@@ -1,3 +1,6 @@
+import { handlerOf } from '../../platform/events/consumer.ts'
+import { deadLetterRoutes, replayOf } from '../../platform/events/dead-letter-routes.ts'
+import { createDeadLetterRepository } from '../../platform/events/repository.ts'
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from '../product/contract.ts'
 import { userContract } from '../user/contract.ts'
@@ -7,22 +10,47 @@ import { createOrderRepository } from './repository.ts'
 import { orderRoutes } from './routes.ts'
 import { sampleOrders, sampleStock } from './sample.ts'
 import { createOrderService } from './service.ts'
-import { outbox } from './tables.ts'
+import { createStockRepository } from './stock-repository.ts'
+import { createStockService } from './stock-service.ts'
+import { createStockUpkeep } from './stock-upkeep.ts'
+import { deadLetters, inbox, outbox } from './tables.ts'
 
 export default defineModule({
   contract: orderContract,
   needs: { users: userContract, products: productContract },
-  tables: { outbox },
-  create: ({ calls, db, nudge }) => {
+  tables: { outbox, inbox, deadLetters },
+  create: ({ calls, db, queues, log, nudge }) => {
+    const { users, products } = calls
+    const letters = createDeadLetterRepository(db, deadLetters, outbox)
     const repository = createOrderRepository(db)
-    const service = createOrderService({ repository, users: calls.users, products: calls.products, nudge })
+    const levels = createStockRepository(db)
+    const service = createOrderService({ repository, users, products, nudge })
+    const stock = createStockService({ repository: levels, products, nudge })
+    const upkeep = createStockUpkeep({ repository: levels, products, nudge, log })
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
+      handlers: {
+        'product.deleted': handlerOf(productContract.events['product.deleted'], stock.onProductDeleted),
+        'order.dead_letter_replayed': handlerOf(
+          orderContract.events['order.dead_letter_replayed'],
+          replayOf(orderContract.name, queues, letters),
+        ),
+      },
       routes: async (app) => {
         await app.register(orderRoutes, { service })
-        await app.register(inventoryRoutes, { service })
+        await app.register(inventoryRoutes, { service: stock })
+        await app.register(deadLetterRoutes, {
+          path: '/orders/dead-letters',
+          tag: 'orders',
+          of: 'Order',
+          replayed: 'order.dead_letter_replayed',
+          repository: letters,
+          nudge,
+        })
       },
       seed: () => repository.seed(sampleOrders, sampleStock),
+      start: () => upkeep.start(),
+      close: () => upkeep.close(),
     }
   },
 })

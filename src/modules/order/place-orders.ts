@@ -67,7 +67,7 @@ export const placeOrders =
           from input i, jsonb_to_recordset(i.lines) as l(product_id int, product text, quantity int, price bigint, line int)
       ), locked as materialized ( -- in product order, so that two statements cannot wait for each other; FOR UPDATE sees the newest number
         select s.product_id, s.available from ${stock} s
-         where s.product_id = any (array(select distinct product_id from line)) order by s.product_id for update
+         where s.product_id = any (array(select distinct product_id from line)) and s.state = 'tracked' order by s.product_id for update
       ), scarce as materialized (
         select k.product_id, k.available from locked k join line l using (product_id)
          group by k.product_id, k.available having k.available < sum(l.quantity)
@@ -80,8 +80,9 @@ export const placeOrders =
         on conflict do nothing
         returning id, total, created_at, version
       ), item as (
-        insert into ${orderItems} (order_id, line, product_id, product, quantity, price)
-        select p.id, l.line, l.product_id, l.product, l.quantity, l.price from placed p join input i using (id) join line l using (n)
+        insert into ${orderItems} (order_id, line, product_id, product, quantity, price, taken)
+        select p.id, l.line, l.product_id, l.product, l.quantity, l.price, case when k.product_id is null then 0 else l.quantity end
+          from placed p join input i using (id) join line l using (n) left join locked k using (product_id)
       ), taken as ( -- from the locked number: s is older where stock came back meanwhile, and would break the check
         update ${stock} as s set available = k.available - d.quantity
           from (select l.product_id, sum(l.quantity) as quantity from placed join input using (id) join line l using (n) group by 1) d

@@ -6,6 +6,7 @@ import { appendEvent } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
 import { placeOrders, placeTogether } from './place-orders.ts'
+import type { StockLevel } from './stock-repository.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
 
 /** An order as this module stores it: the user is somebody else's. */
@@ -95,7 +96,7 @@ export const createOrderRepository = (db: Database) => {
     },
 
     /**
-     * One step of an order's life, with its event; a cancelled order's stock goes back in the same statement.
+     * One step of an order's life, with its event; a cancelled order gives back what it took in the same statement.
      * @returns the order after the step, or undefined when it is not in one of the states `from`, or not the owner's
      */
     step: async (
@@ -116,10 +117,11 @@ export const createOrderRepository = (db: Database) => {
           from before where c.id = before.id
         returning c.*, before.status as was
       ), returned as (
-        select i.product_id, sum(i.quantity) as quantity from ${orderItems} i join o on o.id = i.order_id
+        select i.product_id, sum(coalesce(i.taken, i.quantity)) as quantity from ${orderItems} i join o on o.id = i.order_id
          where o.status = 'cancelled' group by i.product_id
       ), locked as materialized ( -- in product order, as placing does: two at once cannot wait for each other
-        select s.product_id from ${stock} s where s.product_id in (select product_id from returned) order by s.product_id for update
+        select s.product_id from ${stock} s
+         where s.product_id in (select product_id from returned where quantity > 0) and s.state = 'tracked' order by s.product_id for update
       ), restocked as (
         update ${stock} as s set available = s.available + r.quantity from returned r join locked using (product_id)
          where s.product_id = r.product_id
@@ -133,24 +135,6 @@ export const createOrderRepository = (db: Database) => {
       return row
     },
 
-    stock: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
-      db.run<StockLevel>(sql`
-      select product_id, available from ${stock}
-       where product_id > ${after?.id ?? 0}
-         and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
-       order by product_id limit ${limit + 1}`),
-
-    setStock: async (productId: number, available: number, event: NewEvent): Promise<StockLevel> => {
-      const [row] = await db.run<StockLevel>(sql`
-      with changed as (
-        insert into ${stock} as s (product_id, available) values (${productId}, ${available})
-        on conflict (product_id) do update set available = excluded.available, version = s.version + 1
-        returning s.product_id, s.product_id as id, s.version, s.available
-      ), event as (${appendEvent(outbox, event, sql`changed`, sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`)})
-      select product_id, available from changed`)
-      return row as StockLevel
-    },
-
     /** Orders with their ids, and stock, into empty tables only; later ids go on from there. */
     seed: async (rows: readonly StoredOrder[], levels: readonly StockLevel[]): Promise<void> => {
       await db.run(sql`
@@ -162,8 +146,9 @@ export const createOrderRepository = (db: Database) => {
         insert into ${orders} (id, user_id, total, currency, status, created_at)
         select id, user_id, total, currency, status, created_at from input returning id
       ), item as (
-        insert into ${orderItems} (order_id, line, product_id, product, quantity, price)
-        select input.id, l.line, (l.item->>'product_id')::int, l.item->>'product', (l.item->>'quantity')::int, (l.item->>'price')::bigint
+        insert into ${orderItems} (order_id, line, product_id, product, quantity, price, taken)
+        select input.id, l.line, (l.item->>'product_id')::int, l.item->>'product', (l.item->>'quantity')::int, (l.item->>'price')::bigint,
+               (l.item->>'quantity')::int
           from input, jsonb_array_elements(input.items) with ordinality as l(item, line)
       ), level as (
         insert into ${stock} (product_id, available)
@@ -173,9 +158,4 @@ export const createOrderRepository = (db: Database) => {
       select setval(pg_get_serial_sequence('orders.orders', 'id'), max(id)) from seeded having count(*) > 0`)
     },
   }
-}
-
-export interface StockLevel {
-  product_id: number
-  available: number
 }

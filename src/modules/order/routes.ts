@@ -60,6 +60,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.post(
     '/orders',
     {
+      config: { message: 'order.created' },
       schema: {
         ...described('createOrder', 'Place an order: all of it, or nothing'),
         headers: IdempotencyKey,
@@ -80,6 +81,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.post(
     '/orders/:id/cancel',
     {
+      config: { message: 'order.cancelled' },
       schema: {
         ...described('cancelOrder', 'Cancel an order; its stock goes back'),
         params: IdParams,
@@ -92,6 +94,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.patch(
     '/orders/:id',
     {
+      config: { message: 'order.updated' },
       schema: {
         ...described('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
         params: IdParams,

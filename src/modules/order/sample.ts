@@ -1,4 +1,5 @@
-import type { StockLevel, StoredOrder } from './repository.ts'
+import type { StoredOrder } from './repository.ts'
+import type { StockLevel } from './stock-repository.ts'
 
 export const sampleOrders: readonly StoredOrder[] = [
   {

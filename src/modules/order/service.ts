@@ -6,10 +6,10 @@ import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform/page.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
-import type { Order, OrderStatus, OwnOrder } from './contract.ts'
+import { type Order, OrderStatus, type OwnOrder } from './contract.ts'
 import { priceLines, type WantedLine, wantedProducts } from './lines.ts'
 import type { NewOrder, ScarceProduct } from './place-orders.ts'
-import type { OrderFilter, OrderRepository, StockLevel, StoredOrder } from './repository.ts'
+import type { OrderFilter, OrderRepository, StoredOrder } from './repository.ts'
 
 export interface OrderRequest {
   /** Whoever is signed in where it is left out. */
@@ -33,6 +33,9 @@ const cameFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
   completed: ['processing'],
   cancelled: ['pending', 'processing'],
 }
+
+const goesTo = (status: OrderStatus): OrderStatus[] =>
+  OrderStatus.anyOf.map(({ const: to }) => to).filter((to) => cameFrom[to].includes(status))
 
 const fingerprintOf = (user_id: number, items: readonly WantedLine[]): string =>
   createHash('sha256')
@@ -87,6 +90,24 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         return { product_id, product: item?.product, requested: item?.quantity, available }
       }),
     })
+
+  /**
+   * One step of the order's life. An order that is there already is the answer: whoever repeats a request whose answer was
+   * lost has what they asked for. @throws order.not_found, order.invalid_transition
+   */
+  const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
+    const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
+    const owner = ownerOf(context)
+    const stepped = await repository.step(id, cameFrom[to], to, event, owner)
+    if (stepped) nudge()
+    const order = stepped ?? (await repository.byId(id, owner))
+    if (!order) throw fail('order.not_found', { id })
+    const { status } = order
+    if (status === to) return readOne(order, context)
+    // The order has gone on since the statement ran.
+    if (cameFrom[to].includes(status)) return setStatus(id, to, context)
+    throw fail('order.invalid_transition', { id, from: status, to, allowed: goesTo(status) })
+  }
 
   return {
     /** Places an order, or answers the one that this user's `key` stands for. */
@@ -152,33 +173,6 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
       return { orders: items, ...(next === undefined ? {} : { next_cursor: next }) }
     },
 
-    /** One step of the order's life. @throws order.not_found, order.invalid_transition */
-    setStatus: async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
-      const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
-      const owner = ownerOf(context)
-      const stepped = await repository.step(id, cameFrom[to], to, event, owner)
-      if (stepped) {
-        nudge()
-        return readOne(stepped, context)
-      }
-      const order = await repository.byId(id, owner)
-      if (!order) throw fail('order.not_found', { id })
-      throw fail('order.invalid_transition', { id, from: order.status, to })
-    },
-
-    stock: async (productIds: readonly number[] | undefined, page: PageRequest): Promise<Page<StockLevel>> =>
-      // The list's order is the product's id alone: the cursor's time says nothing.
-      pageOf(await repository.stock(productIds, page), page.limit, ({ product_id }) => ({
-        at: '1970-01-01T00:00:00Z',
-        id: product_id,
-      })),
-
-    setStock: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
-      const [product] = await products.getProducts({ ids: [productId] }, context)
-      if (!product) throw fail('product.not_found', { id: productId })
-      const level = await repository.setStock(productId, available, newEvent('inventory.set', context))
-      nudge()
-      return level
-    },
+    setStatus,
   }
 }

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, integer, pgSchema, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
-import { moment, outboxTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, moment, outboxTable } from '../../platform/events/tables.ts'
 import type { OrderStatus } from './contract.ts'
 
 export const schema = pgSchema('orders')
@@ -38,19 +38,31 @@ export const orderItems = schema.table(
     product: text().notNull(),
     quantity: integer().notNull(),
     price: bigint({ mode: 'number' }).notNull(),
+    /** Pieces that the order took from the stock: these alone go back. Null in orders of releases before: all of `quantity`. */
+    taken: integer(),
   },
   (table) => [primaryKey({ columns: [table.order_id, table.line] }), check('order_items_quantity', sql`${table.quantity} > 0`)],
 )
 
-/** A product without a row here is not stock-tracked: it is always available. */
+/** `tracked`: orders take from it. `untracked`: always available again. `gone`: the product is deleted, and no late write changes that. */
+export type StockState = 'tracked' | 'untracked' | 'gone'
+
+/** A product without a row here is not stock-tracked either. A row is never deleted: its version goes on (docs/adr/0030). */
 export const stock = schema.table(
   'stock',
   {
     product_id: integer().primaryKey(),
-    available: integer().notNull(),
+    /** Wider than what can be set: what comes back from orders adds up. */
+    available: bigint({ mode: 'number' }).notNull(),
+    state: text().$type<StockState>().notNull().default('tracked'),
     version: integer().notNull().default(1),
   },
-  (table) => [check('stock_available', sql`${table.available} >= 0`)],
+  (table) => [
+    check('stock_available', sql`${table.available} >= 0`),
+    check('stock_state', sql`${table.state} in ('tracked', 'untracked', 'gone')`),
+  ],
 )
 
 export const outbox = outboxTable(schema)
+export const inbox = inboxTable(schema)
+export const deadLetters = deadLetterTable(schema)

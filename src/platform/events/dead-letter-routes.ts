@@ -25,6 +25,8 @@ export interface DeadLetterRouteOptions {
   /** Where the routes live below /api/v1. */
   readonly path: string
   readonly tag: string
+  /** In the operations' names, where another consumer has the plain ones. */
+  readonly of?: string
   /** Type of the event that has a letter delivered again; its consumer handles it with `replayOf`. */
   readonly replayed: string
   readonly repository: DeadLetterRepository
@@ -46,13 +48,13 @@ export const replayOf =
 /** A consumer's dead letters: to see them with their reason, and to have one delivered again. */
 export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
   app,
-  { path, tag, replayed, repository, nudge },
+  { path, tag, of = '', replayed, repository, nudge },
 ) => {
   app.get(
     path,
     {
       schema: {
-        operationId: 'listDeadLetters',
+        operationId: `list${of}DeadLetters`,
         summary: 'Events that were given up, newest first',
         tags: [tag],
         querystring: Strict(pageQuery),
@@ -65,8 +67,9 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
   app.post(
     `${path}/:event_id/replay`,
     {
+      config: { message: 'dead_letter.replayed' },
       schema: {
-        operationId: 'replayDeadLetter',
+        operationId: `replay${of}DeadLetter`,
         summary: 'Deliver the event again; it leaves the list when it is handled',
         tags: [tag],
         params: Strict({ event_id: Type.String({ format: 'uuid' }) }),

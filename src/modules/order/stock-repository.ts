@@ -1,0 +1,73 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../../platform/db.ts'
+import type { NewEvent } from '../../platform/events/event.ts'
+import { appendEvent, receiveEvents } from '../../platform/events/repository.ts'
+import type { PageRequest } from '../../platform/page.ts'
+import { inbox, outbox, stock } from './tables.ts'
+
+export interface StockLevel {
+  product_id: number
+  available: number
+}
+
+export type StockRepository = ReturnType<typeof createStockRepository>
+
+const level = sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`
+
+export const createStockRepository = (db: Database) => {
+  /** The stock of a deleted product ends, for each row of `cause`. A product that never had stock leaves no event. */
+  const end = (productId: number, event: NewEvent, cause: SQL) => sql`
+    changed as (
+      insert into ${stock} as s (product_id, available, state, version) select ${productId}::int, 0, 'gone', 0 from ${cause}
+      on conflict (product_id) do update set state = 'gone', version = s.version + 1 where s.state <> 'gone'
+      returning s.product_id, s.product_id as id, s.version, s.available
+    ), ended as (select * from changed where version > 0),
+    event as (${appendEvent(outbox, event, sql`ended`, level)})
+    select product_id, available from ended`
+
+  return {
+    /** Of stock-tracked products, in the order of their ids. */
+    page: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
+      db.run<StockLevel>(sql`
+      select product_id, available from ${stock}
+       where product_id > ${after?.id ?? 0} and state = 'tracked'
+         and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
+       order by product_id limit ${limit + 1}`),
+
+    /** Undefined when the product is known to be deleted, also where that came to be known a moment ago. */
+    set: async (productId: number, available: number, event: NewEvent): Promise<StockLevel | undefined> => {
+      const [row] = await db.run<StockLevel>(sql`
+      with changed as (
+        insert into ${stock} as s (product_id, available) values (${productId}, ${available})
+        on conflict (product_id) do update set available = excluded.available, state = 'tracked', version = s.version + 1 where s.state <> 'gone'
+        returning s.product_id, s.product_id as id, s.version, s.available
+      ), event as (${appendEvent(outbox, event, sql`changed`, level)})
+      select product_id, available from changed`)
+      return row
+    },
+
+    /** Ends tracking; answers the last level, undefined when the product is not stock-tracked. */
+    untrack: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+      const [row] = await db.run<StockLevel>(sql`
+      with changed as (
+        update ${stock} set state = 'untracked', version = version + 1 where product_id = ${productId} and state = 'tracked'
+        returning product_id, product_id as id, version, available
+      ), event as (${appendEvent(outbox, event, sql`changed`, level)})
+      select product_id, available from changed`)
+      return row
+    },
+
+    /** Applies the event `cause` of a deleted product, once however often it is delivered. */
+    endAfter: async (cause: string, productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+      const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
+      const [row] = await db.run<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)
+      return row
+    },
+
+    /** For a product whose event never came. */
+    end: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+      const [row] = await db.run<StockLevel>(sql`with ${end(productId, event, sql`(select) as once`)}`)
+      return row
+    },
+  }
+}

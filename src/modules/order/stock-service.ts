@@ -1,0 +1,46 @@
+import type { CallContext } from '../../platform/context.ts'
+import type { Api } from '../../platform/contract.ts'
+import { fail } from '../../platform/errors.ts'
+import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
+import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
+import type { productContract } from '../product/contract.ts'
+import type { StockLevel, StockRepository } from './stock-repository.ts'
+
+export interface StockServiceOptions {
+  readonly repository: StockRepository
+  readonly products: Pick<Api<typeof productContract>, 'getProducts'>
+  readonly nudge: () => void
+}
+
+export type StockService = ReturnType<typeof createStockService>
+
+export const createStockService = ({ repository, products, nudge }: StockServiceOptions) => ({
+  list: async (productIds: readonly number[] | undefined, page: PageRequest): Promise<Page<StockLevel>> =>
+    // The list's order is the product's id alone: the cursor's time says nothing.
+    pageOf(await repository.page(productIds, page), page.limit, ({ product_id }) => ({
+      at: '1970-01-01T00:00:00Z',
+      id: product_id,
+    })),
+
+  /** The product is stock-tracked from then on. @throws product.not_found */
+  set: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
+    const [product] = await products.getProducts({ ids: [productId] }, context)
+    const level = product && (await repository.set(productId, available, newEvent('inventory.set', context)))
+    if (!level) throw fail('product.not_found', { id: productId })
+    nudge()
+    return level
+  },
+
+  /** The product is always available again; answers its last level. @throws inventory.not_tracked */
+  untrack: async (productId: number, context: CallContext): Promise<StockLevel> => {
+    const level = await repository.untrack(productId, newEvent('inventory.removed', context))
+    if (!level) throw fail('inventory.not_tracked', { product_id: productId })
+    nudge()
+    return level
+  },
+
+  /** A deleted product has no stock. */
+  onProductDeleted: async ({ id, aggregate_id }: EventEnvelope, context: CallContext): Promise<void> => {
+    if (await repository.endAfter(id, Number(aggregate_id), newEvent('inventory.removed', context))) nudge()
+  },
+})
