@@ -23,6 +23,7 @@ import { createMetrics, type MetricsServer, serveMetrics } from './platform/metr
 import type { FirstSignIn, Parts } from './platform/module.ts'
 import { describeRoutes, documentRoutes } from './platform/openapi.ts'
 import { serveContract } from './platform/rpc.ts'
+import { addSuccessMessages } from './platform/success-messages.ts'
 import { createTls } from './platform/tls.ts'
 import { policy } from './policy.ts'
 import { type ModuleName, registry } from './registry.ts'
@@ -131,6 +132,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       oidc: config.oidc && createOidc(config.oidc),
     }),
   })
+  addSuccessMessages(http)
   await describeRoutes(http, policy.routes)
   if (definitions.has('gateway') || definitions.has('user')) jwksRoutes(http, keys)
   const health = modules.get('gateway')?.health

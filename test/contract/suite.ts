@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { inventorySuite } from './inventory.ts'
 import { lifeCycleSuite } from './life-cycle.ts'
+import { messageSuite } from './messages.ts'
 import { notificationSuite } from './notifications.ts'
 import { orderSuite } from './orders.ts'
 import { platformSuite } from './platform.ts'
@@ -22,6 +23,7 @@ export const contractSuite = async (t: Test, target: Target): Promise<void> => {
     inventory: inventorySuite,
     orders: orderSuite,
     'life cycle': lifeCycleSuite,
+    messages: messageSuite,
     notifications: notificationSuite,
   }
   for (const [name, suite] of Object.entries(suites)) await t.test(name, (t) => suite(t, client))

@@ -105,6 +105,10 @@ t.test('what is no token is refused', async (t) => {
 t.test('signing out ends the whole family', async (t) => {
   const { token } = await signedIn()
   const next = (await refresh(token)).body.data.refresh_token
-  t.same((await api('/auth/logout', 'POST', { refresh_token: next })).body, { success: true, data: null })
+  t.same((await api('/auth/logout', 'POST', { refresh_token: next })).body, {
+    success: true,
+    data: null,
+    message: 'Signed out',
+  })
   await isRefused(t, next)
 })

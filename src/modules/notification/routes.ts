@@ -36,6 +36,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
   app.post(
     '/notifications/:id/retry',
     {
+      config: { message: 'notification.retry_requested' },
       schema: {
         ...described('retryNotification', 'Send a message that was not sent once more, with the same key'),
         params: IdParams,

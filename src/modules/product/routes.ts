@@ -48,7 +48,10 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
 
   app.post(
     '/products',
-    { schema: { ...described('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } } },
+    {
+      config: { message: 'product.created' },
+      schema: { ...described('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } },
+    },
     async ({ body, call }, reply) => {
       const data = await service.create({ description: '', currency: 'TWD', active: true, ...body }, call)
       return reply
@@ -61,6 +64,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.patch(
     '/products/:id',
     {
+      config: { message: 'product.updated' },
       schema: {
         ...described('updateProduct', 'Change a product'),
         params: IdParams,
@@ -74,6 +78,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.delete(
     '/products/:id',
     {
+      config: { message: 'product.deleted' },
       schema: {
         ...described('deleteProduct', 'Delete a product; orders keep their copy of it'),
         params: IdParams,

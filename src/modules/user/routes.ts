@@ -50,6 +50,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.post(
     '/users',
     {
+      config: { message: 'user.created' },
       schema: {
         ...described('createUser', 'Register, or create a user as an administrator'),
         description:
@@ -70,6 +71,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.patch(
     '/users/:id',
     {
+      config: { message: 'user.updated' },
       schema: { ...described('updateUser', 'Change a user'), params: IdParams, body: UserChanges, response: { 200: One(User) } },
     },
     async ({ params, body, call }) => ({ success: true as const, data: await service.update(params.id, body, call) }),
@@ -78,6 +80,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.delete(
     '/users/:id',
     {
+      config: { message: 'user.deleted' },
       schema: {
         ...described('deleteUser', 'Delete a user; answers with what was deleted'),
         params: IdParams,

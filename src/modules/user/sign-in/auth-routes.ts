@@ -65,7 +65,10 @@ export interface AuthRoutesOptions {
 export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, tokens }) => {
   app.post(
     '/auth/login',
-    { schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } } },
+    {
+      config: { message: 'session.started' },
+      schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
+    },
     async (request, reply) => {
       const data = await sessions.signIn(request.body, await addressOf(request, tokens), request.call)
       return unkept(reply).send({ success: true as const, data })
@@ -74,6 +77,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/refresh',
     {
+      config: { message: 'session.refreshed' },
       schema: {
         ...described('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
         body: Refresh,
@@ -85,7 +89,10 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   )
   app.post(
     '/auth/logout',
-    { schema: { ...described('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } } },
+    {
+      config: { message: 'session.ended' },
+      schema: { ...described('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } },
+    },
     async ({ body, call }) => {
       await sessions.signOut(body.refresh_token, call)
       return done
@@ -100,6 +107,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password',
     {
+      config: { message: 'password.changed' },
       schema: {
         ...described('changePassword', 'Change the password; every sign-in ends'),
         body: Strict({ current_password: GivenPassword, new_password: Password }),
@@ -115,6 +123,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password/forgot',
     {
+      config: { message: 'password.reset_requested' },
       schema: {
         ...described('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
         body: Strict({ email }),
@@ -129,6 +138,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password/reset',
     {
+      config: { message: 'password.changed' },
       schema: {
         ...described('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
         body: Strict({ token: Opaque, password: Password }),
@@ -143,6 +153,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/activate',
     {
+      config: { message: 'account.activated' },
       schema: {
         ...described('activate', 'Activate an account with a mailed token'),
         body: Strict({ token: Opaque }),
@@ -158,6 +169,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/mfa/enrol',
     {
+      config: { message: 'second_factor.started' },
       schema: {
         ...described('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
         response: { 200: One(Enrolment) },
@@ -168,6 +180,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/mfa/confirm',
     {
+      config: { message: 'second_factor.enrolled' },
       schema: {
         ...described('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
         body: Strict({ code: Code }),
@@ -183,6 +196,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.delete(
     '/auth/mfa',
     {
+      config: { message: 'second_factor.removed' },
       schema: {
         ...described('removeSecondFactor', 'Sign in with the password alone again'),
         body: Strict({ password: GivenPassword, code: Code }),
