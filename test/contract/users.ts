@@ -21,7 +21,7 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
 
     const removed = await client.remove(`/users/${data.id}`)
     t.equal(removed.status, 200)
-    t.same(removed.body, { success: true, data: changed.body.data }, 'answers with the deleted user')
+    t.same(removed.body.data, changed.body.data, 'answers with the deleted user')
     isProblem(t, await client.get(`/users/${data.id}`), 404, 'user.not_found')
     isProblem(t, await client.patch(`/users/${data.id}`, { name: 'x' }), 404, 'user.not_found')
     isProblem(t, await client.remove(`/users/${data.id}`), 404, 'user.not_found')
