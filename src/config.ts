@@ -99,6 +99,9 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     problems.push('AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
   if (problems.length > 0) throw new ConfigError(problems)
 
+  const port = checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName])
+  /** On a laptop, of a gateway whose port is known beforehand. */
+  const ownAddress = !production && selected.includes('gateway') && port !== 0 ? `http://127.0.0.1:${port}` : undefined
   const moduleUrl = (name: string, kind: 'DATABASE' | 'SERVICE') => given[`${name.toUpperCase()}_${kind}_URL`]
   return {
     production,
@@ -108,7 +111,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
       ? 'orderhub'
       : selected.map((name) => (name === 'gateway' ? 'api-gateway' : `${name}-service`)).join(','),
     host: checked.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
-    port: checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName]),
+    port,
     metricsPort: checked.METRICS_PORT,
     databaseUrl: checked.DATABASE_URL,
     /** Undefined for a service that keeps no data, whatever is in the environment. */
@@ -146,7 +149,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
       checked.OIDC_ISSUER && checked.OIDC_AUDIENCE
         ? { issuer: checked.OIDC_ISSUER, audience: checked.OIDC_AUDIENCE, rolesClaim: checked.OIDC_ROLES_CLAIM }
         : undefined,
-    publicUrl: checked.PUBLIC_URL,
+    publicUrl: checked.PUBLIC_URL ?? ownAddress,
     tls:
       checked.TLS_CERT_FILE && checked.TLS_KEY_FILE && checked.TLS_CA_FILE
         ? { certFile: checked.TLS_CERT_FILE, keyFile: checked.TLS_KEY_FILE, caFile: checked.TLS_CA_FILE }

@@ -69,7 +69,12 @@ export const Environment = Type.Object({
   ...serviceKeys,
   DATA_DIR: Type.String({ default: '.data', description: 'everything that the embedded mode writes' }),
   SMTP_URL: url('smtp|smtps', 'e-mail provider; without it messages are written to `DATA_DIR`/mail'),
-  MAIL_FROM: Type.String({ default: 'OrderHub <orders@orderhub.example>', description: 'sender of e-mail' }),
+  MAIL_FROM: Type.String({
+    default: 'OrderHub <orders@orderhub.example>',
+    pattern: '^([^<>\\r\\n]*<[^<>@\\s]+@[^<>@\\s]+>|[^<>@\\s]+@[^<>@\\s]+)$',
+    errorMessage: 'must be an address, as in Shop <orders@shop.example>',
+    description: 'sender of e-mail; its domain is that of Message-IDs',
+  }),
   SMS_URL: url(
     'http|https',
     'SMS provider: `POST` with JSON `{to, from, text}` and `Idempotency-Key`; without it messages are written to `DATA_DIR`/mail',
@@ -136,7 +141,7 @@ export const Environment = Type.Object({
   OIDC_ROLES_CLAIM: Type.String({ default: 'roles', description: "the claim of the issuer's tokens that holds roles of ours" }),
   PUBLIC_URL: url(
     'https|http',
-    'where people reach the gateway: for links in messages; by default http://127.0.0.1 and the port',
+    'where people reach `/activate` and `/reset-password`: for links in mails; in development by default http://127.0.0.1 and the port of a gateway in the same process, otherwise mails have the code alone',
   ),
   TLS_CERT_FILE: Type.Optional(
     Type.String({ description: 'certificate for mutual TLS between services (PEM); read again when it changes' }),

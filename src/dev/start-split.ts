@@ -35,7 +35,8 @@ if (embedded) {
 const urls = Object.fromEntries(
   serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, `http://${host}:${ports[name]}`]),
 )
-const environment = { ...process.env, DATABASE_URL: shared, ...databases }
+const publicUrl = `http://${host}:${ports.gateway}`
+const environment = { PUBLIC_URL: publicUrl, ...process.env, DATABASE_URL: shared, ...databases }
 await runMigrations(migrationTargets(readConfig({ ...environment, SERVICE: 'all' })))
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url))
@@ -61,4 +62,4 @@ const stop = async () => {
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop())
 
-console.log(`\n  OrderHub, split, at http://${host}:${ports.gateway} (API reference: http://${host}:${ports.gateway}/docs)\n`)
+console.log(`\n  OrderHub, split, at ${publicUrl} (API reference: ${publicUrl}/docs)\n`)

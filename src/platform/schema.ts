@@ -1,6 +1,7 @@
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import { type Static, type TSchema, Type } from 'typebox'
+import { isCurrency } from './currency.ts'
 import { fail } from './errors.ts'
 
 const addFormats = addFormatsModule.default
@@ -10,7 +11,9 @@ const realDateTime = addFormats.get('date-time') as { validate: (text: string) =
 /** RFC 3339's form without what PostgreSQL cannot take: the year 0000, an offset of 16 hours, endless fractions. */
 const dateTimeForm = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):\d\d)$/i
 const withFormats = (ajv: Ajv): Ajv =>
-  addFormats(ajv).addFormat('date-time', (text) => dateTimeForm.test(text) && realDateTime.validate(text))
+  addFormats(ajv)
+    .addFormat('date-time', (text) => dateTimeForm.test(text) && realDateTime.validate(text))
+    .addFormat('currency', isCurrency)
 
 /** Bodies are taken as they are; queries and paths are text, so numbers and booleans are read from it. */
 const strict = withFormats(new Ajv({ ...common, coerceTypes: false }))
@@ -25,6 +28,9 @@ export interface FieldError {
   readonly message: string
 }
 
+/** For formats whose name does not say what is wanted. */
+const formatMessages: Readonly<Record<string, string>> = { currency: 'must be a currency code of ISO 4217, such as TWD or USD' }
+
 export const fieldErrors = (errors: ValidateFunction['errors']): FieldError[] =>
   (errors ?? []).slice(0, 20).map(({ instancePath, message, params, keyword }) => ({
     field:
@@ -33,7 +39,7 @@ export const fieldErrors = (errors: ValidateFunction['errors']): FieldError[] =>
         : keyword === 'additionalProperties'
           ? `${instancePath}/${params.additionalProperty}`
           : instancePath || '/',
-    message: message ?? 'is not valid',
+    message: formatMessages[params?.format] ?? message ?? 'is not valid',
   }))
 
 const validators = new WeakMap<object, ValidateFunction>()
@@ -51,6 +57,11 @@ export const maxId = 2_147_483_647
 export const Id = Type.Integer({ minimum: 1, maximum: maxId })
 export const IdParams = Type.Object({ id: Id }, { additionalProperties: false })
 export const Timestamp = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' })
+/** An amount of money. */
+export const inMinorUnits =
+  'integer, in the minor unit of the currency by ISO 4217: cents for USD, whole yen for JPY, and by decision whole dollars for TWD'
+/** Of what comes in; what was stored before the codes were checked still goes out. */
+export const Currency = Type.String({ format: 'currency', description: 'code of ISO 4217 that has a minor unit' })
 export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()])
 
 /** An object that refuses unknown fields. */

@@ -27,7 +27,7 @@ export const composeProviders = (mailUrl: string, sinkUrl: string): TestProvider
   const email = {
     copies: (key: string) =>
       (JSON.parse(fetchSync(`${mailUrl}/email`)) as CaughtMail[])
-        .filter(({ messageId }) => messageId === `${key}@orderhub`)
+        .filter(({ messageId }) => messageId?.startsWith(`${key}@`))
         .map(({ id }) => readMail(fetchSync(`${mailUrl}/email/${id}/source`))),
   }
   const sms = {

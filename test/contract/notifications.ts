@@ -82,6 +82,24 @@ export const notificationSuite = async (t: Test, client: Client): Promise<void> 
     })
   }
 
+  await t.test('an amount in dollars and cents, in a mail that machines leave unanswered', async (t) => {
+    const cents = await newProduct(client, { price: 1999, currency: 'USD' })
+    for (const locale of ['en', 'zh-TW'] as const) {
+      const user = await newUser(client, { phone: '+886987654321', locale })
+      const order = await newOrder(client, { user_id: user.id, items: [{ product_id: cents.id, quantity: 1 }] })
+      t.match(order, { total: 1999, currency: 'USD' })
+      const notes = await notesOf(client, order.id, 2)
+      const [mail] = email.copies(one(notes, 'order.created', 'email').event_id)
+      const [message] = sms.copies(one(notes, 'order.created', 'sms').event_id)
+      const total = locale === 'en' ? 'Total: US$19.99' : '總計：US$19.99'
+      for (const text of [mail?.parts['text/plain'], mail?.parts['text/html'], message?.text]) t.match(text, total)
+      t.match(Object.fromEntries(mail?.headers ?? []), {
+        'auto-submitted': 'auto-generated',
+        'message-id': /@orderhub\.example>$/,
+      })
+    }
+  })
+
   await t.test('who has no phone gets e-mail', async (t) => {
     const user = await newUser(client)
     const order = await newOrder(client, { user_id: user.id, items })

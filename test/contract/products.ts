@@ -34,12 +34,16 @@ export const productSuite = async (t: Test, client: Client): Promise<void> => {
       { ...product, price: 1.5 },
       { ...product, price: '1' },
       { ...product, currency: 'twd' },
+      { ...product, currency: 'QQQ' },
       { ...product, sku: 'with space' },
       { ...product, colour: 'red' },
       { sku: product.sku, price: 1 },
     ]
     for (const body of bad)
       isProblem(t, await client.post('/products', body), 400, 'request.invalid', { errors: [{ field: /^\/body\// }] })
+    isProblem(t, await client.post('/products', { ...product, currency: 'QQQ' }), 400, 'request.invalid', {
+      errors: [{ field: '/body/currency', message: /ISO 4217/ }],
+    })
   })
 
   await t.test('search by name or sku', async (t) => {

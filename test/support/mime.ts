@@ -4,6 +4,8 @@ export interface Mail {
   readonly to: string
   readonly from: string
   readonly subject: string
+  /** Every header, by its name in lower case; what comes twice is there twice. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
   /** Content type, without parameters, to text. */
   readonly parts: Readonly<Record<string, string>>
 }
@@ -13,16 +15,15 @@ const split = (source: string): [string, string] => {
   return at < 0 ? [source, ''] : [source.slice(0, at), source.slice(at + 4)]
 }
 
-const headersOf = (head: string): Map<string, string> =>
-  new Map(
-    head
-      .replace(/\r\n[ \t]+/g, ' ')
-      .split('\r\n')
-      .map((line): [string, string] => {
-        const colon = line.indexOf(':')
-        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
-      }),
-  )
+const headerLines = (head: string): [string, string][] =>
+  head
+    .replace(/\r\n[ \t]+/g, ' ')
+    .split('\r\n')
+    .map((line) => {
+      const colon = line.indexOf(':')
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+    })
+const headersOf = (head: string): Map<string, string> => new Map(headerLines(head))
 
 const fromQuotedPrintable = (text: string): string =>
   Buffer.from(
@@ -68,6 +69,7 @@ export const readMail = (source: string): Mail => {
     to: header('to'),
     from: header('from'),
     subject: header('subject'),
+    headers: headerLines(split(source)[0]).map(([name, value]) => [name, decodeWords(value)] as const),
     parts: Object.fromEntries(partsOf(source)),
   }
 }

@@ -26,6 +26,14 @@ t.test('SERVICE takes one name, a list, or all, and gives the port and the name'
   t.equal(readConfig({ SERVICE: 'user,all' }).selected.length, readConfig({}).selected.length)
 })
 
+t.test('links in mails lead to a gateway of this process on a laptop, elsewhere to where PUBLIC_URL says', async (t) => {
+  t.equal(readConfig({}).publicUrl, 'http://127.0.0.1:5000')
+  t.equal(readConfig({ PORT: '5170' }).publicUrl, 'http://127.0.0.1:5170')
+  t.equal(readConfig({ PUBLIC_URL: 'https://shop.example' }).publicUrl, 'https://shop.example')
+  const nowhere = [{ SERVICE: 'notification' }, { PORT: '0' }, { NODE_ENV: 'production', KEYS_DIR: '/keys' }]
+  for (const env of nowhere) t.equal(readConfig(env).publicUrl, undefined)
+})
+
 t.test('a module has its own database where it is named one', async (t) => {
   const config = readConfig({ DATABASE_URL: 'postgres://a/all', ORDER_DATABASE_URL: 'postgresql://b/orders' })
   t.equal(config.databaseUrlOf('order'), 'postgresql://b/orders')
@@ -48,6 +56,7 @@ t.test('every mistake is told at once, one line each, with the key', async (t) =
     REDIS_URL: ['localhost:6379', /redis:\/\//],
     LOG_LEVEL: ['loud', /fatal.*"loud"/],
     SEED: ['perhaps', /boolean/],
+    MAIL_FROM: ['Shop', /must be an address/],
     USER_SERVICE_URL: ['user:5001', /must start with/],
     REDIS_HOST: ['x', /not a key/],
     ORDER_DATABASE: ['x', /not a key/],

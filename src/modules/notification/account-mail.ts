@@ -2,33 +2,28 @@ import type { CallContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import type { EventEnvelope } from '../../platform/events/event.ts'
 import { newUuid } from '../../platform/ids.ts'
-import type { MailPurpose, User, userContract } from '../user/contract.ts'
+import type { MailPurpose, userContract } from '../user/contract.ts'
+import { accountMessage } from './account-message.ts'
 import { ifFound } from './if-found.ts'
 import type { Providers } from './providers.ts'
 import type { NotificationRepository } from './repository.ts'
-import { accountMessage } from './templates.ts'
 
 export interface AccountMailOptions {
   readonly repository: Pick<NotificationRepository, 'isDone' | 'recordDone'>
   readonly users: Pick<Api<typeof userContract>, 'getUser' | 'issueMailToken'>
   readonly providers: Pick<Providers, 'email' | 'keepsCopies' | 'forget'>
-  /** Where people's pages are; without it the mail has the token alone. */
+  /** Without it the mail has no link. */
   readonly publicUrl: string | undefined
 }
 
-const pages: Readonly<Record<MailPurpose, string>> = { activation: 'activate', reset: 'reset-password' }
-
 /** Mails that let a person into their account. The token is made when it is sent: no table, queue or log of ours holds it. */
 export const createAccountMail = ({ repository, users, providers, publicUrl }: AccountMailOptions) => {
-  const linkTo = (purpose: MailPurpose, token: string, { locale }: Pick<User, 'locale'>): string | undefined =>
-    publicUrl === undefined ? undefined : `${publicUrl.replace(/\/$/, '')}/${pages[purpose]}?lang=${locale}#token=${token}`
-
   /** Nothing for a person who is gone, or has no use for a token. */
   const send = async (purpose: MailPurpose, userId: number, context: CallContext): Promise<void> => {
     const user = await ifFound(users.getUser({ id: userId }, context))
     const issued = user && (await ifFound(users.issueMailToken({ user_id: userId, purpose }, context)))
     if (!issued) return
-    const message = accountMessage(purpose, { token: issued.token, link: linkTo(purpose, issued.token, user) }, user)
+    const message = accountMessage(purpose, { token: issued.token, publicUrl }, user)
     // Not the event's id: each try has a token of its own, and a mailbox that takes it for the same mail would hide the good one.
     await providers.email({ key: newUuid(), user_id: userId, to: user.email, ...message })
     // Erased while it was written: the handler of that event may have looked before.

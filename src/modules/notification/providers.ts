@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
+import { domainToASCII } from 'node:url'
 import nodemailer from 'nodemailer'
 import type { Logger } from 'pino'
 import { Agent, request } from 'undici'
@@ -48,6 +49,8 @@ export class ProviderError extends Error {
 export interface ProviderOptions {
   readonly smtpUrl: string | undefined
   readonly mailFrom: string
+  /** Names the shop in Message-IDs where `mailFrom` has no domain. */
+  readonly publicUrl: string | undefined
   readonly smsUrl: string | undefined
   readonly smsFrom: string
   readonly dataDir: string
@@ -58,14 +61,30 @@ export interface ProviderOptions {
 const timeoutMs = 8000
 const attemptMs = 15_000
 
-const mailOf = ({ key, user_id: _, ...message }: Email, from: string) => ({
-  ...message,
-  from,
-  messageId: `<${key}@orderhub>`,
-  date: new Date(),
-})
+/** What comes after the @ of a Message-ID: a domain of the sender's own makes it unique in the world (RFC 5322, 3.6.4). */
+export const messageIdDomain = (from: string, publicUrl: string | undefined): string => {
+  const [, ofSender = ''] = /@([^@\s<>]+)>?\s*$/.exec(from) ?? []
+  // In ASCII, as a header wants it; empty for what is no domain.
+  return domainToASCII(ofSender) || (publicUrl === undefined ? '' : new URL(publicUrl).hostname) || 'orderhub.invalid'
+}
 
-const smtpEmail = (url: string, from: string): Pick<Providers, 'email' | 'close'> => {
+/** Writes a message as a mail. */
+const composer =
+  ({ mailFrom: from, publicUrl }: Pick<ProviderOptions, 'mailFrom' | 'publicUrl'>) =>
+  ({ key, user_id: _, ...message }: Email) => ({
+    ...message,
+    from,
+    messageId: `<${key}@${messageIdDomain(from, publicUrl)}>`,
+    date: new Date(),
+    headers: {
+      // Nobody's holiday notice is an answer to this (RFC 3834, 5); Exchange looks at a header of its own, and still reports failures.
+      'Auto-Submitted': 'auto-generated',
+      'X-Auto-Response-Suppress': 'OOF, AutoReply',
+    },
+  })
+type Compose = ReturnType<typeof composer>
+
+const smtpEmail = (url: string, compose: Compose): Pick<Providers, 'email' | 'close'> => {
   const transport = nodemailer.createTransport({
     url,
     pool: true,
@@ -86,7 +105,7 @@ const smtpEmail = (url: string, from: string): Pick<Providers, 'email' | 'close'
     email: async (message) => {
       const bytes: Readable[] = []
       try {
-        await transport.sendMail({ ...mailOf(message, from), bytes, signal: AbortSignal.timeout(attemptMs) } as never)
+        await transport.sendMail({ ...compose(message), bytes, signal: AbortSignal.timeout(attemptMs) } as never)
       } catch (error) {
         const { responseCode, response, code } = error as { responseCode?: number; response?: string; code?: string }
         // Between the first byte and the answer to the last nobody knows; anything earlier was surely not accepted.
@@ -128,8 +147,8 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
 }
 
 /** Stands in for a provider on a laptop: a folder for each person, named by their id, with a file per message, named by its key. */
-const mailFolder = (folder: string, from: { mail: string; sms: string }): Omit<Providers, 'keepsCopies'> => {
-  const composer = nodemailer.createTransport({ streamTransport: true, buffer: true })
+const mailFolder = (folder: string, compose: Compose, smsFrom: string): Omit<Providers, 'keepsCopies'> => {
+  const transport = nodemailer.createTransport({ streamTransport: true, buffer: true })
   const write = async (userId: number, name: string, content: Buffer | string): Promise<void> => {
     const own = join(folder, String(userId))
     // The folder around it stays open: PostgreSQL's account must be able to enter it.
@@ -139,10 +158,10 @@ const mailFolder = (folder: string, from: { mail: string; sms: string }): Omit<P
   }
   return {
     email: async (message) => {
-      const { message: source } = await composer.sendMail(mailOf(message, from.mail))
+      const { message: source } = await transport.sendMail(compose(message))
       await write(message.user_id, `${message.key}.eml`, source as Buffer)
     },
-    sms: ({ key, user_id, to, text }) => write(user_id, `${key}.sms.json`, `${JSON.stringify({ to, from: from.sms, text })}\n`),
+    sms: ({ key, user_id, to, text }) => write(user_id, `${key}.sms.json`, `${JSON.stringify({ to, from: smsFrom, text })}\n`),
     forget: async (userId, keys = []) => {
       const first = keys.flatMap((key) => [`${key}.eml`, `${key}.sms.json`])
       await Promise.all([String(userId), ...first].map((name) => rm(join(folder, name), { recursive: true, force: true })))
@@ -151,12 +170,14 @@ const mailFolder = (folder: string, from: { mail: string; sms: string }): Omit<P
   }
 }
 
-export const createProviders = ({ smtpUrl, mailFrom, smsUrl, smsFrom, dataDir, log }: ProviderOptions): Providers => {
+export const createProviders = (options: ProviderOptions): Providers => {
+  const { smtpUrl, smsUrl, smsFrom, dataDir, log } = options
+  const compose = composer(options)
   const folder = resolve(dataDir, 'mail')
-  const files = mailFolder(folder, { mail: mailFrom, sms: smsFrom })
+  const files = mailFolder(folder, compose, smsFrom)
   if (!smtpUrl) log.info({ folder }, 'no SMTP_URL: e-mail is written to this folder')
   if (!smsUrl) log.info({ folder }, 'no SMS_URL: SMS is written to this folder')
-  const mail = smtpUrl ? smtpEmail(smtpUrl, mailFrom) : files
+  const mail = smtpUrl ? smtpEmail(smtpUrl, compose) : files
   const sms = smsUrl ? httpSms(smsUrl, smsFrom) : files
   return {
     email: mail.email,

@@ -6,9 +6,9 @@ import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform
 import type { User, userContract } from '../user/contract.ts'
 import type { Channel, Notification, NotificationStatus } from './contract.ts'
 import { ifFound } from './if-found.ts'
+import { type OrderFacts, orderMessage } from './order-message.ts'
 import { ProviderError, type Providers } from './providers.ts'
 import type { ClaimedNotification, NotificationFilter, NotificationRepository } from './repository.ts'
-import { type OrderFacts, orderMessage } from './templates.ts'
 
 export interface NotificationServiceOptions {
   readonly repository: NotificationRepository

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
-import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
+import { Id, inMinorUnits, Nullable, Timestamp } from '../../platform/schema.ts'
 
 export const OrderStatus = Type.Union([
   Type.Literal('pending'),
@@ -16,7 +16,7 @@ export const OrderItem = Type.Object(
     product_id: Id,
     product: Type.String({ description: 'name at the time of the order' }),
     quantity: Type.Integer({ minimum: 1 }),
-    price: Type.Integer({ minimum: 0, description: 'of one piece, at the time of the order' }),
+    price: Type.Integer({ minimum: 0, description: `of one piece, at the time of the order; ${inMinorUnits}` }),
   },
   { title: 'OrderItem' },
 )
@@ -30,8 +30,8 @@ export const Order = Type.Object(
     user_id: Id,
     user: Nullable(OrderUser),
     items: Type.Array(OrderItem),
-    total: Type.Integer(),
-    currency: Type.String(),
+    total: Type.Integer({ description: inMinorUnits }),
+    currency: Type.String({ description: 'ISO 4217' }),
     status: OrderStatus,
     created_at: Timestamp,
   },

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
-import { Id, Timestamp } from '../../platform/schema.ts'
+import { Id, inMinorUnits, Timestamp } from '../../platform/schema.ts'
 
 export const Product = Type.Object(
   {
@@ -8,8 +8,8 @@ export const Product = Type.Object(
     sku: Type.String({ minLength: 1, maxLength: 64, pattern: '^\\S+$', description: 'unique' }),
     name: Type.String({ minLength: 1, maxLength: 200, pattern: '\\S' }),
     description: Type.String({ maxLength: 2000 }),
-    price: Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "integer, in the currency's unit in use" }),
-    currency: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217' }),
+    price: Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: inMinorUnits }),
+    currency: Type.String({ description: 'ISO 4217' }),
     active: Type.Boolean({ description: 'for sale' }),
     created_at: Timestamp,
   },

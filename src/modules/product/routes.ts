@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Currency, IdParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'
 
-const { sku, name, description, price, currency, active } = Product.properties
+const { sku, name, description, price, active } = Product.properties
 
 const NewProduct = Strict(
   {
@@ -13,7 +13,7 @@ const NewProduct = Strict(
     name,
     description: Type.Optional(description),
     price,
-    currency: Type.Optional(currency),
+    currency: Type.Optional(Currency),
     active: Type.Optional(active),
   },
   { title: 'NewProduct' },

@@ -177,7 +177,7 @@ const missing = async (orders: readonly number[], begun: number) => {
   }
   const response = await fetch(`${mail}/email`, { signal: AbortSignal.timeout(60_000) })
   const caught = ((await response.json()) as { messageId?: string }[]).map(({ messageId }) => messageId ?? '')
-  const keys = new Set(caught.map((id) => /([0-9a-f-]{36})@orderhub/.exec(id)?.[1]))
+  const keys = new Set(caught.map((id) => /([0-9a-f-]{36})@/.exec(id)?.[1]))
   return {
     orders: orders.filter((id) => !stored.has(id)),
     notifications: orders.filter((id) => !sent.has(id)),

@@ -42,7 +42,7 @@ const send = async () => {
   })
   const body = await answer.json()
   if (answer.ok) return undefined
-  const field = JSON.stringify(body.errors ?? []).includes('/password') ? password : tokenField.hidden ? undefined : token
+  const field = JSON.stringify([body.errors, body.field]).includes('/password') ? password : tokenField.hidden ? undefined : token
   return { text: wordsOf(body), field }
 }
 

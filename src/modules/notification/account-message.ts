@@ -1,0 +1,88 @@
+import { escapeHtml } from '../../platform/html.ts'
+import type { MailPurpose, User } from '../user/contract.ts'
+import { type Language, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
+
+export interface AccountFacts {
+  readonly token: string
+  /** Where people's pages are; undefined where nobody said so. */
+  readonly publicUrl: string | undefined
+}
+
+interface Phrases {
+  readonly subject: string
+  readonly opening: string
+  readonly link: string
+  /** `page`: its address, or its path alone. */
+  readonly code: { readonly afterLink: (page: string) => string; readonly alone: (page: string) => string }
+  readonly unasked: string
+}
+
+const code: Readonly<Record<Language, Phrases['code']>> = {
+  en: {
+    afterLink: (page) => `If the link does not work, open ${page} and enter this code:`,
+    alone: (page) => `Open the page ${page} of the shop and enter this code:`,
+  },
+  'zh-TW': {
+    afterLink: (page) => `若連結無法使用，請開啟 ${page} 並輸入此驗證碼：`,
+    alone: (page) => `請開啟本商店的 ${page} 頁面，並輸入此驗證碼：`,
+  },
+}
+
+const phrases: Readonly<Record<Language, Readonly<Record<MailPurpose, Omit<Phrases, 'code'>>>>> = {
+  en: {
+    activation: {
+      subject: 'Activate your account',
+      opening: 'Welcome! Please activate your account within three days. After that you can sign in.',
+      link: 'To activate it, follow this link and press the button:',
+      unasked: 'If you did not register, you can ignore this mail.',
+    },
+    reset: {
+      subject: 'Set a new password',
+      opening: 'Somebody asked for a new password for your account. If it was you, set one within one hour.',
+      link: 'To set it, follow this link:',
+      unasked: 'If it was not you, you can ignore this mail: your password stays as it is.',
+    },
+  },
+  'zh-TW': {
+    activation: {
+      subject: '啟用您的帳號',
+      opening: '歡迎您！請在三天內啟用帳號，啟用後即可登入。',
+      link: '請開啟以下連結，並按下按鈕啟用：',
+      unasked: '若您並未註冊，請忽略此信。',
+    },
+    reset: {
+      subject: '設定新密碼',
+      opening: '有人申請為您的帳號設定新密碼。若是您本人，請在一小時內完成設定。',
+      link: '請開啟以下連結設定：',
+      unasked: '若非您本人，請忽略此信，您的密碼不會變更。',
+    },
+  },
+}
+
+/** The gateway's pages. */
+const paths: Readonly<Record<MailPurpose, string>> = { activation: '/activate', reset: '/reset-password' }
+
+/**
+ * The message that carries a mailed token, in the person's language. The link has the token behind the `#`, which a browser
+ * sends to no server.
+ */
+export const accountMessage = (
+  purpose: MailPurpose,
+  { token, publicUrl }: AccountFacts,
+  user: Pick<User, 'name' | 'locale'>,
+): Letter => {
+  const { subject, opening, link, unasked } = phrases[user.locale][purpose]
+  const { afterLink, alone } = code[user.locale]
+  const path = paths[purpose]
+  const codeHtml = `<code>${escapeHtml(token)}</code>`
+  if (publicUrl === undefined)
+    return writeLetter(user, subject, [paragraph(opening), withLine(alone(path), token, codeHtml), paragraph(unasked)])
+  const page = `${publicUrl.replace(/\/+$/, '')}${path}`
+  const address = `${page}?lang=${user.locale}#token=${token}`
+  return writeLetter(user, subject, [
+    paragraph(opening),
+    withLine(link, address, `<a href="${escapeHtml(address)}">${escapeHtml(address)}</a>`),
+    withLine(afterLink(page), token, codeHtml),
+    paragraph(unasked),
+  ])
+}

@@ -1,0 +1,48 @@
+import { escapeHtml } from '../../platform/html.ts'
+import type { User } from '../user/contract.ts'
+
+export type Language = User['locale']
+
+export interface Letter {
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+}
+
+/** The same in each of a mail's two parts. */
+export interface Block {
+  readonly text: string
+  readonly html: string
+}
+
+/** What people wrote, as part of a line: a line break in a name must not look like a line of ours. */
+export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}\u2028\u2029]+/gu, ' ').trim()
+
+export const paragraph = (text: string): Block => ({ text, html: `<p>${escapeHtml(text)}</p>` })
+
+/** A link or a code on a line of its own: a mail program that makes links of addresses must not take the words along. */
+export const withLine = (text: string, line: string, html: string): Block => ({
+  text: `${text}\n${line}`,
+  html: `<p>${escapeHtml(text)}<br>${html}</p>`,
+})
+
+const greetings: Readonly<Record<Language, (name: string) => string>> = {
+  en: (name) => `Hello ${name},`,
+  'zh-TW': (name) => `${name} 您好：`,
+}
+
+/** A mail to a person, from the greeting to the name of the shop. */
+export const writeLetter = (
+  { name, locale }: Pick<User, 'name' | 'locale'>,
+  subject: string,
+  blocks: readonly Block[],
+): Letter => {
+  const all = [paragraph(greetings[locale](oneLine(name))), ...blocks, paragraph('OrderHub')]
+  const html = [
+    `<!doctype html><html lang="${locale}"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>`,
+    '<body style="font-family:sans-serif">',
+    ...all.map((block) => block.html),
+    '</body></html>',
+  ]
+  return { subject, text: `${all.map((block) => block.text).join('\n\n')}\n`, html: html.join('\n') }
+}

@@ -1,0 +1,105 @@
+import { formatMoney } from '../../platform/currency.ts'
+import { escapeHtml } from '../../platform/html.ts'
+import type { User } from '../user/contract.ts'
+import { type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
+import { inOneSegment, smsSize, toGsm7 } from './sms.ts'
+
+/** What an order event says; the same shape that it has in the event's data. Amounts are in the currency's minor unit. */
+export interface OrderFacts {
+  readonly order_id: number
+  readonly total: number
+  readonly currency: string
+  readonly items?: readonly { readonly product: string; readonly quantity: number; readonly price: number }[]
+  readonly to?: string
+}
+
+export interface OrderMessage extends Letter {
+  /** For SMS: one line, in one segment. */
+  readonly short: string
+}
+
+type Say = (order: string, status: string) => string
+
+interface Phrases {
+  readonly subject: Readonly<Record<string, Say>>
+  readonly opening: Readonly<Record<string, Say>>
+  readonly total: (amount: string) => string
+  readonly inBrackets: (text: string, more: string) => string
+  readonly status: Readonly<Record<string, string>>
+}
+
+const phrases: Readonly<Record<Language, Phrases>> = {
+  en: {
+    subject: {
+      'order.created': (order) => `Your order ${order}`,
+      'order.status_changed': (order, status) => `Your order ${order} is ${status}`,
+      'order.cancelled': (order) => `Your order ${order} was cancelled`,
+    },
+    opening: {
+      'order.created': (order) => `Thank you for your order ${order}.`,
+      'order.status_changed': (order, status) => `Your order ${order} is now ${status}.`,
+      'order.cancelled': (order) => `Your order ${order} was cancelled.`,
+    },
+    total: (amount) => `Total: ${amount}`,
+    inBrackets: (text, more) => `${text} (${more})`,
+    status: { pending: 'pending', processing: 'being processed', completed: 'completed', cancelled: 'cancelled' },
+  },
+  'zh-TW': {
+    subject: {
+      'order.created': (order) => `訂單 ${order} 已成立`,
+      'order.status_changed': (order, status) => `訂單 ${order} ${status}`,
+      'order.cancelled': (order) => `訂單 ${order} 已取消`,
+    },
+    opening: {
+      'order.created': (order) => `感謝您的訂購，訂單 ${order} 已成立。`,
+      'order.status_changed': (order, status) => `您的訂單 ${order} ${status}。`,
+      'order.cancelled': (order) => `您的訂單 ${order} 已取消。`,
+    },
+    total: (amount) => `總計：${amount}`,
+    inBrackets: (text, more) => `${text}（${more}）`,
+    status: { pending: '待處理', processing: '處理中', completed: '已完成', cancelled: '已取消' },
+  },
+}
+
+const itemsBlock = (items: NonNullable<OrderFacts['items']>, currency: string): Block => {
+  const lines = items.map(({ product, quantity, price }) => ({
+    quantity: `${quantity} ×`,
+    product: oneLine(product),
+    amount: formatMoney(quantity * price, currency),
+  }))
+  const rows = lines.map(
+    ({ quantity, product, amount }) =>
+      `<tr><td>${quantity}</td><td>${escapeHtml(product)}</td><td align="right">${escapeHtml(amount)}</td></tr>`,
+  )
+  return {
+    text: lines.map(({ quantity, product, amount }) => `  ${quantity} ${product}  ${amount}`).join('\n'),
+    html: `<table role="presentation" cellpadding="4">${rows.join('')}</table>`,
+  }
+}
+
+/** In English within GSM-7: a symbol that it lacks becomes the currency's code, and a space that does not break a plain one. */
+const smsMoney = ({ total, currency }: OrderFacts, locale: Language): string => {
+  const amount = formatMoney(total, currency)
+  const fits = smsSize(amount.replaceAll('\u00a0', ' ')).encoding === 'GSM-7'
+  return locale === 'en' && !fits ? formatMoney(total, currency, 'code') : amount
+}
+
+/** The message of an order event to a person, in their language. */
+export const orderMessage = (type: string, facts: OrderFacts, user: Pick<User, 'name' | 'locale'>): OrderMessage => {
+  const { locale } = user
+  const say = phrases[locale]
+  const order = `#${facts.order_id}`
+  const status = say.status[facts.to ?? ''] ?? ''
+  const subject = (say.subject[type] ?? say.subject['order.status_changed'])?.(order, status) ?? order
+  const opening = (say.opening[type] ?? say.opening['order.status_changed'])?.(order, status) ?? order
+  const { items = [], total, currency } = facts
+
+  const letter = writeLetter(user, subject, [
+    paragraph(opening),
+    ...(items.length > 0 ? [itemsBlock(items, currency)] : []),
+    paragraph(say.total(formatMoney(total, currency))),
+  ])
+  const spell = locale === 'en' ? toGsm7 : (text: string) => text
+  const withTotal = say.inBrackets(subject, say.total(smsMoney(facts, locale)))
+  return { ...letter, short: inOneSegment(spell(withTotal), spell(subject)) }
+}
