@@ -90,7 +90,16 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const modules = new Map<ModuleName, Parts>()
   let ownUrl: string | undefined
   const loopback = binding === 'loopback' ? () => ownUrl : undefined
-  const links = createLinks({ definitions, config, modules, tokensOf, connect, log, loopback })
+  const links = createLinks({
+    definitions,
+    config,
+    modules,
+    tokensOf,
+    connect,
+    log,
+    routes: Object.keys(policy.routes),
+    loopback,
+  })
   const busy = () => requestsUnderWay() > 1
   const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, ...queue })
 

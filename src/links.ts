@@ -19,6 +19,8 @@ export interface LinksOptions {
   readonly tokensOf: (caller: ModuleName) => ServiceTokens | undefined
   readonly connect: buildConnector.connector | buildConnector.BuildOptions
   readonly log: Logger
+  /** Every public route, as in `GET /api/v1/orders/:id`. */
+  readonly routes: readonly string[]
   /** Sends calls within this process over its own HTTP, and each idempotent one twice; answers its address. */
   readonly loopback: (() => string | undefined) | undefined
 }
@@ -45,7 +47,7 @@ const ownUpstream = (name: string, url: () => string | undefined): Upstream => (
   close: async () => {},
 })
 
-export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, loopback }: LinksOptions): Links => {
+export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, routes, loopback }: LinksOptions): Links => {
   const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
   // Whoever has an address of the user module can ask it what a person's token is worth, and of the audit module tells refusals.
@@ -56,6 +58,11 @@ export const createLinks = ({ definitions, config, modules, tokensOf, connect, l
       createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }),
     ]),
   )
+
+  const routesBelow = (paths: readonly string[]): string[] =>
+    routes
+      .map((route) => route.replace(' /api/v1/', ' /'))
+      .filter((route) => paths.some((path) => `${route.split(' ')[1]}/`.startsWith(`${path}/`)))
 
   const overOwnHttp = (contract: Contract, tokens: ServiceTokens | undefined, url: () => string | undefined): Transport => {
     const send = remoteTransport({ contract, upstream: ownUpstream(contract.name, url), dispatcher, tokens })
@@ -80,7 +87,7 @@ export const createLinks = ({ definitions, config, modules, tokensOf, connect, l
     reachable: (name) => definitions.has(name) || upstreams.has(name),
     forwarded: [...upstreams]
       .filter(([name]) => needed.has(name))
-      .map(([name, upstream]) => ({ name, paths: registry[name].contract.paths, upstream })),
+      .map(([name, upstream]) => ({ name, routes: routesBelow(registry[name].contract.paths), upstream })),
     close: async () => {
       await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
       await dispatcher.close()

@@ -19,6 +19,11 @@ export const errors = {
     en: 'Send JSON as application/json.',
     'zh-TW': '請以 application/json 傳送 JSON。',
   },
+  'request.method_not_allowed': {
+    status: 405,
+    en: 'This address does not take this method.',
+    'zh-TW': '此位址不接受這個方法。',
+  },
   'request.rate_limited': { status: 429, en: 'Too many requests; try again later.', 'zh-TW': '請求過於頻繁，請稍後再試。' },
   'route.not_found': { status: 404, en: 'There is nothing at this address.', 'zh-TW': '此位址沒有任何資源。' },
   internal: { status: 500, en: 'Something went wrong on our side.', 'zh-TW': '系統發生錯誤。' },

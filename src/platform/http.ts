@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
@@ -6,12 +6,17 @@ import type { Logger } from 'pino'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
 import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
+import { everyMethod, originForm, sendAllowed, watchMethods } from './methods.ts'
 import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
 import { compile } from './schema.ts'
 import { assertCleanText, mayHideText } from './text.ts'
 import type { Tls } from './tls.ts'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Headers of every answer, also of those that no hook sees. */
+    everyAnswer: Record<string, string>
+  }
   interface FastifyRequest {
     /** Who asks, until when, in which trace: passed on to services and to other modules. */
     call: CallContext
@@ -26,6 +31,7 @@ export interface HttpOptions {
   /** Milliseconds that one request may take in this process. */
   readonly budgetMs: number
   readonly stopping: () => boolean
+  /** Changes a request's path and query, before its route is looked up. */
   readonly rewriteUrl?: (url: string) => string
   /** Goes with every request, into what it changes. */
   readonly policyVersion?: string
@@ -34,6 +40,8 @@ export interface HttpOptions {
 }
 
 const maxBodyBytes = 1024 * 1024
+/** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
+const maxParamLength = 65_536
 /** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
 const lastTurns = 100
 
@@ -45,13 +53,20 @@ const pathOf = (url: string): string => {
 
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
 
+/** RFC 9112, 3.2: a request of HTTP/1.1 names its host, once. */
+const assertHost = ({ httpVersion, rawHeaders }: IncomingMessage): void => {
+  const hosts = rawHeaders.filter((name, n) => n % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
+  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0'))
+    throw fail('request.malformed', { reason: 'one Host header is needed' })
+}
+
 /** A Fastify server with the rules that hold for every route of every service. */
 export const createHttp = ({
   log,
   trustProxy,
   budgetMs,
   stopping,
-  rewriteUrl,
+  rewriteUrl = (url) => url,
   policyVersion = '',
   tls,
 }: HttpOptions): FastifyInstance => {
@@ -68,15 +83,28 @@ export const createHttp = ({
     // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
     return503OnClosing: false,
     genReqId: (request) => requestId(request.headers['x-request-id']),
-    ...(rewriteUrl ? { rewriteUrl: (request) => rewriteUrl(request.url ?? '/') } : {}),
-    clientErrorHandler: (error, socket) => answerUnreadable(error, socket),
+    routerOptions: { maxParamLength },
+    rewriteUrl: (request) => rewriteUrl(originForm(request.url ?? '/')),
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, app.everyAnswer),
+    // No hook has seen these.
     frameworkErrors: (error, request, reply) => {
       request.call ??= contextOf(request.id, undefined)
-      void sendProblem(toFailure(error), request, reply)
+      reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
+      if (request.method === 'OPTIONS' && request.url === '*') void sendAllowed(everyMethod, reply)
+      else void sendProblem(toFailure(error), request, reply)
     },
   }
-  const app = Fastify({ ...serverOptions, ...(tls ? { https: tls.serverOptions() } : {}) } as FastifyHttpOptions<Server>)
+  // Node's own refusal of a missing Host is not one of our answers: `assertHost` refuses it.
+  const nodeOptions = { requireHostHeader: false }
+  const app = Fastify({
+    ...serverOptions,
+    ...(tls ? { https: { ...tls.serverOptions(), ...nodeOptions } } : { http: nodeOptions }),
+  } as FastifyHttpOptions<Server>)
   tls?.follow(app.server)
+  app.decorate('everyAnswer', {})
+  // What else somebody expects may be passed over (RFC 9110, 10.1.1); Node would answer 417 by itself.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  const allowedOf = watchMethods(app)
 
   const contextOf = (id: string, traceparent: unknown): CallContext => ({
     deadline: Date.now() + budgetMs,
@@ -94,9 +122,14 @@ export const createHttp = ({
   // These hooks call back: a promise for each would cost more than what they do.
   app.addHook('onRequest', (request, reply, done) => {
     request.call = contextOf(request.id, request.headers.traceparent)
-    reply.header('x-request-id', request.id)
+    reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
     const known = !tls || (request.raw.socket as TLSSocket).authorized || request.routeOptions.url?.startsWith('/health')
-    done(known ? undefined : fail('auth.certificate_required'))
+    try {
+      assertHost(request.raw)
+      done(known ? undefined : fail('auth.certificate_required'))
+    } catch (problem) {
+      done(problem as Error)
+    }
   })
   app.addHook('preValidation', ({ params, query }, _reply, done) => {
     try {
@@ -132,9 +165,16 @@ export const createHttp = ({
       )
     return sendProblem(failure, request, reply)
   })
-  app.setNotFoundHandler((request, reply) => sendProblem(fail('route.not_found'), request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = allowedOf(request.url)
+    if (allowed.length === 0) return sendProblem(fail('route.not_found'), request, reply)
+    if (request.method === 'OPTIONS') return sendAllowed(allowed, reply)
+    return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
+  })
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
+    // Answers are somebody's, or true for the moment: a route that may be kept says so.
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     // A stopping server says so on each answer: the client opens its next connection elsewhere.
     if (stopping()) reply.header('connection', 'close')
     done()

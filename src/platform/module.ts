@@ -41,7 +41,8 @@ export interface Host<Needs extends Contracts = Contracts, Asked extends Contrac
 
 export interface Remote {
   readonly name: string
-  readonly paths: readonly string[]
+  /** Its public routes below /api/v1, as in `GET /orders/:id`. */
+  readonly routes: readonly string[]
   readonly upstream: Upstream
 }
 

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { continueTrace, traceIdOf } from './context.ts'
 import { Failure, fail, type Locale, textsOf } from './errors.ts'
+import { newUuid } from './ids.ts'
 import { fieldErrors, type Problem } from './schema.ts'
 
 /** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
@@ -51,6 +52,24 @@ export const problemOf = (failure: Failure, locale: Locale, traceparent: string)
   trace_id: traceIdOf(traceparent),
 })
 
+/** A header's value with one more field name in its list. */
+export const withVary = (vary: unknown, name: string): string => {
+  const names = String(vary ?? '')
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '')
+  return names.some((each) => each === '*' || each.toLowerCase() === name.toLowerCase())
+    ? names.join(', ')
+    : [...names, name].join(', ')
+}
+
+/** The headers of a text in one of our languages, which nobody keeps for somebody else. */
+const inLanguage = (locale: Locale, vary: unknown) => ({
+  'content-language': locale,
+  vary: withVary(vary, 'Accept-Language'),
+  'cache-control': 'no-store',
+})
+
 /** How to ask with a token (RFC 6750, 3), on every 401 (RFC 9110, 15.5.2). */
 const challengeOf = ({ code }: Failure): string =>
   `Bearer realm="orderhub"${code === 'auth.invalid_token' ? ', error="invalid_token"' : ''}`
@@ -63,12 +82,16 @@ export const sendProblem = (failure: Failure, request: FastifyRequest, reply: Fa
   return reply
     .code(failure.status)
     .type('application/problem+json; charset=utf-8')
-    .header('content-language', localeOf(request.headers['accept-language']))
+    .headers(inLanguage(localeOf(request.headers['accept-language']), reply.getHeader('vary')))
     .send(JSON.stringify(problemOf(failure, localeOf(request.headers['accept-language']), request.call.traceparent)))
 }
 
 /** Answers what the HTTP parser could not read, for which there is no request: the same problem, by hand. */
-export const answerUnreadable = (error: Error & { code?: string }, socket: Socket): void => {
+export const answerUnreadable = (
+  error: Error & { code?: string },
+  socket: Socket,
+  everyAnswer: Readonly<Record<string, string>> = {},
+): void => {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -76,14 +99,14 @@ export const answerUnreadable = (error: Error & { code?: string }, socket: Socke
   const codes = { HPE_HEADER_OVERFLOW: 'request.headers_too_large', ERR_HTTP_REQUEST_TIMEOUT: 'request.timeout' } as const
   const failure = fail(codes[error.code as keyof typeof codes] ?? 'request.malformed')
   const body = JSON.stringify(problemOf(failure, 'en', continueTrace()))
-  socket.end(
-    [
-      `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`,
-      'content-type: application/problem+json; charset=utf-8',
-      `content-length: ${Buffer.byteLength(body)}`,
-      'connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  )
+  const headers = {
+    ...everyAnswer,
+    'x-request-id': newUuid(),
+    'content-type': 'application/problem+json; charset=utf-8',
+    ...inLanguage('en', undefined),
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  socket.end([`HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`, ...lines, '', body].join('\r\n'))
 }

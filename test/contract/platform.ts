@@ -86,8 +86,24 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
   await t.test('what is not there', async (t) => {
     isProblem(t, await client.get('/nothing'), 404, 'route.not_found')
     isProblem(t, await call(`${client.url}/nothing`), 404, 'route.not_found')
-    isProblem(t, await client.remove('/orders/1'), 404, 'route.not_found')
     isProblem(t, await call(`${client.url}/api/v2/users`), 404, 'route.not_found')
+  })
+
+  await t.test('methods that an address does not take', async (t) => {
+    for (const [method, path, allow] of [
+      ['DELETE', '/api/v1/orders/1', 'GET, HEAD, PATCH, OPTIONS'],
+      ['PUT', '/api/orders', 'GET, HEAD, POST, OPTIONS'],
+      ['GET', '/api/v1/auth/login', 'POST, OPTIONS'],
+      ['POST', '/health', 'GET, HEAD, OPTIONS'],
+    ] as const) {
+      const refused = await call(client.url + path, method)
+      isProblem(t, refused, 405, 'request.method_not_allowed')
+      const asked = await call(client.url + path, 'OPTIONS')
+      t.same([refused.headers.get('allow'), asked.status, asked.headers.get('allow')], [allow, 204, allow], `${method} ${path}`)
+    }
+    isProblem(t, await call(`${client.url}/api/v1/nothing`, 'OPTIONS'), 404, 'route.not_found')
+    const { detail } = (await call(`${client.url}/health`, 'DELETE', undefined, { 'accept-language': 'zh-TW' })).body
+    t.equal(detail, '此位址不接受這個方法。')
   })
 
   await t.test('bodies that are no JSON', async (t) => {

@@ -12,8 +12,8 @@ type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 export interface Forwarder {
   /** Sends one request; in the shape that @fastify/reply-from takes for its `undici` option. */
   readonly dispatcher: { request(options: Dispatcher.RequestOptions, done: Done): void }
-  /** Runs `send`; the request that it makes ends with the deadline, or with the client that asked. */
-  bound<T>(reply: FastifyReply, send: () => T): T
+  /** Runs `send`; the request that it makes has this path and query, and ends with the deadline or with the client that asked. */
+  bound<T>(path: string, reply: FastifyReply, send: () => T): T
   /** `<module>.unavailable`, or `upstream.unavailable` where the module has no code of its own. */
   unavailable(cause?: unknown): Failure
 }
@@ -42,7 +42,7 @@ const pauseMs = 50
  * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
  */
 export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
-  const signals = new AsyncLocalStorage<AbortSignal>()
+  const asked = new AsyncLocalStorage<{ readonly path: string; readonly signal: AbortSignal }>()
   const breaker = circuitBreaker(handleWhen(connectionFailed), {
     halfOpenAfter: 1000,
     // Not failures in a row: those of one server that stops come together, while others answer.
@@ -95,10 +95,10 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     unavailable,
     dispatcher: {
       request: (options, done) => {
-        const signal = signals.getStore()
+        const { path = options.path, signal } = asked.getStore() ?? {}
         if (signal?.aborted) return done(asFailure(signal.reason))
         untilAborted(
-          breaker.execute(() => send(options, signal)),
+          breaker.execute(() => send({ ...options, path }, signal)),
           signal,
         )
           .then((answer) => {
@@ -109,7 +109,7 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
           .catch((error) => done(asFailure(error)))
       },
     },
-    bound: (reply, run) => {
+    bound: (path, reply, run) => {
       const controller = new AbortController()
       const timer = whenLate(timeoutMs, () => controller.abort(fail('upstream.timeout')))
       const hungUp = () => {
@@ -119,7 +119,7 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
       // It may have been while the client was authenticated.
       if (reply.raw.destroyed) hungUp()
       else reply.raw.once('close', hungUp)
-      return signals.run(controller.signal, run)
+      return asked.run({ path, signal: controller.signal }, run)
     },
   }
 }

@@ -1,6 +1,7 @@
 import cors from '@fastify/cors'
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { fail } from '../../platform/errors.ts'
 
 /** Answers are data: a browser that shows one as a page may load nothing. */
 const nothing = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] }
@@ -36,6 +37,17 @@ const headersOf = async (options: FastifyHelmetOptions) => {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !usual.includes(name)))
 }
 
+/** A dot segment (RFC 3986, 3.3) by any spelling that a proxy or a server behind one has been known to resolve. */
+const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=$|[/\\;?#]|%2f|%5c|%3b)/i
+
+/** Nothing here has such a name, and what is behind must not have to decide what it means: 404 route.not_found. */
+export const refuseDotSegments = (app: FastifyInstance): void => {
+  app.addHook('onRequest', ({ url }, _reply, done) => {
+    const [path = ''] = url.split(/[?#]/, 1)
+    done(dotSegment.test(path) ? fail('route.not_found') : undefined)
+  })
+}
+
 /** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
 export const guardServer = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
   const [data, docs, page] = await Promise.all([
@@ -43,8 +55,10 @@ export const guardServer = async (app: FastifyInstance, corsOrigins: readonly st
     headersOf(policy(reference)),
     headersOf(policy(own)),
   ])
+  Object.assign(app.everyAnswer, data)
   app.addHook('onRequest', ({ routeOptions: { url, config } }, reply, done) => {
-    reply.headers(config.page ? page : url?.startsWith('/docs') ? docs : data)
+    if (config.page) reply.headers(page)
+    else if (url?.startsWith('/docs')) reply.headers(docs)
     done()
   })
   if (corsOrigins.length === 0) return

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import { traceHeaders, traceIdOf } from '../../platform/context.ts'
+import { withVary } from '../../platform/problem.ts'
 
 /** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. `Expect` is answered here. */
 const hopByHop = [
@@ -47,11 +48,12 @@ export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHe
   }
 }
 
-/** What a client is to see of a service's headers. */
-export const clientHeaders = (headers: IncomingHttpHeaders): IncomingHttpHeaders => {
+/** What a client is to see of a service's headers; `ownVary` is what this answer's `Vary` says already. */
+export const clientHeaders = (headers: IncomingHttpHeaders, ownVary?: unknown): IncomingHttpHeaders => {
   const named = String(headers.connection ?? '')
     .toLowerCase()
     .split(',')
     .map((name) => name.trim())
-  return without(headers, (name) => hopByHop.includes(name) || named.includes(name))
+  const kept = without(headers, (name) => hopByHop.includes(name) || named.includes(name))
+  return ownVary && kept.vary ? { ...kept, vary: withVary(ownVary, kept.vary) } : kept
 }

@@ -2,7 +2,7 @@ import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
 import { serviceConnections } from '../../platform/upstream.ts'
 import { gatewayContract } from './contract.ts'
-import { guardServer } from './guard.ts'
+import { guardServer, refuseDotSegments } from './guard.ts'
 import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { watchUpstreams } from './upstream-health.ts'
@@ -25,6 +25,7 @@ export default defineModule({
       server: async (app) => {
         await guardServer(app, config.corsOrigins)
         await limit.register(app)
+        refuseDotSegments(app)
       },
       pages: pageRoutes,
       routes: async (app) => {

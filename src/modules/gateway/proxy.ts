@@ -14,23 +14,25 @@ const brokeOff = /^(UND_ERR|HPE|E[A-Z]+)/
 const describeBody = ['content-encoding', 'content-length', 'etag', 'last-modified', 'cache-control', 'location']
 
 const optionsOf = (
-  path: string,
+  method: string,
+  paths: readonly string[],
   { upstream }: Remote,
   { dispatcher, bound, unavailable }: Forwarder,
 ): FastifyHttpProxyOptions => ({
   upstream: '',
-  prefix: path,
-  rewritePrefix: `/api/v1${path}`,
-  httpMethods: ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT'],
+  routes: [...paths],
+  httpMethods: method === 'GET' ? ['GET', 'HEAD'] : [method],
+  // The request goes on with the path that it came with, which `bound` knows: the plugin would write another spelling of it.
+  preRewrite: () => '/',
+  internalRewriteLocationHeader: false,
   // The parser below reads the body, within the server's limit; the plugin's own would pass it on unread and unlimited.
   proxyPayloads: false,
   // A dispatcher of our own: the plugin turns the verification of certificates off in those that it makes.
   undici: dispatcher as never,
   disableCache: true,
-  config: { forwarded: true },
   disableRequestLogging: true,
   handler: (request, reply, dest, options) =>
-    bound(reply as FastifyReply, () =>
+    bound(request.url, reply as FastifyReply, () =>
       reply.from(dest, {
         ...options,
         ...(request.body === undefined ? {} : { body: request.body, contentType: request.headers['content-type'] ?? '' }),
@@ -45,7 +47,7 @@ const optionsOf = (
     // `maxRetriesOn503: 0` means 10 to the plugin; this is what turns its retries off.
     retryDelay: () => null,
     rewriteRequestHeaders: (request, headers) => upstreamHeaders(request as FastifyRequest, headers),
-    rewriteHeaders: clientHeaders,
+    rewriteHeaders: (headers, request) => clientHeaders(headers, (request as FastifyRequest | undefined)?.ownVary),
     onError: (reply, { error }) => {
       if (error.cause === clientGone) reply.hijack()
       else reply.send(error.cause ?? error)
@@ -57,7 +59,18 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** In place of the client's own token: what the service behind is told about who asks. */
     serviceToken: string | undefined
+    /** What the answer depends on by what happens here; the service has its own list. */
+    ownVary: unknown
   }
+}
+
+const byMethod = (routes: readonly string[]): Map<string, string[]> => {
+  const paths = new Map<string, string[]>()
+  for (const route of routes) {
+    const [method = '', path = ''] = route.split(' ')
+    paths.set(method, [...(paths.get(method) ?? []), path])
+  }
+  return paths
 }
 
 export interface ProxyOptions {
@@ -67,16 +80,21 @@ export interface ProxyOptions {
   readonly tokens: ServiceTokens | undefined
 }
 
-/** Routes each remote module's paths to where it runs. Mounted below /api/v1. */
+/**
+ * Routes each remote module's routes to where it runs: those alone, so that a path or a method that is not there is refused
+ * here as it is in one process. Mounted below /api/v1.
+ */
 export const proxyRoutes = async (
   app: FastifyInstance,
   { remotes, dispatcher, timeoutMs, tokens }: ProxyOptions,
 ): Promise<void> => {
   app.decorateRequest('serviceToken')
+  app.decorateRequest('ownVary')
   for (const remote of remotes) {
     const forwarder = createForwarder(remote.upstream, dispatcher, timeoutMs)
     await app.register(async (scope) => {
-      scope.addHook('preHandler', async (request) => {
+      scope.addHook('preHandler', async (request, reply) => {
+        request.ownVary = reply.getHeader('vary')
         request.serviceToken = await tokens?.mint(remote.name, request.call)
       })
       scope.removeContentTypeParser('application/json')
@@ -88,7 +106,8 @@ export const proxyRoutes = async (
         request.log.warn({ err: error, request_id: request.id }, 'the answer of the service broke off')
         return sendProblem(forwarder.unavailable(error), request, reply)
       })
-      for (const path of remote.paths) await scope.register(httpProxy, optionsOf(path, remote, forwarder))
+      for (const [method, paths] of byMethod(remote.routes))
+        await scope.register(httpProxy, optionsOf(method, paths, remote, forwarder))
     })
   }
 }

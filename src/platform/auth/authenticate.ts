@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type CallContext, traceIdOf } from '../context.ts'
 import { Failure, fail } from '../errors.ts'
-import { matchRoutes } from './match-route.ts'
 import type { Permission, Role } from './permission.ts'
 import { isServiceToken, type ServiceTokens } from './service-tokens.ts'
 
@@ -29,8 +28,6 @@ export interface AuthenticateOptions {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Goes on to the service behind: judged by the route that it has there. */
-    forwarded?: boolean
     /** The modules for which a service's token must be meant. */
     audiences?: readonly string[]
     /** The services that may call it; every service where it is undefined. */
@@ -52,11 +49,10 @@ const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallCo
 
 /**
  * Says who asks and whether they may, before anything of the request's body is read. Every route that is registered after
- * it must stand in `routes`, be internal, or be forwarded. @throws Error at the registration of any other
+ * it must stand in `routes` or be internal. @throws Error at the registration of any other
  */
 export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
   const { routes, modules, serviceTokens, edge, open, identify } = options
-  const elsewhere = matchRoutes(routes)
 
   const audiencesOf = (url: string): string[] => {
     if (isInternal(url)) return url.split('/').slice(2, 3)
@@ -66,7 +62,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
 
   app.addHook('onRoute', (route) => {
     route.config = { ...route.config, audiences: audiencesOf(route.url) }
-    if (isInternal(route.url) || route.config.forwarded) return
+    if (isInternal(route.url)) return
     for (const method of [route.method].flat().filter((each) => each !== 'OPTIONS'))
       if (!routes[`${method === 'HEAD' ? 'GET' : method} ${route.url}`])
         throw new Error(`${method} ${route.url} is not in src/policy.ts`)
@@ -106,15 +102,13 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
       return
     }
     const { method } = request
-    const permission = config.forwarded ? elsewhere(method, request.url) : routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
+    const permission = routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
     if (token !== undefined && !permission?.tokenIgnored) {
       const { actor, role, mfaSatisfied } = await whoAsks(token, request)
       request.call = { ...request.call, actor, role }
       if (mfaSatisfied === false && !permission?.withoutSecondFactor) throw fail('auth.mfa_enrolment_required')
     }
     const { actor, role } = request.call
-    // The service behind may have a route that this policy is too old to know: it answers for itself.
-    if (!permission && config.forwarded) return
     const scope = permission && scopeOf(permission, role)
     if (!scope) throw fail(actor.type === 'anonymous' ? 'auth.required' : 'auth.forbidden')
     request.call = { ...request.call, scope }

@@ -8,13 +8,15 @@ const decoded = (path: string): string | undefined => {
 }
 
 const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
-  pattern.length === path.length && pattern.every((part, n) => (part.startsWith(':') ? path[n] !== '' : part === path[n]))
+  pattern.at(-1) === '*'
+    ? path.length >= pattern.length && fits(pattern.slice(0, -1), path.slice(0, pattern.length - 1))
+    : pattern.length === path.length && pattern.every((part, n) => (part.startsWith(':') ? path[n] !== '' : part === path[n]))
 
 const literals = (pattern: readonly string[]): string => pattern.map((part) => (part.startsWith(':') ? '1' : '0')).join('')
 
 /**
- * Finds what stands in a table of routes, as in `GET /orders/:id`, for a request's method and URL: for requests that go on
- * to another service, whose own router is not here. Of two patterns that fit, the one whose literal comes first wins.
+ * Finds what stands in a table of routes, as in `GET /orders/:id`, for a request's method and URL: the router tells of one
+ * method alone. Of two patterns that fit, the one whose literal comes first wins.
  */
 export const matchRoutes = <T>(routes: Readonly<Record<string, T>>): ((method: string, url: string) => T | undefined) => {
   const byMethod = Map.groupBy(
