@@ -4,7 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-tap build > /dev/null
 tap --no-disable-coverage --coverage-report=json-summary --no-browser --reporter=terse "$@"
 {
   echo "### Coverage of $*"

