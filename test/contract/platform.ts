@@ -83,6 +83,24 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     t.equal((await fetch(`${client.url}/docs`)).status, 200)
   })
 
+  await t.test('pages that mailed links lead to, with their files', async (t) => {
+    for (const path of ['/activate', '/reset-password']) {
+      const { status, body, headers } = await call(`${client.url}${path}`, 'GET', undefined, { 'accept-language': 'zh-TW' })
+      t.equal(status, 200)
+      t.equal(headers.get('content-type'), 'text/html; charset=utf-8')
+      t.match(body, '<html lang="zh-TW">')
+      const files = [...body.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map(([, file]) => file)
+      t.equal(files.length, 2, 'a style sheet and a script')
+      for (const file of files) t.match(await call(`${client.url}/${file}`), { status: 200 }, file)
+      const [, endpoint] = /data-endpoint="([^"]+)"/.exec(body) ?? []
+      const refused = await call(`${client.url}/${endpoint}`, 'POST', {
+        token: 'x',
+        ...(path === '/activate' ? {} : { password: 'a quiet harbour 7' }),
+      })
+      isProblem(t, refused, 400, 'auth.invalid_mail_token')
+    }
+  })
+
   await t.test('what is not there', async (t) => {
     isProblem(t, await client.get('/nothing'), 404, 'route.not_found')
     isProblem(t, await call(`${client.url}/nothing`), 404, 'route.not_found')

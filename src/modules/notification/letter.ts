@@ -40,7 +40,7 @@ export const writeLetter = (
   const all = [paragraph(greetings[locale](oneLine(name))), ...blocks, paragraph('OrderHub')]
   const html = [
     `<!doctype html><html lang="${locale}"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>`,
-    '<body style="font-family:sans-serif">',
+    '<body style="font-family:sans-serif;overflow-wrap:anywhere">',
     ...all.map((block) => block.html),
     '</body></html>',
   ]
