@@ -139,7 +139,11 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       keys,
       sessions: links.reachable('user') ? links.apiOf(userContract, self).getSessions : undefined,
       oidc: config.oidc && createOidc(config.oidc),
+      staleMs: config.authStaleMs,
+      onStale: metrics.counter('auth_stale_sessions_total', 'reads let in by a session known from before'),
+      log,
     }),
+    asOfNow: userContract.paths.map((path) => `/api/v1${path}`),
   })
   addSuccessMessages(http)
   await describeRoutes(http, policy.routes)

@@ -118,6 +118,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     databaseUrlOf: (name: string): string | undefined =>
       storingServices.some((storing) => storing === name) ? (moduleUrl(name, 'DATABASE') ?? checked.DATABASE_URL) : undefined,
     databasePool: checked.DATABASE_POOL,
+    databaseWaitMs: checked.DATABASE_WAIT_SECONDS * 1000,
     redisUrl: checked.REDIS_URL,
     serviceUrlOf: (name: string): string | undefined => moduleUrl(name, 'SERVICE'),
     dataDir: checked.DATA_DIR,
@@ -136,6 +137,7 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     logLevel: checked.LOG_LEVEL,
     seed: checked.SEED,
     auth: checked.AUTH === 'on',
+    authStaleMs: checked.AUTH_STALE_SECONDS * 1000,
     keysDir: checked.KEYS_DIR ?? join(checked.DATA_DIR, 'keys'),
     /** The folder is ours to fill where nobody named one. */
     makeKeys: !given.KEYS_DIR,

@@ -65,6 +65,12 @@ export const Environment = Type.Object({
     default: 10,
     description: 'connections to each database, at the most',
   }),
+  DATABASE_WAIT_SECONDS: Type.Integer({
+    minimum: 0,
+    maximum: 3600,
+    default: 60,
+    description: 'how long a start waits for databases that do not answer; what waiting cannot change ends it at once',
+  }),
   REDIS_URL: url('redis|rediss', 'carries the events; without it they travel through PostgreSQL (`DATABASE_URL`)'),
   ...serviceKeys,
   DATA_DIR: Type.String({ default: '.data', description: 'everything that the embedded mode writes' }),
@@ -110,6 +116,12 @@ export const Environment = Type.Object({
     default: 'on',
     enum: ['on', 'off'],
     description: '`off` lets everybody do everything: for tutorials and for measuring what it costs; refused in production',
+  }),
+  AUTH_STALE_SECONDS: Type.Integer({
+    minimum: 0,
+    maximum: 3600,
+    default: 60,
+    description: 'how long reads go on with a session known from before while the user service does not answer; 0 turns it off',
   }),
   KEYS_DIR: Type.Optional(
     Type.String({

@@ -11,6 +11,8 @@ export interface Metrics {
   consumer(module: string, deadLetters: () => Promise<number>, counts: () => Promise<Record<string, number>>): void
   /** A number of a module's own, read when the metrics are asked for. */
   gauge(name: string, help: string, read: () => Promise<number>): void
+  /** Counts what happens now and then; returns what adds one. */
+  counter(name: string, help: string): () => void
   observePoolWait(database: string, seconds: number): void
   /** Measures every request of the server: http_requests_total and http_request_duration_seconds{method,route,status}. */
   instrument(app: FastifyInstance): Promise<void>
@@ -83,6 +85,10 @@ export const createMetrics = (): Metrics => {
     },
     gauge: (name, help, read) => {
       readAtScrape(name, help, [])(async () => [{ labels: {}, value: await read() }])
+    },
+    counter: (name, help) => {
+      const counter = new client.Counter({ name, help, registers: [registry] })
+      return () => counter.inc()
     },
     observePoolWait: (database, seconds) => poolWait.observe({ database }, seconds),
     instrument: async (app) => {

@@ -9,7 +9,7 @@ import { startSystem } from '../support/system.ts'
 t.setTimeout(180_000)
 
 t.test('services of their own, reached through the gateway', async (t) => {
-  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info' } })
+  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info', AUTH_STALE_SECONDS: '0' } })
   t.teardown(() => system.stop())
   let world: World | undefined
   await eventually(

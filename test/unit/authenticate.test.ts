@@ -41,7 +41,7 @@ const serve = async (t: Test, options: Partial<AuthenticateOptions> = {}) => {
     if (token === 'away') throw fail('user.unavailable')
     return people[token] ?? Promise.reject(fail('auth.invalid_token'))
   }
-  authenticate(app, { routes, modules, serviceTokens: tokens, edge: 'gateway', open: false, identify, ...options })
+  authenticate(app, { routes, modules, serviceTokens: tokens, edge: 'gateway', open: false, asOfNow: [], identify, ...options })
   const failures: (string | undefined)[] = []
   app.addHook('onResponse', async ({ failureCode }) => {
     failures.push(failureCode)

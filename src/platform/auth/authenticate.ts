@@ -22,8 +22,13 @@ export interface AuthenticateOptions {
   readonly edge: string
   /** Everybody reaches this port: a service's token means nothing at its public routes. */
   readonly open: boolean
-  /** Who a person's access token stands for. @throws auth.invalid_token, user.unavailable */
-  readonly identify: (token: string, context: CallContext) => Promise<Identity>
+  /**
+   * Who a person's access token stands for; with `mayBeStale` perhaps as of a moment ago, where that cannot be asked now.
+   * @throws auth.invalid_token, user.unavailable
+   */
+  readonly identify: (token: string, context: CallContext, mayBeStale: boolean) => Promise<Identity>
+  /** Paths at which even a read needs to know who asks as of now. */
+  readonly asOfNow: readonly string[]
 }
 
 declare module 'fastify' {
@@ -52,7 +57,7 @@ const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallCo
  * it must stand in `routes` or be internal. @throws Error at the registration of any other
  */
 export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
-  const { routes, modules, serviceTokens, edge, open, identify } = options
+  const { routes, modules, serviceTokens, edge, open, identify, asOfNow } = options
 
   const audiencesOf = (url: string): string[] => {
     if (isInternal(url)) return url.split('/').slice(2, 3)
@@ -82,8 +87,12 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     }
   }
 
+  /** By the route and not by the URL: the router also takes /%75sers for /users. */
+  const mayBeStale = ({ method, routeOptions: { url } }: FastifyRequest): boolean =>
+    (method === 'GET' || method === 'HEAD') && !asOfNow.some((path) => `${url}/`.startsWith(`${path}/`))
+
   const whoAsks = async (token: string, request: FastifyRequest): Promise<Identity> => {
-    if (!isServiceToken(token)) return identify(token, request.call)
+    if (!isServiceToken(token)) return identify(token, request.call, mayBeStale(request))
     if (open) throw fail('auth.invalid_token')
     const { caller, ...identity } = await speaker(token, request)
     return caller === edge ? identity : { actor: { type: 'service', id: caller }, role: null }
