@@ -5,7 +5,9 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { databasesAnswer, stoppable } from './database-wait.ts'
 import { storingServices } from './environment.ts'
+import { DatabaseStartError, explained } from './platform/database-start.ts'
 
 /** Where applied migrations are recorded: one table per module. */
 const recordSchema = 'orderhub_migrations'
@@ -59,6 +61,8 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
         migrationsTable: module,
       })
       await grantRights(client, module)
+    } catch (error) {
+      throw explained({ url, of: [module] }, error)
     } finally {
       await client.end({ timeout: 5 })
     }
@@ -77,6 +81,8 @@ export const modulesBehind = async (targets: readonly Target[]): Promise<string[
         ? await client`select count(*)::int as n from ${client(`${recordSchema}.${module}`)}`
         : [{ n: 0 }]
       if ((applied?.n ?? 0) < entries.length) behind.push(module)
+    } catch (error) {
+      throw explained({ url, of: [module] }, error)
     } finally {
       await client.end({ timeout: 5 })
     }
@@ -87,6 +93,7 @@ export const modulesBehind = async (targets: readonly Target[]): Promise<string[
 const main = async () => {
   const config = readConfig(process.env)
   const targets = migrationTargets(config)
+  await stoppable(databasesAnswer(config, console.error))
   await runMigrations(targets)
   console.log(
     targets.length > 0
@@ -97,7 +104,8 @@ const main = async () => {
 
 if (process.argv[1] && (await realpath(process.argv[1]).catch(() => '')) === fileURLToPath(import.meta.url)) {
   await main().catch((error: Error) => {
-    console.error(error instanceof ConfigError ? error.message : `migration failed: ${error.message}`)
-    process.exitCode = error instanceof ConfigError ? 78 : 1
+    const known = error instanceof ConfigError || error instanceof DatabaseStartError
+    console.error(known ? error.message : `migration failed: ${error.message}`)
+    process.exitCode = error instanceof ConfigError || (error instanceof DatabaseStartError && error.lasting) ? 78 : 1
   })
 }

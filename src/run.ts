@@ -3,9 +3,11 @@ import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
+import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
 import { serviceNames, storingServices } from './environment.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { checkKeys } from './needed-keys.ts'
+import { DatabaseStartError, faultOf } from './platform/database-start.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
@@ -43,6 +45,12 @@ const checkSchema = async (config: Config): Promise<void> => {
       `the database lacks migrations of ${behind.join(', ')}: run \`npm run migrate\` (node dist/migrate.js) first`,
     ])
   }
+}
+
+const checkDatabases = async (config: Config, onWait: (line: string) => void): Promise<void> => {
+  await databasesAnswer(config, onWait)
+  await checkSchema(config)
+  await databasesOpen(config, onWait)
 }
 
 /** How to sign in; a password stands here once, where it was made up just now. */
@@ -84,7 +92,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     if (embedded) {
       log.info({ directory: embedded.directory }, 'no DATABASE_URL: an embedded PostgreSQL was started')
       await runMigrations(migrationTargets(config))
-    } else await checkSchema(config)
+    } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
     app = await createApp({ config, log })
     if (config.seed ?? embedded !== undefined) await app.seed()
     const signIn = config.auth ? await app.firstSignIn(embedded !== undefined) : undefined
@@ -109,8 +117,8 @@ const outsideReason = (error: unknown): string | undefined => {
   const { code, message, port } = error as { code?: string; message?: string; port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use: set PORT or METRICS_PORT, or end the other process`
   if (code === 'EACCES') return `port ${port} may not be opened by this account: set PORT`
-  if (code && /^(ECONN|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|28|3D000)/.test(code))
-    return `the database does not answer: ${message || code}`
+  const fault = faultOf(error)
+  if (fault) return `the database: ${fault.step} failed: ${fault.reason}`
   if (message?.startsWith('the embedded PostgreSQL')) return message
   return undefined
 }
@@ -124,6 +132,10 @@ export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise
     if (error instanceof ConfigError || error instanceof KeysError) {
       console.error(error.message)
       process.exit(configurationStatus)
+    }
+    if (error instanceof DatabaseStartError) {
+      console.error(error.message)
+      process.exit(error.lasting ? configurationStatus : 1)
     }
     const reason = outsideReason(error)
     if (reason) console.error(reason)

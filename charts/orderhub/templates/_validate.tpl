@@ -39,6 +39,12 @@
 {{- $problems = append $problems (printf "%s cannot be set for %s: the chart's Services and probes rely on %s" $key $name $expected) }}
 {{- end }}
 {{- end }}
+{{- $startup := $root.Values.probes.startup }}
+{{- $limit := add (int $startup.initialDelaySeconds) (mul (int ($startup.periodSeconds | default 10)) (int ($startup.failureThreshold | default 3))) }}
+{{- $wait := int (get $environment "DATABASE_WAIT_SECONDS" | default "60") }}
+{{- if lt (int $limit) (add $wait 30 | int) }}
+{{- $problems = append $problems (printf "probes.startup ends %s after %d s: too early to wait %d s for its database (DATABASE_WAIT_SECONDS) and 30 s for the rest" $name (int $limit) $wait) }}
+{{- end }}
 {{- if hasKey $environment "TLS_CERT_FILE" }}
 {{- $problems = append $problems (printf "TLS_CERT_FILE for %s: the kubelet's probes have no certificate; set istio.enabled for mutual TLS" $name) }}
 {{- end }}
