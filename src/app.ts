@@ -16,6 +16,7 @@ import { createServiceAccount } from './platform/auth/service-account.ts'
 import { createServiceTokens } from './platform/auth/service-tokens.ts'
 import { continueTrace } from './platform/context.ts'
 import type { Contract } from './platform/contract.ts'
+import { createGate } from './platform/gate.ts'
 import { healthRoutes } from './platform/health.ts'
 import { countRequests, createHttp } from './platform/http.ts'
 import { createKeyStore } from './platform/keys/key-store.ts'
@@ -29,14 +30,23 @@ import { policy } from './policy.ts'
 import { type ModuleName, registry } from './registry.ts'
 import { checkReachable, loadInOrder, remoteNames } from './topology.ts'
 
+export interface Addresses {
+  readonly url: string
+  readonly metricsPort: number
+}
+
 export interface App {
   readonly http: FastifyInstance
   /** Writes the sample data of every module in this process. */
   seed(): Promise<void>
   /** Sees to it that somebody can sign in; see Parts. */
   firstSignIn(generate: boolean): Promise<FirstSignIn | undefined>
+  /** Gives an administrator a new password; see Parts. */
+  resetAdmin(email: string | undefined): Promise<FirstSignIn | undefined>
+  /** Takes the ports, and refuses requests until `start`: nothing is made that a taken port would lose. */
+  listen(): Promise<Addresses>
   /** Serves and consumes until `stop`. */
-  start(): Promise<{ readonly url: string; readonly metricsPort: number }>
+  start(): Promise<Addresses>
   /** Readiness off, serve on for SHUTDOWN_DELAY_MS, then end everything in order. */
   stop(): Promise<void>
 }
@@ -76,6 +86,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     // The gateway also takes /api/users for /api/v1/users.
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
+  const gate = createGate(http)
   await metrics.instrument(http)
   const requestsUnderWay = countRequests(http)
 
@@ -151,6 +162,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const health = modules.get('gateway')?.health
   await http.register(healthRoutes, {
     service: config.healthName,
+    starting: gate.closed,
     stopping: () => stopping,
     checks: databases.checks,
     ...(health ? { details: health } : {}),
@@ -171,6 +183,17 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   await http.ready()
 
   let metricsServer: MetricsServer | undefined
+  const listen = async (): Promise<Addresses> => {
+    gate.close()
+    ownUrl ??= await http.listen({ host: config.host, port: config.port })
+    metricsServer ??= await serveMetrics(metrics, config.host, config.metricsPort)
+    return { url: ownUrl, metricsPort: metricsServer.port }
+  }
+  const onItsOwnBehalf = (name: ModuleName) => ({
+    actor: { type: 'service', id: name } as const,
+    traceparent: continueTrace(),
+    policyVersion: policy.version,
+  })
   return {
     http,
     seed: async () => {
@@ -178,19 +201,26 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     },
     firstSignIn: async (generate) => {
       for (const [name, { firstSignIn }] of modules) {
-        const actor = { type: 'service', id: name } as const
-        const found = await firstSignIn?.(generate, { actor, traceparent: continueTrace(), policyVersion: policy.version })
+        const found = await firstSignIn?.(generate, onItsOwnBehalf(name))
         if (found) return found
       }
       return undefined
     },
+    resetAdmin: async (email) => {
+      for (const [name, { resetAdmin }] of modules) {
+        const found = await resetAdmin?.(email, onItsOwnBehalf(name))
+        if (found) return found
+      }
+      return undefined
+    },
+    listen,
     start: async () => {
-      ownUrl = await http.listen({ host: config.host, port: config.port })
-      metricsServer = await serveMetrics(metrics, config.host, config.metricsPort)
+      const addresses = await listen()
       await events.start(modules)
       for (const { start } of modules.values()) start?.()
       refusals?.start()
-      return { url: ownUrl, metricsPort: metricsServer.port }
+      gate.open()
+      return addresses
     },
     stop: async () => {
       stopping = true

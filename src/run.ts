@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
+import { banner, passwordLine } from './banner.ts'
+import { npmLine } from './command-line.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
 import { serviceNames, storingServices } from './environment.ts'
@@ -9,11 +11,12 @@ import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { checkKeys } from './needed-keys.ts'
 import { whyNotOurs } from './platform/data-folder.ts'
 import { DatabaseStartError, faultOf } from './platform/database-start.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
+import { type EmbeddedPostgres, joinEmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
+import { knownDatabase } from './platform/embedded-postgres-place.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
-import type { FirstSignIn } from './platform/module.ts'
+import { takenPortLine } from './port-taken.ts'
 import { checkTopology } from './topology.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -26,22 +29,30 @@ interface Prepared {
   readonly embedded: EmbeddedPostgres | undefined
 }
 
+interface PrepareOptions {
+  /** For a command about an instance that was started before: uses its embedded database, also while it runs, and makes none. */
+  readonly existing?: boolean
+}
+
 /** Reads the configuration; where no database is named, outside production, starts one. */
-export const prepare = async (env: Env): Promise<Prepared> => {
+export const prepare = async (env: Env, { existing = false }: PrepareOptions = {}): Promise<Prepared> => {
   const config = readConfig(env)
   await checkTopology(config)
   const homeless = config.selected.some((name) => storingServices.includes(name) && !config.databaseUrlOf(name))
   const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, homeless) : undefined
   if (foreign) throw new ConfigError([foreign])
+  if (existing && homeless && !config.production && !(await knownDatabase(config.dataDir)))
+    throw new ConfigError([`${config.dataDir} holds no database yet (DATA_DIR): npm start makes one`])
   if (config.makeKeys) await initKeys(config.keysDir, serviceNames)
   checkKeys(config)
   if (!homeless || config.production) return { config, embedded: undefined }
-  const embedded = await startEmbeddedPostgres(config.dataDir)
+  const running = existing ? await joinEmbeddedPostgres(config.dataDir) : undefined
+  const embedded = running ?? (await startEmbeddedPostgres(config.dataDir))
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')
   return { config: readConfig({ ...env, DATABASE_URL: embedded.url, AUDIT_ANCHOR: auditAnchor }), embedded }
 }
 
-const checkSchema = async (config: Config): Promise<void> => {
+export const checkSchema = async (config: Config): Promise<void> => {
   const behind = await modulesBehind(migrationTargets(config))
   if (behind.length > 0) {
     throw new ConfigError([
@@ -56,32 +67,8 @@ const checkDatabases = async (config: Config, onWait: (line: string) => void): P
   await databasesOpen(config, onWait)
 }
 
-/** How to sign in; a password stands here once, where it was made up just now. */
-const signingIn = (url: string, { email, password }: FirstSignIn): string => `
-  Sign in as ${email}${
-    password === undefined
-      ? `. The password was shown at the first start; this has a new one mailed (DATA_DIR/mail):
-    curl -X POST ${url}/api/v1/auth/password/forgot -H 'content-type: application/json' -d '{"email":"${email}"}'
-  Put it in place of PASSWORD:`
-      : `. This is shown once, keep the password: ${password}`
-  }
-    TOKEN=$(curl -sS -X POST ${url}/api/v1/auth/login -H 'content-type: application/json' -d '{"email":"${email}","password":"${password ?? 'PASSWORD'}"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
-`
-
-/** What a person at a terminal wants to know; once, after the log lines of the start. */
-const banner = (url: string, metricsPort: number, signIn: FirstSignIn | undefined): string => {
-  const bearer = signIn ? ' -H "authorization: Bearer $TOKEN"' : ''
-  return `
-  OrderHub is ready: ${url}
-  API reference:     ${url}/docs
-  Metrics:           http://127.0.0.1:${metricsPort}/metrics
-${signIn ? signingIn(url, signIn) : ''}
-  Try it:
-    curl ${url}/api/v1/products
-    curl -X POST ${url}/api/v1/orders${bearer} -H 'content-type: application/json' -H 'idempotency-key: try-1' -d '{"user_id":3,"items":[{"product_id":2,"quantity":2}]}'
-    curl ${url}/api/v1/notifications${bearer}
-`
-}
+/** The variables that say which instance this is, for commands that are about it. */
+const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR })
 
 const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) | undefined): Promise<void> => {
   const { config, embedded } = await prepare(env)
@@ -95,11 +82,14 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     if (embedded) {
       log.info({ directory: embedded.directory }, 'no DATABASE_URL: an embedded PostgreSQL was started')
       for (const note of embedded.notes) log.warn(note)
-      await runMigrations(migrationTargets(config))
     } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
     app = await createApp({ config, log })
+    await app.listen()
+    if (embedded) await runMigrations(migrationTargets(config))
     if (config.seed ?? embedded !== undefined) await app.seed()
     const signIn = config.auth ? await app.firstSignIn(embedded !== undefined) : undefined
+    // At once: what goes wrong from here on must not take the only copy with it.
+    if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
     if (config.auth && config.selected.includes('user') && !signIn)
       log.warn('no administrator can sign in: set ADMIN_EMAIL and ADMIN_PASSWORD')
     const { url, metricsPort } = await app.start()
@@ -109,7 +99,8 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
       log.info('stopped')
     })
     log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
-    if (embedded) process.stdout.write(`${banner(url, metricsPort, signIn)}\n`)
+    if (embedded)
+      process.stdout.write(banner({ url, metricsPort, signIn, resetLine: npmLine('run reset-admin', foldersOf(env)) }))
   } catch (error) {
     await stop().catch(() => {})
     throw error
@@ -127,6 +118,14 @@ const outsideReason = (error: unknown): string | undefined => {
   return undefined
 }
 
+/** In development, whose port it is and how to start beside it; the configuration was read before any port was taken. */
+const portReason = async (error: unknown, env: Env): Promise<string | undefined> => {
+  const { code, port } = error as { code?: string; port?: number }
+  if (code !== 'EADDRINUSE' || port === undefined) return undefined
+  const config = readConfig(env)
+  return config.production ? undefined : takenPortLine(port, config, env)
+}
+
 /** Starts the services that the environment selects and runs until a signal. */
 export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise<void> => {
   const log = createLog(env.LOG_LEVEL ?? 'info', env.SERVICE ?? 'all')
@@ -141,7 +140,7 @@ export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise
       console.error(error.message)
       process.exit(error.lasting ? configurationStatus : 1)
     }
-    const reason = outsideReason(error)
+    const reason = (await portReason(error, env)) ?? outsideReason(error)
     if (reason) console.error(reason)
     else log.fatal({ err: error }, 'the start failed')
     process.exit(1)

@@ -7,11 +7,9 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { whyNotOurs } from './data-folder.ts'
-import type { HostMessage } from './embedded-postgres.ts'
+import { databaseName, type HostMessage, urlOf } from './embedded-postgres.ts'
 import { binariesPackage, thisMachine } from './embedded-postgres-package.ts'
-import { exists, findPlace, holdsDatabase, isOpenToAll, systemFolder } from './embedded-postgres-place.ts'
-
-const user = 'orderhub'
+import { exists, findPlace, holdsDatabase, isOpenToAll, passwordFile, systemFolder } from './embedded-postgres-place.ts'
 
 const packageFolder = (name: string): string => {
   const entry = fileURLToPath(import.meta.resolve(name))
@@ -57,7 +55,7 @@ const freePort = () =>
   })
 
 const secret = async (directory: string): Promise<string> => {
-  const file = `${directory}.password`
+  const file = passwordFile(directory)
   const kept = await readFile(file, 'utf8').catch(() => undefined)
   if (kept) return kept
   const made = randomBytes(18).toString('base64url')
@@ -85,7 +83,7 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
     new EmbeddedPostgres({
       databaseDir,
       port,
-      user,
+      user: databaseName,
       password,
       persistent: true,
       createPostgresUser: root,
@@ -113,9 +111,9 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
   const createDatabase = async () => {
     const client = postgres.getPgClient('postgres', '127.0.0.1')
     await client.connect()
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [user])
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [databaseName])
     await client.end()
-    if (rowCount === 0) await postgres.createDatabase(user)
+    if (rowCount === 0) await postgres.createDatabase(databaseName)
   }
   try {
     if (!(await holdsDatabase(directory))) await initialise()
@@ -131,7 +129,7 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
   process.once('disconnect', () => {
     void postgres.stop().finally(() => process.exit(0))
   })
-  return { ready: true, url: `postgres://${user}:${password}@127.0.0.1:${port}/${user}`, directory, notes }
+  return { ready: true, url: urlOf(port, password), directory, notes }
 }
 
 const answer = await start(process.argv[2] ?? '.data', process.argv.slice(3)).catch(

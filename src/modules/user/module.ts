@@ -17,7 +17,7 @@ import { createAccounts } from './sign-in/accounts.ts'
 import { createAdminRepository } from './sign-in/admin-repository.ts'
 import { createAttemptRepository } from './sign-in/attempt-repository.ts'
 import { authRoutes } from './sign-in/auth-routes.ts'
-import { createFirstAdmin } from './sign-in/first-admin.ts'
+import { createFirstAdmin, createResetAdmin } from './sign-in/first-admin.ts'
 import { createPasswords } from './sign-in/passwords.ts'
 import { createSecondFactor } from './sign-in/second-factor.ts'
 import { createSecondFactorRepository } from './sign-in/second-factor-repository.ts'
@@ -62,6 +62,7 @@ export default defineModule({
       },
       seed: () => repository.seed(sampleUsers),
       firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin, nudge }),
+      resetAdmin: createResetAdmin({ repository: admins, passwords, nudge }),
       start: () => {
         upkeep.start()
         throttle.start()

@@ -28,6 +28,13 @@ const mailTokenLife: Readonly<Record<MailPurpose, SQL>> = {
   reset: sql.raw(`interval '1 hour'`),
 }
 
+/** As a CTE: this password for each user of `changed`, whose sign-ins all end. */
+export const withPassword = (hash: string): SQL => sql`
+    password as (
+      insert into ${credentials} (user_id, password_hash) select id, ${hash} from changed
+      on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now()
+    ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id)`
+
 export type AccountRepository = ReturnType<typeof createAccountRepository>
 
 export const createAccountRepository = (db: Database, data: PersonalData) => {
@@ -40,13 +47,6 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
        where ${where} and u.status <> 'erased' and u.personal is not null`) // in plain text for a moment yet, of the first release
     return row
   }
-
-  /** As a CTE: this password for each user of `changed`, whose sign-ins all end. */
-  const withPassword = (hash: string): SQL => sql`
-    password as (
-      insert into ${credentials} (user_id, password_hash) select id, ${hash} from changed
-      on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now()
-    ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id)`
 
   return {
     byEmail: (email: string): Promise<Account | undefined> => find(sql`u.email_lookup = ${data.lookup(email)}`),

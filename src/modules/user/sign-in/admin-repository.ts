@@ -4,7 +4,8 @@ import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../rows-repository.ts'
-import { credentials, outbox, refreshTokens, users } from '../tables.ts'
+import { credentials, mailTokens, outbox, refreshTokens, signInAttempts, users } from '../tables.ts'
+import { withPassword } from './account-repository.ts'
 
 export interface FoundAdmin {
   readonly email: string
@@ -63,5 +64,26 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
       event as (${appendEvent(outbox, event, sql`installed`, sql.raw(`'{"fields": ["role", "password"]}'::jsonb`))})
       select id from installed`)
     return rows.length > 0
+  },
+
+  /**
+   * Sets this password for the administrator with this address, or for the one that `first` finds. Ends their sign-ins, voids what
+   * was mailed, and forgets wrong guesses, which would shut them out. @returns their address; undefined where there is none
+   */
+  resetPassword: async (email: string | undefined, passwordHash: string, event: NewEvent): Promise<string | undefined> => {
+    const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`
+    const [row] = await db.run<UserRow>(sql`
+      with chosen as (
+        select u.id from ${users} u left join ${credentials} c on c.user_id = u.id
+         where u.role = 'admin' and u.status = 'active' and ${named} order by c.user_id is null, u.id limit 1
+      ), changed as (
+        update ${users} as u set session_version = u.session_version + 1, version = u.version + 1 from chosen
+         where u.id = chosen.id and u.role = 'admin' and u.status = 'active' returning u.*
+      ), ${withPassword(passwordHash)},
+      mailed as (update ${mailTokens} as t set used_at = now() from changed where t.user_id = changed.id and t.used_at is null),
+      attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
+      event as (${appendEvent(outbox, event, sql`changed`)})
+      select ${rowColumns()} from changed`)
+    return row && openRow(data, row).email
   },
 })

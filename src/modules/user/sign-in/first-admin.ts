@@ -6,6 +6,8 @@ import type { Passwords } from './passwords.ts'
 
 const madeUpAddress = 'admin@orderhub.example'
 
+const newPassword = (): string => randomBytes(15).toString('base64url')
+
 export interface FirstAdminOptions {
   readonly repository: AdminRepository
   readonly passwords: Pick<Passwords, 'hash'>
@@ -25,8 +27,20 @@ export const createFirstAdmin =
     if (found?.hasPassword) return { email: found.email, password: undefined }
     if (!configured && !generate) return undefined
     const email = configured?.email ?? found?.email ?? madeUpAddress
-    const password = configured?.password ?? randomBytes(15).toString('base64url')
+    const password = configured?.password ?? newPassword()
     const installed = await repository.install(email, await passwords.hash(password), newEvent('user.updated', context))
     if (installed) nudge()
     return { email, password: installed && !configured ? password : undefined }
+  }
+
+/** For a password that is lost: nothing but the database and the keys is needed. @returns undefined where there is no such administrator */
+export const createResetAdmin =
+  ({ repository, passwords, nudge }: Omit<FirstAdminOptions, 'configured'>) =>
+  async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
+    const password = newPassword()
+    const event = newEvent('user.password_changed', context)
+    const address = await repository.resetPassword(email, await passwords.hash(password), event)
+    if (address === undefined) return undefined
+    nudge()
+    return { email: address, password }
   }
