@@ -17,6 +17,7 @@ const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 export const policy = {
   version: '2026-11-28.2',
   routes: {
+    'GET /': unasked,
     'GET /health': unasked,
     'GET /health/live': unasked,
     'GET /health/ready': unasked,

@@ -4,6 +4,7 @@ import { call } from '../support/app.ts'
 import { type Client, isProblem } from './target.ts'
 
 const routes = {
+  '/': ['get'],
   '/api/v1/auth/login': ['post'],
   '/api/v1/auth/refresh': ['post'],
   '/api/v1/auth/logout': ['post'],

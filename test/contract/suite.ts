@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { homeSuite } from './home.ts'
 import { inventorySuite } from './inventory.ts'
 import { lifeCycleSuite } from './life-cycle.ts'
 import { messageSuite } from './messages.ts'
@@ -17,6 +18,7 @@ export const contractSuite = async (t: Test, target: Target): Promise<void> => {
   const suites = {
     sample: sampleSuite,
     platform: platformSuite,
+    home: homeSuite,
     text: textSuite,
     users: userSuite,
     products: productSuite,

@@ -43,6 +43,7 @@ const noId = 2_147_483_647
 
 /** What the issue says about each route, without a look at src/policy.ts. */
 export const expectations: Readonly<Record<string, Row>> = {
+  'GET /': unasked('/', 200),
   'GET /health': unasked('/health', 200),
   'GET /health/live': unasked('/health/live', 200),
   'GET /health/ready': unasked('/health/ready', 200),

@@ -68,7 +68,7 @@ export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd 
     output: () => output,
     ready: async () => {
       const printed = () => output.includes('/api/v1/notifications') && /OrderHub is ready: (\S+)/.exec(output)?.[1]
-      await eventually(() => child.exitCode !== null || Boolean(printed()), { timeoutMs: 60_000 })
+      await eventually(() => child.exitCode !== null || Boolean(printed()), { timeoutMs: 150_000 })
       const url = printed()
       if (!url) throw new Error(`It ended before it was ready: ${output}`)
       return url

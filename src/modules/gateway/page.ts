@@ -10,6 +10,8 @@ export interface Page {
   readonly script?: string
 }
 
+const siteName = 'OrderHub'
+
 const otherLanguage: Readonly<Record<Locale, { readonly locale: Locale; readonly name: string }>> = {
   en: { locale: 'zh-TW', name: '繁體中文' },
   'zh-TW': { locale: 'en', name: 'English' },
@@ -27,7 +29,7 @@ export const renderPage = ({ locale, title, body, script }: Page): string => {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>${escapeHtml(title)} – OrderHub</title>
+<title>${escapeHtml(title === siteName ? title : `${title} – ${siteName}`)}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="assets/style.css">
 ${script === undefined ? '' : `<script type="module" src="assets/${script}"></script>`}

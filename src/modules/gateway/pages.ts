@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Locale } from '../../platform/errors.ts'
 import { localeOf } from '../../platform/problem.ts'
+import { homeData, homePage } from './home-page.ts'
 import { mailLinkPages } from './mail-link-page.ts'
 
 declare module 'fastify' {
@@ -30,7 +31,55 @@ const sendPage = (reply: FastifyReply, locale: Locale, html: string): FastifyRep
     .header('content-language', locale)
     .send(html)
 
-/** Pages for people, each in every language, with their files at /assets/. Outside the API and its OpenAPI document. */
+const Home = Type.Object(
+  {
+    name: Type.String(),
+    description: Type.String(),
+    signing_in: Type.String(),
+    links: Type.Object(Object.fromEntries(Object.keys(homeData('en').links).map((name) => [name, Type.String()]))),
+  },
+  { title: 'Home' },
+)
+const html = 'text/html'
+const json = 'application/json'
+
+/** How much an Accept header wants a media type (RFC 9110, 12.5.1): by its full name, else by a range that holds it. */
+const weightOf = (accept: string, type: string): number => {
+  const ranges = accept.split(',').map((part) =>
+    part
+      .trim()
+      .toLowerCase()
+      .split(/\s*;\s*/),
+  )
+  for (const wanted of [type, type.replace(/\/.*/, '/*'), '*/*']) {
+    const parameters = ranges.find(([range]) => range === wanted)
+    if (parameters) return Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1)
+  }
+  return 0
+}
+
+/** GET /, the first address that a person opens: a page for browsers, and its content as JSON for programs. */
+const homeRoute = (app: FastifyInstance): void => {
+  const schema = {
+    operationId: 'home',
+    summary: 'What this is and where to begin',
+    tags: ['health'],
+    querystring: Query,
+    response: {
+      200: { description: 'Where to begin', content: { [json]: { schema: Home }, [html]: { schema: Type.String() } } },
+    },
+  }
+  app.get('/', { config: { page: true }, schema }, async (request, reply) => {
+    const locale = languageOf(request)
+    reply.header('vary', 'accept, accept-language')
+    const { accept = '*/*' } = request.headers
+    // JSON where both are as welcome: for programs that take anything.
+    if (weightOf(accept, html) > weightOf(accept, json)) return sendPage(reply, locale, homePage(locale))
+    return reply.header('content-language', locale).send(homeData(locale))
+  })
+}
+
+/** Pages for people, each in every language, with their files at /assets/. All but the first are outside the OpenAPI document. */
 export const pageRoutes = async (app: FastifyInstance): Promise<void> => {
   await app.register(fastifyStatic, {
     root: fileURLToPath(new URL('./assets/', import.meta.url)),
@@ -43,6 +92,7 @@ export const pageRoutes = async (app: FastifyInstance): Promise<void> => {
     cacheControl: false,
     setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
   })
+  homeRoute(app)
   for (const [path, render] of Object.entries(mailLinkPages)) {
     app.get(path, { config: { page: true }, schema: { hide: true, querystring: Query } }, async (request, reply) => {
       const locale = languageOf(request)
