@@ -9,22 +9,22 @@ const max = 2
 /** A question about a person: when it is asked, how long until the store is read, and how long the answer then takes. */
 const question = fc.record({
   id: fc.integer({ min: 1, max: 4 }),
-  askedAt: fc.integer({ min: 0, max: 3000 }),
-  readAfter: fc.integer({ min: 0, max: 250 }),
-  answeredAfter: fc.integer({ min: 0, max: 250 }),
+  askedAt: fc.integer({ min: 0, max: 1000 }),
+  readAfter: fc.integer({ min: 0, max: 200 }),
+  answeredAfter: fc.integer({ min: 0, max: 600 }),
 })
 /** When each person's version rises, and when they are gone. */
 const person = fc.record({
-  changes: fc.array(fc.integer({ min: 0, max: 3000 }), { maxLength: 4 }),
-  goneAt: fc.option(fc.integer({ min: 0, max: 3000 }), { nil: Infinity }),
+  changes: fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 1, maxLength: 4 }),
+  goneAt: fc.option(fc.integer({ min: 0, max: 1000 }), { nil: Infinity }),
 })
 
 t.test('what was once seen changed or gone is never recalled again, in whatever order answers come', async () => {
   fc.assert(
     fc.property(
-      fc.array(question, { minLength: 1, maxLength: 60 }),
+      fc.array(question, { minLength: 20, maxLength: 60 }),
       fc.array(person, { minLength: 5, maxLength: 5 }),
-      fc.array(fc.integer({ min: 0, max: 5000 }), { maxLength: 30 }),
+      fc.array(fc.integer({ min: 0, max: 3000 }), { maxLength: 30 }),
       (questions, people, looks) => {
         let clock = 0
         const memory = createSessionMemory({ freshMs, lateMs, max, now: () => clock })

@@ -32,6 +32,8 @@ interface Known<S> {
   readonly least: number
   readonly askedAt: number
   readonly notedAt: number
+  /** Answers to questions from before it may be older than one that was forgotten. */
+  readonly since: number
 }
 
 export const createSessionMemory = <S extends VersionedSession>({
@@ -60,11 +62,12 @@ export const createSessionMemory = <S extends VersionedSession>({
       const known = people.get(id)
       const notedAt = now()
       const least = Math.max(known?.least ?? -Infinity, session?.session_version ?? Infinity)
-      const trusted = notedAt - askedAt <= lateMs && (known !== undefined || askedAt > forgottenAt)
+      const since = known?.since ?? forgottenAt
+      const trusted = notedAt - askedAt <= lateMs && askedAt > since
       const newest = session?.session_version === least && trusted && (known?.session === undefined || askedAt >= known.askedAt)
       const kept = known?.session?.session_version === least ? known : undefined
-      if (newest) keep(id, { session, least, askedAt, notedAt })
-      else keep(id, { session: kept?.session, least, askedAt: kept?.askedAt ?? askedAt, notedAt })
+      if (newest) keep(id, { session, least, askedAt, notedAt, since })
+      else keep(id, { session: kept?.session, least, askedAt: kept?.askedAt ?? askedAt, notedAt, since })
     },
     recall: (id, version) => {
       const known = people.get(id)
