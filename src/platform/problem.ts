@@ -3,8 +3,9 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { continueTrace, traceIdOf } from './context.ts'
 import { Failure, fail, type Locale, textsOf } from './errors.ts'
+import { type FieldError, fieldErrors } from './field-errors.ts'
 import { newUuid } from './ids.ts'
-import { fieldErrors, type Problem } from './schema.ts'
+import type { Problem } from './schema.ts'
 
 /** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
 export const localeOf = (header: string | undefined): Locale => {
@@ -41,9 +42,19 @@ export const toFailure = (error: unknown): Failure => {
   return fail('internal', {}, error)
 }
 
+/** An error's facts as somebody reads them: what is wrong with which field, in their language. */
+const factsOf = ({ details }: Failure, locale: Locale): Readonly<Record<string, unknown>> => {
+  if (!Array.isArray(details.errors)) return details
+  const inLocale = ({ field, message }: FieldError) => ({
+    field,
+    message: typeof message === 'string' ? message : message[locale],
+  })
+  return { ...details, errors: details.errors.map(inLocale) }
+}
+
 /** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
 export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => ({
-  ...(failure.status < 500 ? failure.details : {}),
+  ...(failure.status < 500 ? factsOf(failure, locale) : {}),
   type: `urn:orderhub:error:${failure.code}`,
   ...textsOf(failure, locale),
   status: failure.status,

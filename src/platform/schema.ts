@@ -3,9 +3,11 @@ import addFormatsModule from 'ajv-formats'
 import { type Static, type TSchema, Type } from 'typebox'
 import { isCurrency } from './currency.ts'
 import { fail } from './errors.ts'
+import { fieldErrors } from './field-errors.ts'
 
 const addFormats = addFormatsModule.default
-const common = { allErrors: true, useDefaults: true, removeAdditional: false, strict: false } as const
+// verbose: a union's message needs its branches.
+const common = { allErrors: true, verbose: true, useDefaults: true, removeAdditional: false, strict: false } as const
 
 const realDateTime = addFormats.get('date-time') as { validate: (text: string) => boolean }
 /** RFC 3339's form without what PostgreSQL cannot take: the year 0000, an offset of 16 hours, endless fractions. */
@@ -21,26 +23,6 @@ const lenient = withFormats(new Ajv({ ...common, coerceTypes: true }))
 
 export const compile = (schema: TSchema | object, part?: string): ValidateFunction =>
   (part === 'querystring' || part === 'params' || part === 'headers' ? lenient : strict).compile(schema)
-
-export interface FieldError {
-  /** JSON pointer (RFC 6901) into the body, query or path. */
-  readonly field: string
-  readonly message: string
-}
-
-/** For formats whose name does not say what is wanted. */
-const formatMessages: Readonly<Record<string, string>> = { currency: 'must be a currency code of ISO 4217, such as TWD or USD' }
-
-export const fieldErrors = (errors: ValidateFunction['errors']): FieldError[] =>
-  (errors ?? []).slice(0, 20).map(({ instancePath, message, params, keyword }) => ({
-    field:
-      keyword === 'required'
-        ? `${instancePath}/${params.missingProperty}`
-        : keyword === 'additionalProperties'
-          ? `${instancePath}/${params.additionalProperty}`
-          : instancePath || '/',
-    message: formatMessages[params?.format] ?? message ?? 'is not valid',
-  }))
 
 const validators = new WeakMap<object, ValidateFunction>()
 

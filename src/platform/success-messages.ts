@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import type { TObject, TSchema } from 'typebox'
 import { type MessageKey, messages } from './messages.ts'
-import { localeOf } from './problem.ts'
+import { localeOf, withVary } from './problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -35,9 +35,7 @@ export const addSuccessMessages = (app: FastifyInstance): void => {
     if (!message) return done(null, payload)
     const locale = localeOf(request.headers['accept-language'])
     reply.header('content-language', locale)
-    // A cache must not give one language's answer for the other.
-    const vary = [reply.getHeader('vary') ?? []].flat().join(', ')
-    if (!/accept-language/i.test(vary)) reply.header('vary', vary === '' ? 'Accept-Language' : `${vary}, Accept-Language`)
+    reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
     done(null, { ...(payload as object), message: messages[message][locale] })
   })
 }

@@ -11,6 +11,7 @@ import { sampleSuite } from './sample.ts'
 import { clientOf, type Target } from './target.ts'
 import { textSuite } from './text.ts'
 import { userSuite } from './users.ts'
+import { validationSuite } from './validation.ts'
 
 /** What OrderHub promises on its public address, in whatever topology it runs. Needs the sample data, untouched. */
 export const contractSuite = async (t: Test, target: Target): Promise<void> => {
@@ -20,6 +21,7 @@ export const contractSuite = async (t: Test, target: Target): Promise<void> => {
     platform: platformSuite,
     home: homeSuite,
     text: textSuite,
+    validation: validationSuite,
     users: userSuite,
     products: productSuite,
     inventory: inventorySuite,

@@ -55,7 +55,7 @@ export const textSuite = async (t: Test, client: Client): Promise<void> => {
   await t.test('problems in the language of the client', async (t) => {
     const language = (accept: string) => client.get('/users/2000000000', { 'accept-language': accept })
     const chinese = await language('zh-TW,zh;q=0.9,en;q=0.8')
-    isProblem(t, chinese, 404, 'user.not_found', { detail: '找不到使用者。' })
+    isProblem(t, chinese, 404, 'user.not_found', { detail: '找不到使用者。', title: '找不到使用者。' })
     t.equal(chinese.headers.get('content-language'), 'zh-TW')
     const english = await language('en-GB,zh-TW;q=0.5')
     isProblem(t, english, 404, 'user.not_found', { detail: 'There is no such user.' })

@@ -31,6 +31,18 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
     t.match(await newUser(client), { phone: null, role: 'user', locale: 'en' })
   })
 
+  await t.test('messages come in the language of the request that made the user, where it names no other', async (t) => {
+    const localeIn = async (accept: string, more: object = {}) => {
+      const person = { name: 'Ada', email: `${unique('locale')}@example.com`, ...more }
+      return (await client.post('/users', person, { 'accept-language': accept })).body.data.locale
+    }
+    t.same(
+      [await localeIn('zh-TW,zh;q=0.9,en;q=0.8'), await localeIn('en-GB'), await localeIn('fr'), await localeIn('*')],
+      ['zh-TW', 'en', 'en', 'en'],
+    )
+    t.equal(await localeIn('zh-TW', { locale: 'en' }), 'en')
+  })
+
   await t.test('one address, one user, whatever its case', async (t) => {
     const email = `${unique('alan')}@example.com`
     await newUser(client, { email })

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { fail } from '../../platform/errors.ts'
+import { invalid } from '../../platform/field-errors.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
+import { rules } from '../../platform/validation-messages.ts'
 import type { StockService } from './stock-service.ts'
 
 const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minimum: 0 }) }, { title: 'StockLevel' })
@@ -17,7 +18,7 @@ const ListQuery = Strict({
 const idsOf = (text: string | undefined): number[] | undefined => {
   const ids = text?.split(',').map(Number)
   if (ids?.some((id) => id > maxId)) {
-    throw fail('request.invalid', { errors: [{ field: '/querystring/product_ids', message: `must be at most ${maxId} each` }] })
+    throw invalid([{ field: '/querystring/product_ids', message: rules.eachAtMost(maxId) }])
   }
   return ids
 }

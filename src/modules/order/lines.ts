@@ -1,4 +1,6 @@
 import { fail } from '../../platform/errors.ts'
+import { invalid } from '../../platform/field-errors.ts'
+import { rules } from '../../platform/validation-messages.ts'
 import type { Product } from '../product/contract.ts'
 import type { OrderItem } from './contract.ts'
 
@@ -42,10 +44,10 @@ export const priceLines = (
 ): { items: OrderItem[]; currency: string } => {
   const unclear = lines.flatMap((line, n) =>
     (line.product_id === undefined) === (line.product === undefined)
-      ? [{ field: `/body/items/${n}`, message: 'must have either product_id or product' }]
+      ? [{ field: `/body/items/${n}`, message: rules.oneProduct() }]
       : [],
   )
-  if (unclear.length > 0) throw fail('request.invalid', { errors: unclear })
+  if (unclear.length > 0) throw invalid(unclear)
 
   const found = lines.map((line) => ({ line, product: findProduct(line, catalogue) }))
   const missing = found.filter(({ product }) => !product)

@@ -3,7 +3,9 @@ import { type CallContext, ownerOf } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import { Failure, fail } from '../../platform/errors.ts'
 import { newEvent } from '../../platform/events/event.ts'
+import { invalid } from '../../platform/field-errors.ts'
 import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform/page.ts'
+import { rules } from '../../platform/validation-messages.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
 import { type Order, OrderStatus, type OwnOrder } from './contract.ts'
@@ -49,8 +51,7 @@ const buyerOf = ({ user_id }: OrderRequest, { scope, actor }: CallContext): numb
   const self = ownerOf({ scope: 'own', actor }) || undefined
   if (scope === 'own' && user_id !== undefined && user_id !== self) throw fail('auth.forbidden')
   const buyer = user_id ?? self
-  if (buyer === undefined)
-    throw fail('request.invalid', { errors: [{ field: '/body/user_id', message: "must have required property 'user_id'" }] })
+  if (buyer === undefined) throw invalid([{ field: '/body/user_id', message: rules.required() }])
   return buyer
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { localeOf } from '../../platform/problem.ts'
 import { IdParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
 import type { UserService } from './service.ts'
@@ -20,7 +21,11 @@ const NewUser = Strict(
   { title: 'NewUser' },
 )
 const NewAccount = Type.Object(
-  { ...NewUser.properties, password: Type.Optional(Password) },
+  {
+    ...NewUser.properties,
+    locale: Type.Optional(Type.Union(Language.anyOf, { description: 'language of messages; by default that of the request' })),
+    password: Type.Optional(Password),
+  },
   { title: 'NewAccount', additionalProperties: false },
 )
 const UserChanges = Type.Partial(NewUser, { title: 'UserChanges', additionalProperties: false, minProperties: 1 })
@@ -59,8 +64,9 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
         response: { 201: One(User) },
       },
     },
-    async ({ body: { password, ...user }, call }, reply) => {
-      const data = await accounts.create({ phone: null, role: 'user', locale: 'en', ...user }, password, call)
+    async ({ body: { password, ...user }, call, headers }, reply) => {
+      const locale = localeOf(headers['accept-language'])
+      const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, call)
       return reply
         .code(201)
         .header('location', `/api/v1/users/${data.id}`)

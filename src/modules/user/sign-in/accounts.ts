@@ -1,6 +1,8 @@
 import type { CallContext } from '../../../platform/context.ts'
 import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
+import { invalid } from '../../../platform/field-errors.ts'
+import { rules } from '../../../platform/validation-messages.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
 import type { NewUser } from '../rows-repository.ts'
@@ -28,8 +30,7 @@ export interface AccountsOptions {
 
 export type Accounts = ReturnType<typeof createAccounts>
 
-const passwordMissing = () =>
-  fail('request.invalid', { errors: [{ field: '/body/password', message: "must have required property 'password'" }] })
+const passwordMissing = () => invalid([{ field: '/body/password', message: rules.required() }])
 
 export const createAccounts = (options: AccountsOptions) => {
   const { repository, users, data, passwords, secondFactor, throttle, registration, nudge } = options

@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os'
 import type { Options } from '@node-rs/argon2'
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
 import { fail } from '../../../platform/errors.ts'
+import { invalid } from '../../../platform/field-errors.ts'
+import { rules } from '../../../platform/validation-messages.ts'
 
 /** argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
 const parameters: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
@@ -63,5 +65,5 @@ export const createPasswords = ({ concurrency = Math.max(1, availableParallelism
 /** @throws request.invalid for a password that is the person's own address */
 export const refuseGuessable = (password: string, email: string, field: string): void => {
   if (normal(password).toLowerCase() !== normal(email).toLowerCase()) return
-  throw fail('request.invalid', { errors: [{ field: `/body/${field}`, message: 'must not be the e-mail address' }] })
+  throw invalid([{ field: `/body/${field}`, message: rules.notTheAddress() }])
 }
