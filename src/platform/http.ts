@@ -167,7 +167,8 @@ export const createHttp = ({
   })
   app.setNotFoundHandler((request, reply) => {
     const allowed = allowedOf(request.url)
-    if (allowed.length === 0) return sendProblem(fail('route.not_found'), request, reply)
+    // A route of this method has said itself that it has no such thing.
+    if (allowed.length === 0 || allowed.includes(request.method)) return sendProblem(fail('route.not_found'), request, reply)
     if (request.method === 'OPTIONS') return sendAllowed(allowed, reply)
     return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
   })
