@@ -80,7 +80,7 @@ const faults: Record<string, [url: string, step: RegExp, status: number]> = {
     78,
   ],
   'a password with a character that ends the host': [
-    'postgres://me:loud#harbour@127.0.0.1/x',
+    'postgres://me:12#harbour@127.0.0.1/x',
     /address failed: it is not a URL/,
     78,
   ],
