@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { bodyLimits } from './body-limits.ts'
 import type { Config } from './config.ts'
 import { createDatabases } from './databases.ts'
 import { serviceNames } from './environment.ts'
@@ -80,6 +81,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     trustProxy: config.trustProxy,
     budgetMs: Math.round(config.requestTimeoutMs * 0.8),
     stopping: () => stopping,
+    bodyLimits,
     policyVersion: policy.version,
     // The gateway's port is for everybody.
     tls: definitions.has('gateway') ? undefined : tls,

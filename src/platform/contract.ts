@@ -24,6 +24,8 @@ export interface Contract<Ops extends Operations = Operations, E extends Events 
   /** Where the module's public routes live below /api/v1, e.g. '/orders'; the gateway routes by them. */
   readonly paths: readonly string[]
   readonly ops: Ops
+  /** Bytes that the body of a public route may have, as in 'POST /orders', where that is more than `defaultBodyLimit`. */
+  readonly bodyLimits: Readonly<Record<string, number>>
   /** What the module publishes: event type to the schema of its data. No personal data. */
   readonly events: E
   /** Event types of any module that this one consumes, or `everyEvent`; the relay derives the queues from it. */
@@ -45,12 +47,14 @@ export const defineContract = <
 >(contract: {
   name: string
   paths?: readonly string[]
+  bodyLimits?: Readonly<Record<string, number>>
   ops?: Ops
   events?: E
   subscribes?: readonly string[]
 }): Contract<Ops, E> => ({
   name: contract.name,
   paths: contract.paths ?? [],
+  bodyLimits: contract.bodyLimits ?? {},
   ops: contract.ops ?? ({} as Ops),
   events: contract.events ?? ({} as E),
   subscribes: contract.subscribes ?? [],

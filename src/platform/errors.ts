@@ -24,6 +24,12 @@ export const errors = {
     en: 'This address does not take this method.',
     'zh-TW': '此位址不接受這個方法。',
   },
+  'request.unsupported_charset': { status: 415, en: 'Send JSON in UTF-8.', 'zh-TW': '請以 UTF-8 編碼傳送 JSON。' },
+  'request.unsupported_encoding': {
+    status: 415,
+    en: 'Send the body without a Content-Encoding.',
+    'zh-TW': '請勿以 Content-Encoding 壓縮請求內容。',
+  },
   'request.rate_limited': { status: 429, en: 'Too many requests; try again later.', 'zh-TW': '請求過於頻繁，請稍後再試。' },
   'route.not_found': { status: 404, en: 'There is nothing at this address.', 'zh-TW': '此位址沒有任何資源。' },
   internal: { status: 500, en: 'Something went wrong on our side.', 'zh-TW': '系統發生錯誤。' },

@@ -9,9 +9,9 @@ export interface FieldError {
 }
 
 /** A client that sends a thousand faults is told of twenty. */
-export const mostErrors = 20
+const mostErrors = 20
 /** A union has one for each of its branches. */
-const mostLookedAt = 200
+export const mostLookedAt = 200
 
 /** A refusal by a rule that no schema says. */
 export const invalid = (errors: readonly FieldError[]): Failure =>

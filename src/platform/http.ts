@@ -3,13 +3,15 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
+import { defaultBodyLimit, takeBodies } from './body.ts'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
 import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
 import { everyMethod, originForm, sendAllowed, watchMethods } from './methods.ts'
 import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
+import { assertQuery } from './query.ts'
 import { compile } from './schema.ts'
-import { assertCleanText, mayHideText } from './text.ts'
+import { assertCleanText } from './text.ts'
 import type { Tls } from './tls.ts'
 
 declare module 'fastify' {
@@ -33,13 +35,14 @@ export interface HttpOptions {
   readonly stopping: () => boolean
   /** Changes a request's path and query, before its route is looked up. */
   readonly rewriteUrl?: (url: string) => string
+  /** Bytes that a route's body may have, as in `POST /api/v1/orders`. */
+  readonly bodyLimits?: Readonly<Record<string, number>>
   /** Goes with every request, into what it changes. */
   readonly policyVersion?: string
   /** Serves HTTPS to whoever shows a certificate; health alone to others, since a probe has none. */
   readonly tls?: Tls | undefined
 }
 
-const maxBodyBytes = 1024 * 1024
 /** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
 const maxParamLength = 65_536
 /** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
@@ -67,6 +70,7 @@ export const createHttp = ({
   budgetMs,
   stopping,
   rewriteUrl = (url) => url,
+  bodyLimits = {},
   policyVersion = '',
   tls,
 }: HttpOptions): FastifyInstance => {
@@ -76,7 +80,7 @@ export const createHttp = ({
     // No logger for each request: the lines that are about one name it, and most requests have just one line.
     childLoggerFactory: (logger) => logger,
     trustProxy,
-    bodyLimit: maxBodyBytes,
+    bodyLimit: defaultBodyLimit,
     requestTimeout: 30_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
@@ -131,8 +135,9 @@ export const createHttp = ({
       done(problem as Error)
     }
   })
-  app.addHook('preValidation', ({ params, query }, _reply, done) => {
+  app.addHook('preValidation', ({ url, params, query }, _reply, done) => {
     try {
+      assertQuery(url)
       assertCleanText(params)
       assertCleanText(query)
       done()
@@ -142,18 +147,14 @@ export const createHttp = ({
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
-    if (text === '') return done(null, undefined)
-    parseJson(request, text as string, (error, value) => {
-      if (error) return done(fail('request.malformed', { reason: 'the body is not JSON' }, error))
-      try {
-        if (mayHideText(text as string)) assertCleanText(value)
-        done(null, value)
-      } catch (problem) {
-        done(problem as Error)
-      }
-    })
+  takeBodies(app, (request, text, _bytes, done) =>
+    parseJson(request, text, (error, value) =>
+      error ? done(fail('request.malformed', { reason: 'the body is not JSON' }, error)) : done(null, value),
+    ),
+  )
+  app.addHook('onRoute', (route) => {
+    const limit = bodyLimits[`${route.method} ${route.url}`]
+    if (limit !== undefined) route.bodyLimit ??= limit
   })
 
   app.setErrorHandler((error, request, reply) => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import type { Permission } from './auth/permission.ts'
+import { defaultBodyLimit } from './body.ts'
 import { referenceRoutes } from './reference.ts'
 import { Problem } from './schema.ts'
 
@@ -42,7 +43,8 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
       info: {
         title: 'OrderHub',
         version: '1.0.0',
-        description: 'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`.',
+        description:
+          'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`. Bodies are JSON in UTF-8; `x-body-limit` is what each may have in bytes.',
       },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'audit', 'auth', 'health'].map((name) => ({ name })),
@@ -53,6 +55,8 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
   app.addHook('onRoute', (route) => {
     if (route.schema?.hide || !route.schema) return
     route.schema.security ??= securityOf(routes[`${route.method} ${route.url}`])
+    const limit = { 'x-body-limit': route.bodyLimit ?? defaultBodyLimit }
+    if (route.schema.body) Object.assign(route.schema, limit)
     const response = (route.schema.response ?? {}) as Json
     route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
   })

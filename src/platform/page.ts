@@ -34,10 +34,11 @@ const isTimestamp = (text: string): boolean =>
 /** `largest` is the list's largest id. @throws Failure request.invalid_cursor */
 export const decodeCursor = (cursor: string, largest = maxId): Position => {
   const [at, id] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
-  const number = Number(id)
-  if (!at || !isTimestamp(at) || !Number.isSafeInteger(number) || number < 0 || number > largest)
-    throw fail('request.invalid_cursor')
-  return { at, id: number }
+  const position = { at: at ?? '', id: Number(id) }
+  // Written again it is the same: one form of each number, and nothing behind it.
+  const inRange = Number.isSafeInteger(position.id) && position.id >= 0 && position.id <= largest
+  if (!isTimestamp(position.at) || !inRange || encodeCursor(position) !== cursor) throw fail('request.invalid_cursor')
+  return position
 }
 
 export const pageRequest = ({ limit, cursor }: { limit: number; cursor?: string }, largest = maxId): PageRequest => ({

@@ -13,6 +13,9 @@ import type { Upstream } from './upstream.ts'
 /** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
 const deadlineHeader = 'x-orderhub-deadline-ms'
 
+/** Bytes: hundreds of entries for the audit trail in one call. */
+const internalBodyLimit = 1024 * 1024
+
 interface Answer {
   readonly status: number
   readonly body: unknown
@@ -99,7 +102,7 @@ export const serveContract = (app: FastifyInstance, contract: Contract, api: Api
   for (const [op, operation] of Object.entries(contract.ops)) {
     app.post(
       `/internal/${contract.name}/${op}`,
-      { schema: { hide: true }, config: { callers: operation.callers } },
+      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: operation.callers } },
       async (request, reply) => {
         const left = Number(request.headers[deadlineHeader])
         const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs

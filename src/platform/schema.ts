@@ -3,28 +3,93 @@ import addFormatsModule from 'ajv-formats'
 import { type Static, type TSchema, Type } from 'typebox'
 import { isCurrency } from './currency.ts'
 import { fail } from './errors.ts'
-import { fieldErrors } from './field-errors.ts'
+import { fieldErrors, mostLookedAt } from './field-errors.ts'
 
 const addFormats = addFormatsModule.default
 // verbose: a union's message needs its branches.
-const common = { allErrors: true, verbose: true, useDefaults: true, removeAdditional: false, strict: false } as const
+const common = { verbose: true, useDefaults: true, removeAdditional: false, strict: false, coerceTypes: false } as const
 
 const realDateTime = addFormats.get('date-time') as { validate: (text: string) => boolean }
 /** RFC 3339's form without what PostgreSQL cannot take: the year 0000, an offset of 16 hours, endless fractions. */
 const dateTimeForm = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):\d\d)$/i
+/** RFC 9562 alone; the usual form also takes `urn:uuid:` before it, which PostgreSQL does not. */
+const uuidForm = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 const withFormats = (ajv: Ajv): Ajv =>
   addFormats(ajv)
     .addFormat('date-time', (text) => dateTimeForm.test(text) && realDateTime.validate(text))
     .addFormat('currency', isCurrency)
+    .addFormat('uuid', uuidForm)
 
-/** Bodies are taken as they are; queries and paths are text, so numbers and booleans are read from it. */
-const strict = withFormats(new Ajv({ ...common, coerceTypes: false }))
-const lenient = withFormats(new Ajv({ ...common, coerceTypes: true }))
+/** Stops at the first fault, so its work does not grow with their number. */
+const quick = withFormats(new Ajv({ ...common, allErrors: false }))
+/** Names every fault, of values that are small. */
+const thorough = withFormats(new Ajv({ ...common, allErrors: true }))
+const small = { values: 1000, characters: 50_000 } as const
 
-export const compile = (schema: TSchema | object, part?: string): ValidateFunction =>
-  (part === 'querystring' || part === 'params' || part === 'headers' ? lenient : strict).compile(schema)
+/** Whether naming every fault of it is little work. Stops counting when it is not. */
+const isSmall = (value: unknown): boolean => {
+  let characters = 0
+  const values = [value]
+  for (let n = 0; n < values.length; n++) {
+    const item = values[n]
+    if (typeof item === 'string') characters += item.length
+    if (values.length > small.values || characters > small.characters) return false
+    if (typeof item !== 'object' || item === null) continue
+    for (const key in item) {
+      characters += key.length
+      values.push((item as Record<string, unknown>)[key])
+      if (values.length > small.values) return false
+    }
+  }
+  return true
+}
 
-const validators = new WeakMap<object, ValidateFunction>()
+/** A parameter's text as a number or a boolean, each in one form only: `01`, `+1`, `1e0` and `0x1` are no numbers. */
+const readers: Readonly<Record<string, (text: string) => unknown>> = {
+  integer: (text) => (/^(0|-?[1-9]\d{0,15})$/.test(text) ? Number(text) : text),
+  boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
+}
+
+/** Reads what is a number or a boolean by the schema, in place. */
+const readParameters = (schema: object): ((values: Record<string, unknown>) => void) => {
+  const { properties = {} } = schema as { properties?: Record<string, { type?: string }> }
+  const typed = Object.entries(properties).flatMap(([name, { type = '' }]) => {
+    const read = readers[type]
+    return read ? [{ name, read }] : []
+  })
+  return (values) => {
+    for (const { name, read } of typed) {
+      const text = values[name]
+      if (typeof text === 'string') values[name] = read(text)
+    }
+  }
+}
+
+type Validate = Pick<ValidateFunction, 'errors'> & ((value: unknown) => boolean)
+
+/**
+ * A validator of values, which sets their defaults; for the query, the path and the headers also one that reads numbers and
+ * booleans from their text. It names every fault of a small value, and of a large one the first.
+ */
+export const compile = (schema: TSchema | object, part?: string): Validate => {
+  const read = part === 'querystring' || part === 'params' || part === 'headers' ? readParameters(schema) : undefined
+  const check = quick.compile(schema)
+  let name: ValidateFunction | undefined
+  const validate: Validate = (value) => {
+    read?.(value as Record<string, unknown>)
+    if (check(value)) return true
+    validate.errors = check.errors ?? null
+    if (isSmall(value)) {
+      name ??= thorough.compile(schema)
+      name(value)
+      validate.errors = name.errors?.slice(0, mostLookedAt) ?? validate.errors
+    }
+    return false
+  }
+  return validate
+}
+
+const validators = new WeakMap<object, Validate>()
 
 /** The value itself, with its defaults set. @throws Failure request.invalid with errors[] */
 export const parse = <S extends TSchema>(schema: S, value: unknown): Static<S> => {

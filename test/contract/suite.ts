@@ -1,10 +1,12 @@
 import type { Test } from 'tap'
+import { bodySuite } from './bodies.ts'
 import { homeSuite } from './home.ts'
 import { inventorySuite } from './inventory.ts'
 import { lifeCycleSuite } from './life-cycle.ts'
 import { messageSuite } from './messages.ts'
 import { notificationSuite } from './notifications.ts'
 import { orderSuite } from './orders.ts'
+import { parameterSuite } from './parameters.ts'
 import { platformSuite } from './platform.ts'
 import { productSuite } from './products.ts'
 import { sampleSuite } from './sample.ts'
@@ -22,6 +24,8 @@ export const contractSuite = async (t: Test, target: Target): Promise<void> => {
     home: homeSuite,
     text: textSuite,
     validation: validationSuite,
+    bodies: bodySuite,
+    parameters: parameterSuite,
     users: userSuite,
     products: productSuite,
     inventory: inventorySuite,

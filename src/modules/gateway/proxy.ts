@@ -2,6 +2,7 @@ import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { ServiceTokens } from '../../platform/auth/service-tokens.ts'
+import { takeBodies } from '../../platform/body.ts'
 import { Failure } from '../../platform/errors.ts'
 import type { Remote } from '../../platform/module.ts'
 import { sendProblem } from '../../platform/problem.ts'
@@ -97,8 +98,7 @@ export const proxyRoutes = async (
         request.ownVary = reply.getHeader('vary')
         request.serviceToken = await tokens?.mint(remote.name, request.call)
       })
-      scope.removeContentTypeParser('application/json')
-      scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+      takeBodies(scope, (_request, _text, bytes, done) => done(null, bytes))
       scope.setErrorHandler((error: FastifyError, request, reply) => {
         for (const name of describeBody) reply.removeHeader(name)
         if (error instanceof Failure) return sendProblem(error, request, reply)

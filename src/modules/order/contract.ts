@@ -54,6 +54,7 @@ export type OrderStep = Static<typeof OrderStep>
 export const orderContract = defineContract({
   name: 'order',
   paths: ['/orders', '/inventory'],
+  bodyLimits: { 'POST /orders': 256 * 1024 },
   ops: {
     /** One user's orders, newest first, a hundred at a time; `next_cursor` where there are more. */
     getOrdersOf: {

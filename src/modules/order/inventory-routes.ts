@@ -11,7 +11,7 @@ const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minim
 const ListQuery = Strict({
   ...pageQuery,
   product_ids: Type.Optional(
-    Type.String({ pattern: '^\\d{1,10}(,\\d{1,10}){0,99}$', description: 'ids with commas between, at most 100' }),
+    Type.String({ pattern: '^[1-9]\\d{0,9}(,[1-9]\\d{0,9}){0,99}$', description: 'ids with commas between, at most 100' }),
   ),
 })
 

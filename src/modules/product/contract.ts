@@ -22,6 +22,7 @@ const ProductChange = Type.Object({ fields: Type.Array(Type.String()) })
 export const productContract = defineContract({
   name: 'product',
   paths: ['/products'],
+  bodyLimits: { 'POST /products': 32 * 1024, 'PATCH /products/:id': 32 * 1024 },
   ops: {
     /** Products by id, and by sku or exact name. Missing ones are left out; several may share a name. */
     getProducts: {

@@ -1,0 +1,84 @@
+import { fail } from './errors.ts'
+
+/**
+ * What a body may be beyond being JSON: far more than any of ours is, and little enough that a recursive function or a
+ * validator can be given it. Bytes are limited by the route.
+ */
+export const jsonLimits = { depth: 32, values: 50_000, members: 100 } as const
+
+const [quote, comma, openArray, closeArray, openObject, closeObject] = [...'",[]{}'].map((sign) => sign.charCodeAt(0))
+const backslash = 0x5c
+
+const malformed = (reason: string, cause?: unknown) => fail('request.malformed', { reason }, cause)
+
+/** A key as a reason names it: none that could be long, or a person's data. */
+const named = (key: string): string => (/^[a-z][a-z0-9_.-]{0,63}$/i.test(key) ? `the key ${key}` : 'a key')
+
+/** JSON can say either only by an escape, so most bodies have no string to look into. */
+const mayHideText = (json: string): boolean => /\\u(0000|d[89a-f])/i.test(json)
+
+/** Index of the closing quote of the string that begins at `start`; the text's length where there is none. */
+const endOfString = (text: string, start: number): number => {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0
+    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes++
+    if (escapes % 2 === 0) return end
+  }
+  return text.length
+}
+
+const unescaped = (literal: string): string => {
+  if (!literal.includes('\\')) return literal.slice(1, -1)
+  try {
+    return JSON.parse(literal)
+  } catch (error) {
+    throw malformed('the body is not JSON', error)
+  }
+}
+
+/**
+ * Goes over a body once, without recursion and in time that its length bounds, before anything is made of it: how deep and
+ * how large it is, whether an object names a key twice (RFC 8259, 4: what that means is anybody's guess), and whether a text
+ * holds what PostgreSQL or UTF-8 cannot say. Whether it is JSON is for JSON.parse to find: of a body that is not, this may
+ * refuse another fault first. @throws Failure request.malformed with the reason, request.invalid_text
+ */
+export const scanJson = (text: string): void => {
+  const looksInside = mayHideText(text)
+  /** For each open object its keys, for each open array undefined. */
+  const open: (Set<string> | undefined)[] = []
+  let keys: Set<string> | undefined
+  let keyIsNext = false
+  let values = 1
+  for (let at = 0; at < text.length; at++) {
+    const sign = text.charCodeAt(at)
+    if (sign === quote) {
+      const end = endOfString(text, at)
+      if (keyIsNext || looksInside) {
+        const string = unescaped(text.slice(at, end + 1))
+        if (looksInside && (string.includes('\0') || !string.isWellFormed())) throw fail('request.invalid_text')
+        if (keyIsNext && keys) {
+          // JSON.parse makes a member of it, and what copies the object a prototype.
+          if (string === '__proto__') throw malformed('the key __proto__ is not allowed')
+          if (keys.has(string)) throw malformed(`${named(string)} is there twice in one object`)
+          if (keys.size === jsonLimits.members) throw malformed(`an object has more than ${jsonLimits.members} members`)
+          keys.add(string)
+          keyIsNext = false
+        }
+      }
+      at = end
+    } else if (sign === comma) {
+      keyIsNext = keys !== undefined
+      if (++values > jsonLimits.values) throw malformed(`there are more than ${jsonLimits.values} values`)
+    } else if (sign === openObject || sign === openArray) {
+      if (open.length === jsonLimits.depth) throw malformed(`it is nested more than ${jsonLimits.depth} levels deep`)
+      if (++values > jsonLimits.values) throw malformed(`there are more than ${jsonLimits.values} values`)
+      keys = sign === openObject ? new Set() : undefined
+      keyIsNext = keys !== undefined
+      open.push(keys)
+    } else if (sign === closeObject || sign === closeArray) {
+      open.pop()
+      keys = open.at(-1)
+      keyIsNext = false
+    }
+  }
+}
