@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Static, TSchema } from 'typebox'
+import { urlProblem } from './config-urls.ts'
 import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream-url.ts'
@@ -22,11 +23,13 @@ export class ConfigError extends Error {
   }
 }
 
-export type Config = ReturnType<typeof readConfig>
+export type Config = ReturnType<typeof inspectConfig>['config']
 
-const properties: Record<string, TSchema & { errorMessage?: string }> = Environment.properties
+const properties: Record<string, TSchema & { errorMessage?: string; secret?: boolean }> = Environment.properties
 
 const upstreamProblem = (value: string): string | undefined => {
+  // Before it is taken apart at its commas: a password may hold one, and a message quotes the parts.
+  if (value.includes('@')) return 'it may not contain credentials'
   try {
     parseUpstream(value)
   } catch (error) {
@@ -41,8 +44,8 @@ const trust = (value: string): boolean | string[] | ((address: string, hop: numb
   return hops === undefined ? value.split(',').map((part) => part.trim()) : (_address, hop) => hop < hops
 }
 
-/** Reads the environment. @throws ConfigError that lists every mistake */
-export const readConfig = (env: Readonly<Record<string, string | undefined>>) => {
+/** Reads the environment as far as it can be read, and says what is wrong with it, one line each. */
+export const inspectConfig = (env: Readonly<Record<string, string | undefined>>) => {
   const given = Object.fromEntries(
     Object.entries(env).filter(([key, value]) => key in properties && value !== '' && value !== undefined),
   )
@@ -56,8 +59,14 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     for (const { instancePath, message, params } of validate.errors ?? []) {
       const key = instancePath.slice(1)
       const allowed = params.allowedValues ? `: ${params.allowedValues.join(', ')}` : ''
-      problems.push(`${key} ${properties[key]?.errorMessage ?? message}${allowed}, not ${JSON.stringify(given[key])}`)
+      const value = properties[key]?.secret ? '' : `, not ${JSON.stringify(given[key])}`
+      problems.push(`${key} ${properties[key]?.errorMessage ?? message}${allowed}${value}`)
     }
+  }
+  const wrong = new Set(validate.errors?.map(({ instancePath }) => instancePath.slice(1)))
+  for (const [key, value] of Object.entries(given)) {
+    const problem = wrong.has(key) ? undefined : urlProblem(key, value as string)
+    if (problem) problems.push(problem)
   }
   for (const name of serviceNames) {
     const key = `${name.toUpperCase()}_SERVICE_URL`
@@ -97,13 +106,12 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
     !(given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY)
   )
     problems.push('AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
-  if (problems.length > 0) throw new ConfigError(problems)
 
   const port = checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName])
   /** On a laptop, of a gateway whose port is known beforehand. */
   const ownAddress = !production && selected.includes('gateway') && port !== 0 ? `http://127.0.0.1:${port}` : undefined
   const moduleUrl = (name: string, kind: 'DATABASE' | 'SERVICE') => given[`${name.toUpperCase()}_${kind}_URL`]
-  return {
+  const config = {
     production,
     selected,
     /** What /health calls this process. */
@@ -169,4 +177,21 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>) =>
         ? { accessKeyId: checked.AWS_ACCESS_KEY_ID, secretAccessKey: checked.AWS_SECRET_ACCESS_KEY }
         : undefined,
   }
+  return { config, problems: problems as readonly string[] }
+}
+
+/** Reads the environment. @throws ConfigError that lists every mistake */
+export const readConfig = (env: Readonly<Record<string, string | undefined>>): Config => {
+  const { config, problems } = inspectConfig(env)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+/** Modules of this process whose database nobody names. */
+export const homelessModules = ({ selected, databaseUrlOf }: Config): string[] =>
+  selected.filter((name) => storingServices.includes(name) && !databaseUrlOf(name))
+
+export const databaseProblems = (config: Config): string[] => {
+  const missing = homelessModules(config).map((name) => `${name.toUpperCase()}_DATABASE_URL`)
+  return missing.length === 0 ? [] : [`DATABASE_URL is missing (or ${missing.join(', ')})`]
 }

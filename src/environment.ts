@@ -7,12 +7,14 @@ export const serviceNames = Object.keys(ports) as ServiceName[]
 /** The services that keep data: no other one reads a database's address, nor needs the database. */
 export const storingServices: readonly ServiceName[] = serviceNames.filter((name) => name !== 'gateway')
 
+/** `secret`: no message holds the value. */
 const url = (schemes: string, description: string) =>
   Type.Optional(
     Type.String({
       pattern: `^(${schemes})://.+`,
       description,
       errorMessage: `must begin with ${schemes.replaceAll('|', ':// or ')}://`,
+      secret: true,
     }),
   )
 const port = (description: string, fallback?: number) =>
@@ -136,6 +138,7 @@ export const Environment = Type.Object({
     Type.String({
       minLength: 12,
       maxLength: 128,
+      secret: true,
       description: "the first administrator's password; with the embedded database one is made up and shown once",
     }),
   ),

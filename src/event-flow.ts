@@ -50,7 +50,19 @@ const noQueues = new Proxy({} as EventQueues, {
   },
 })
 
-/** Queues are opened where events come from or go to; a process without either needs no transport. */
+/** Whether events come from or go to these modules; a process without either needs no transport. */
+const movesEvents = (definitions: Definitions): boolean =>
+  [...definitions.values()].some(
+    ({ contract }) =>
+      contract.subscribes.length > 0 || Object.keys(contract.events).some((type) => (eventRoutes[type] ?? []).length > 0),
+  )
+
+/** @throws ConfigError where events have nothing to travel on */
+export const checkTransport = (definitions: Definitions, { redisUrl, databaseUrl }: Config): void => {
+  if (movesEvents(definitions) && !redisUrl && !databaseUrl)
+    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
+}
+
 const openQueues = async ({
   definitions,
   config,
@@ -58,14 +70,8 @@ const openQueues = async ({
   attempts,
   backoffMs,
 }: EventFlowOptions): Promise<EventQueues | undefined> => {
-  const moved = [...definitions.values()].some(
-    ({ contract }) =>
-      contract.subscribes.length > 0 || Object.keys(contract.events).some((type) => (eventRoutes[type] ?? []).length > 0),
-  )
-  if (!moved) return undefined
-  if (!config.redisUrl && !config.databaseUrl) {
-    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
-  }
+  if (!movesEvents(definitions)) return undefined
+  checkTransport(definitions, config)
   const { redisUrl, databaseUrl } = config
   return createEventQueues({
     redisUrl,

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, databaseProblems, inspectConfig } from './config.ts'
 import { databasesAnswer, stoppable } from './database-wait.ts'
 import { storingServices } from './environment.ts'
 import { DatabaseStartError, explained } from './platform/database-start.ts'
@@ -24,12 +24,8 @@ interface Target {
 /** The selected modules that have migrations, each with its database. @throws ConfigError when one has none */
 export const migrationTargets = (config: Config): Target[] => {
   const modules = config.selected.filter((name) => storingServices.includes(name))
-  const missing = modules.filter((name) => !config.databaseUrlOf(name))
-  if (missing.length > 0) {
-    throw new ConfigError([
-      `DATABASE_URL is missing (or ${missing.map((name) => `${name.toUpperCase()}_DATABASE_URL`).join(', ')})`,
-    ])
-  }
+  const problems = databaseProblems(config)
+  if (problems.length > 0) throw new ConfigError(problems)
   return modules.map((module) => ({ module, url: config.databaseUrlOf(module) as string }))
 }
 
@@ -91,7 +87,9 @@ export const modulesBehind = async (targets: readonly Target[]): Promise<string[
 }
 
 const main = async () => {
-  const config = readConfig(process.env)
+  const { config, problems } = inspectConfig(process.env)
+  const all = [...problems, ...databaseProblems(config)]
+  if (all.length > 0) throw new ConfigError(all)
   const targets = migrationTargets(config)
   await stoppable(databasesAnswer(config, console.error))
   await runMigrations(targets)

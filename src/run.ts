@@ -4,9 +4,10 @@ import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
 import { banner, passwordLine } from './banner.ts'
 import { npmLine } from './command-line.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { checkStart } from './check-start.ts'
+import { type Config, ConfigError, homelessModules, readConfig } from './config.ts'
 import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
-import { serviceNames, storingServices } from './environment.ts'
+import { serviceNames } from './environment.ts'
 import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
 import { checkKeys } from './needed-keys.ts'
 import { whyNotOurs } from './platform/data-folder.ts'
@@ -17,7 +18,6 @@ import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
 import { takenPortLine } from './port-taken.ts'
-import { checkTopology } from './topology.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -36,16 +36,17 @@ interface PrepareOptions {
 
 /** Reads the configuration; where no database is named, outside production, starts one. */
 export const prepare = async (env: Env, { existing = false }: PrepareOptions = {}): Promise<Prepared> => {
-  const config = readConfig(env)
-  await checkTopology(config)
-  const homeless = config.selected.some((name) => storingServices.includes(name) && !config.databaseUrlOf(name))
+  const config = await checkStart(env)
+  const homeless = homelessModules(config).length > 0
   const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, homeless) : undefined
   if (foreign) throw new ConfigError([foreign])
-  if (existing && homeless && !config.production && !(await knownDatabase(config.dataDir)))
+  if (existing && homeless && !(await knownDatabase(config.dataDir)))
     throw new ConfigError([`${config.dataDir} holds no database yet (DATA_DIR): npm start makes one`])
-  if (config.makeKeys) await initKeys(config.keysDir, serviceNames)
-  checkKeys(config)
-  if (!homeless || config.production) return { config, embedded: undefined }
+  if (config.makeKeys) {
+    await initKeys(config.keysDir, serviceNames)
+    checkKeys(config)
+  }
+  if (!homeless) return { config, embedded: undefined }
   const running = existing ? await joinEmbeddedPostgres(config.dataDir) : undefined
   const embedded = running ?? (await startEmbeddedPostgres(config.dataDir))
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')

@@ -50,7 +50,3 @@ export const checkReachable = (remotes: Map<ModuleName, string>, config: Config)
     )
   if (problems.length > 0) throw new ConfigError(problems)
 }
-
-/** What can be known to be wrong before anything is opened. @throws ConfigError on a circle, or a module without an address */
-export const checkTopology = async (config: Config): Promise<void> =>
-  checkReachable(remoteNames(await loadInOrder(config.selected)), config)

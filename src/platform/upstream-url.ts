@@ -7,7 +7,7 @@ type UpstreamSource =
 const DNS_NAME = /^(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i
 
 const parseOne = (text: string): UpstreamSource => {
-  const bad = (reason: string) => new Error(`bad upstream URL "${text.replace(/\/\/.*@/, '//…@')}": ${reason}`)
+  const bad = (reason: string) => new Error(`bad upstream URL "${text.replace(/^(.*\/\/)?.*@/, '$1…@')}": ${reason}`)
   const scheme = /^(https?|dns\+srvs?):\/\//i.exec(text)?.[1]?.toLowerCase()
   if (!scheme) throw bad('it must start with http://, https://, dns+srv:// or dns+srvs://')
   const url = URL.parse(text)

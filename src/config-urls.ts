@@ -1,0 +1,97 @@
+/**
+ * What is wrong with a URL of the configuration, as words that follow its key. No message holds the URL: it may have a
+ * password in it.
+ */
+type Check = (value: string) => string | undefined
+
+const notUrl = 'is not a URL; other characters than letters and digits in a user or password are written as %XX'
+
+const parsed = (value: string): URL | undefined => {
+  const url = URL.parse(value)
+  try {
+    // The clients decode them, and `%` alone cannot be.
+    for (const part of [url?.username, url?.password, url?.pathname]) decodeURIComponent(part ?? '')
+    return url ?? undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Of several hosts (`a:5432,b:5432`), which a URL cannot have, the first. */
+const firstHost = (value: string): string => value.replace(/^(\w+:\/\/(?:[^@/?#]*@)?[^,/?#]*),[^/?#]*/, '$1')
+
+/** What both PostgreSQL clients take; any other parameter one of them sends to the server, which refuses the connection. */
+const databaseParameters: Readonly<Record<string, readonly string[] | undefined>> = {
+  sslmode: ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'],
+  sslnegotiation: ['postgres', 'direct'],
+  target_session_attrs: ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+  application_name: undefined,
+}
+
+export const databaseUrlProblem: Check = (value) => {
+  const url = parsed(firstHost(value))
+  if (!url) return notUrl
+  for (const [name, given] of url.searchParams) {
+    if (!Object.hasOwn(databaseParameters, name))
+      return `has the parameter ${JSON.stringify(name)}; a database URL takes ${Object.keys(databaseParameters).join(', ')}`
+    const allowed = databaseParameters[name]
+    if (allowed && !allowed.includes(given)) return `has a wrong value of ${name}; it is one of ${allowed.join(', ')}`
+  }
+  return undefined
+}
+
+const redisUrlProblem: Check = (value) => {
+  const url = parsed(value)
+  if (!url) return notUrl
+  return /^(\/\d*)?$/.test(url.pathname) ? undefined : 'has a path that is not the number of a database'
+}
+
+const plainUrlProblem: Check = (value) => (parsed(value) ? undefined : notUrl)
+
+/** Paths are appended to it. */
+const baseUrlProblem: Check = (value) => {
+  const url = parsed(value)
+  if (!url) return notUrl
+  return url.search || url.hash ? 'may have neither a query nor a fragment' : undefined
+}
+
+const anchorProblem: Check = (value) => {
+  if (!/^\w[\w+.-]*:\/\//.test(value)) return undefined
+  const url = parsed(value)
+  if (!url) return notUrl
+  if (url.protocol !== 's3:') return 'must be a folder or begin with s3://'
+  if (!url.hostname) return 'must name a bucket: s3://bucket/prefix'
+  const other = [...url.searchParams.keys()].find((name) => name !== 'region' && name !== 'endpoint')
+  if (other !== undefined) return `has the parameter ${JSON.stringify(other)}; it takes region, endpoint`
+  const endpoint = url.searchParams.get('endpoint')
+  return endpoint === null || /^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')
+    ? undefined
+    : 'has an endpoint that is not an http:// or https:// URL'
+}
+
+const originsProblem: Check = (value) => {
+  const wrong = value
+    .split(',')
+    .map((part) => part.trim())
+    .find((part) => part !== '' && part !== '*' && URL.parse(part)?.origin !== part)
+  return wrong === undefined
+    ? undefined
+    : `has ${JSON.stringify(wrong.replace(/^(.*\/\/)?.*@/, '$1…@'))}, which is not an origin as in https://shop.example (no path, no slash at the end)`
+}
+
+const checks: Readonly<Record<string, Check>> = {
+  REDIS_URL: redisUrlProblem,
+  SMTP_URL: plainUrlProblem,
+  SMS_URL: plainUrlProblem,
+  PUBLIC_URL: baseUrlProblem,
+  OIDC_ISSUER: baseUrlProblem,
+  AUDIT_ANCHOR: anchorProblem,
+  CORS_ORIGINS: originsProblem,
+}
+
+/** @returns a line that begins with the key, or undefined where its value is fine or it is no URL */
+export const urlProblem = (key: string, value: string): string | undefined => {
+  const check = key.endsWith('DATABASE_URL') ? databaseUrlProblem : checks[key]
+  const problem = check?.(value)
+  return problem && `${key} ${problem}`
+}
