@@ -66,7 +66,7 @@ const connectTimeoutMs = 2000
 const mapValues = <V, R>(record: Readonly<Record<string, V>>, change: (value: V) => R): Record<string, R> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
 
-/** Puts the selected modules together. The only place that knows which of them share a process. */
+/** Puts the selected modules together. It and the files beside it alone know which of them share a process. */
 export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
   const definitions = await loadInOrder(config.selected)
   const remotes = remoteNames(definitions)

@@ -8,7 +8,7 @@ import type { Parts, Remote } from './platform/module.ts'
 import { remoteTransport } from './platform/rpc.ts'
 import { createUpstream, serviceConnections, type Upstream } from './platform/upstream.ts'
 import { type ModuleName, registry } from './registry.ts'
-import { askedNames, type Definitions, remoteNames } from './topology.ts'
+import { askedByAll, askedNames, type Definitions, remoteNames } from './topology.ts'
 
 export interface LinksOptions {
   readonly definitions: Definitions
@@ -51,7 +51,7 @@ export const createLinks = ({ definitions, config, modules, tokensOf, connect, l
   const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
   // Whoever has an address of the user module can ask it what a person's token is worth, and of the audit module tells refusals.
-  const forAll = (['user', 'audit'] as const).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))
+  const forAll = (Object.keys(askedByAll) as ModuleName[]).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))
   const upstreams = new Map<ModuleName, Upstream>(
     [...new Set([...needed.keys(), ...forAll, ...askedNames(definitions, config)])].map((name) => [
       name,

@@ -9,6 +9,9 @@ const everyName = Object.keys(registry) as ModuleName[]
 const neededBy = (definition: ModuleDefinition): ModuleName[] =>
   Object.values(definition.needs).map(({ name }) => name as ModuleName)
 
+/** What every process asks of other modules beside what its own modules do: what a token is worth, and to record refusals. */
+export const askedByAll = { user: ['getSessions'], audit: ['record'] } as const satisfies Partial<Record<ModuleName, string[]>>
+
 /** Loads the selected modules, callees before callers. @throws ConfigError on a cycle */
 export const loadInOrder = async (selected: readonly ModuleName[]): Promise<Definitions> => {
   const loaded = new Map(await Promise.all(selected.map(async (name) => [name, await loadModule(name)] as const)))

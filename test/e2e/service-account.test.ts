@@ -94,7 +94,7 @@ t.test('the token takes the place of the key between services, with the person b
 })
 
 t.test('accounts of ours in our namespace', async (t) => {
-  for (const account of ['orderhub-order', 'order', 'my-shop-notification'])
+  for (const account of ['orderhub-order', 'order', 'my-shop-order'])
     t.match(await internal(credential(await issuer.sign(claimsOf(account)))), { status: 200 }, account)
   for (const account of ['default', 'orderhub', 'reorder', 'order-admin', 'orderhub-orders', ''])
     t.match(await internal(credential(await issuer.sign(claimsOf(account)))), refused, account)

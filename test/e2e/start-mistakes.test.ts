@@ -36,7 +36,11 @@ t.test('in production, configuration, keys and databases are told at once', asyn
 
 t.test('a transport that is missing is told before anything is opened', async (t) => {
   const urls = { USER_SERVICE_URL: 'http://127.0.0.1:1', PRODUCT_SERVICE_URL: 'http://127.0.0.1:1' }
-  const { status, output } = await runToEnd('order', { ...urls, DATA_DIR: folder, ORDER_DATABASE_URL: 'postgres://127.0.0.1:1/x' })
+  const { status, output } = await runToEnd('order', {
+    ...urls,
+    DATA_DIR: folder,
+    ORDER_DATABASE_URL: 'postgres://127.0.0.1:1/x',
+  })
   t.equal(status, 78)
   t.match(linesOf(output), [/^REDIS_URL is missing/])
 })

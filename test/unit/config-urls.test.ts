@@ -37,7 +37,12 @@ t.test('what is fine stays fine', async (t) => {
 
 t.test('what cannot be a URL of its kind is one line', async (t) => {
   const wrong: Record<string, string[]> = {
-    DATABASE_URL: ['mysql://me:hunter2@db/x', 'postgres://me:hunt#er2@db/x', 'postgres://me:100%hunter2@db/x', 'postgres://db:99999/x'],
+    DATABASE_URL: [
+      'mysql://me:hunter2@db/x',
+      'postgres://me:hunt#er2@db/x',
+      'postgres://me:100%hunter2@db/x',
+      'postgres://db:99999/x',
+    ],
     REDIS_URL: ['localhost:6379', 'redis://:hunter2@cache/name', 'redis://:hunter2@cache:port'],
     SMTP_URL: ['http://mail', 'smtp://me:hunter2%@mail', 'smtp://me:hunter2@mail:x'],
     SMS_URL: ['ftp://sms', 'http://:hunter2@'],
@@ -63,7 +68,7 @@ t.test('what cannot be a URL of its kind is one line', async (t) => {
   }
 })
 
-t.test('no URL stops the check itself, and no message holds its password', async (t) => {
+t.test('no URL stops the check itself, and no message holds its password', async () => {
   const password = fc.stringMatching(/^[a-zA-Z0-9#%?/:@,&=+ ]{0,20}$/).map((text) => `QXZ${text}QXZ`)
   const keys = fc.constantFrom('DATABASE_URL', 'REDIS_URL', 'SMTP_URL', 'SMS_URL', 'PUBLIC_URL', 'USER_SERVICE_URL')
   const schemes = fc.constantFrom('postgres', 'redis', 'smtp', 'https', 'x')

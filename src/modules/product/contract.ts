@@ -33,6 +33,7 @@ export const productContract = defineContract({
       output: Type.Array(Product),
       idempotent: true,
       timeoutMs: 5000,
+      callers: ['order'],
     },
   },
   events: { 'product.created': ProductChange, 'product.updated': ProductChange, 'product.deleted': ProductChange },

@@ -55,7 +55,7 @@ export const userContract = defineContract({
       output: Type.Array(User),
       idempotent: true,
       timeoutMs: 5000,
-      callers: ['order', 'notification'],
+      callers: ['order'],
     },
     /** What sign-ins of these users are worth now; those who are gone are left out. */
     getSessions: {
