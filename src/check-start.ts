@@ -2,7 +2,7 @@ import { type Config, ConfigError, databaseProblems, homelessModules, inspectCon
 import { checkTransport } from './event-flow.ts'
 import { checkKeys } from './needed-keys.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
-import { checkReachable, loadInOrder, remoteNames } from './topology.ts'
+import { checkReachable, type Definitions, loadInOrder, remoteNames } from './topology.ts'
 
 /** What a check says is wrong, one line each. */
 const problemsOf = async (check: () => unknown): Promise<readonly string[]> => {
@@ -23,20 +23,24 @@ const problemsOf = async (check: () => unknown): Promise<readonly string[]> => {
  */
 export const checkStart = async (env: Readonly<Record<string, string | undefined>>): Promise<Config> => {
   const { config, problems } = inspectConfig(env)
-  const homeless = homelessModules(config).length > 0
-  const topology = await problemsOf(async () => {
-    const definitions = await loadInOrder(config.selected)
-    const checks = [() => checkReachable(remoteNames(definitions), config)]
-    if (!homeless) checks.push(() => checkTransport(definitions, config))
-    const found = await Promise.all(checks.map(problemsOf))
-    if (found.flat().length > 0) throw new ConfigError(found.flat())
+  let definitions: Definitions = new Map()
+  const circle = await problemsOf(async () => {
+    definitions = await loadInOrder(config.selected)
   })
+  const remotes = remoteNames(definitions)
+  // Keys are needed for an address that is still missing, too: otherwise they would be missing at the next start.
+  const complete = {
+    ...config,
+    serviceUrlOf: (name: string) => config.serviceUrlOf(name) ?? [...remotes.keys()].find((it) => it === name),
+  }
   const all = [
     ...problems,
-    ...topology,
+    ...circle,
+    ...(await problemsOf(() => checkReachable(remotes, config))),
     // Elsewhere an embedded one starts.
     ...(config.production ? databaseProblems(config) : []),
-    ...(config.makeKeys ? [] : await problemsOf(() => checkKeys(config))),
+    ...(homelessModules(config).length > 0 ? [] : await problemsOf(() => checkTransport(definitions, config))),
+    ...(config.makeKeys ? [] : await problemsOf(() => checkKeys(complete))),
   ]
   if (all.length > 0) throw new ConfigError(all)
   return config
