@@ -14,6 +14,7 @@ import { whyNotOurs } from './platform/data-folder.ts'
 import { DatabaseStartError, faultOf } from './platform/database-start.ts'
 import { type EmbeddedPostgres, joinEmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
 import { knownDatabase } from './platform/embedded-postgres-place.ts'
+import { errors, Failure } from './platform/errors.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
@@ -70,6 +71,12 @@ const checkDatabases = async (config: Config, onWait: (line: string) => void): P
 
 /** The variables that say which instance this is, for commands that are about it. */
 const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR })
+/** @throws ConfigError where ADMIN_PASSWORD is no good, else the error itself */
+const refuseWeakPassword = (error: unknown): never => {
+  if (error instanceof Failure && error.code.startsWith('user.password_'))
+    throw new ConfigError([`ADMIN_PASSWORD: ${errors[error.code].en}`])
+  throw error
+}
 
 const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) | undefined): Promise<void> => {
   const { config, embedded } = await prepare(env)
@@ -88,7 +95,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     await app.listen()
     if (embedded) await runMigrations(migrationTargets(config))
     if (config.seed ?? embedded !== undefined) await app.seed()
-    const signIn = config.auth ? await app.firstSignIn(embedded !== undefined) : undefined
+    const signIn = config.auth ? await app.firstSignIn(embedded !== undefined).catch(refuseWeakPassword) : undefined
     // At once: what goes wrong from here on must not take the only copy with it.
     if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
     if (config.auth && config.selected.includes('user') && !signIn)

@@ -45,6 +45,36 @@ export const errors = {
   'upstream.timeout': { status: 504, en: 'The service behind this address took too long.', 'zh-TW': '後端服務逾時。' },
   'user.not_found': { status: 404, en: 'There is no such user.', 'zh-TW': '找不到使用者。' },
   'user.email_taken': { status: 409, en: 'This e-mail address is in use.', 'zh-TW': '此電子郵件已被使用。' },
+  'user.phone_country_required': {
+    status: 400,
+    en: 'Write the phone number with + and its country code, or name its country in phone_country.',
+    'zh-TW': '請在電話號碼前加上 + 與國碼，或以 phone_country 指定國家。',
+  },
+  'user.phone_country_unknown': {
+    status: 400,
+    en: 'phone_country must be the two letters of a country, as TW.',
+    'zh-TW': 'phone_country 必須是國家的兩個字母代碼，例如 TW。',
+  },
+  'user.phone_invalid': {
+    status: 400,
+    en: 'This is no phone number; check its digits, and leave out an extension.',
+    'zh-TW': '這不是電話號碼，請檢查號碼，且勿加分機。',
+  },
+  'user.password_too_short': {
+    status: 400,
+    en: 'Use at least 8 characters that can be seen; spaces in a row count as one.',
+    'zh-TW': '密碼至少需要 8 個看得見的字元，連續空格視為一個。',
+  },
+  'user.password_too_common': {
+    status: 400,
+    en: 'This password is among the first that are guessed; use several words that do not belong together.',
+    'zh-TW': '此密碼太常見，容易被猜到，請改用數個互不相關的詞。',
+  },
+  'user.password_personal': {
+    status: 400,
+    en: 'The password must not be your name, your e-mail address or the name of this service.',
+    'zh-TW': '密碼不得為您的姓名、電子郵件或本服務的名稱。',
+  },
   'user.last_admin': {
     status: 409,
     en: 'This is the last administrator; make another one first.',

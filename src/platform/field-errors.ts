@@ -42,6 +42,8 @@ const messages: Readonly<Record<string, (params: ErrorObject['params']) => Local
   minItems: ({ limit }) => rules.minItems(limit),
   maxItems: ({ limit }) => rules.maxItems(limit),
   minProperties: ({ limit }) => rules.minProperties(limit),
+  // The form's own words: normal-form.ts has them.
+  'x-normal-form': ({ texts }) => texts,
 }
 
 const messageOf = ({ keyword, params }: ErrorObject): LocalizedText => messages[keyword]?.(params) ?? rules.invalid()

@@ -1,9 +1,10 @@
-import { Ajv, type ValidateFunction } from 'ajv'
+import { Ajv, type SchemaValidateFunction, type ValidateFunction } from 'ajv'
 import addFormatsModule from 'ajv-formats'
 import { type Static, type TSchema, Type } from 'typebox'
 import { isCurrency } from './currency.ts'
 import { fail } from './errors.ts'
 import { fieldErrors, mostLookedAt } from './field-errors.ts'
+import { type FormName, forms, type InputForm } from './normal-form.ts'
 
 const addFormats = addFormatsModule.default
 // verbose: a union's message needs its branches.
@@ -14,8 +15,33 @@ const realDateTime = addFormats.get('date-time') as { validate: (text: string) =
 const dateTimeForm = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):\d\d)$/i
 /** RFC 9562 alone; the usual form also takes `urn:uuid:` before it, which PostgreSQL does not. */
 const uuidForm = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
+const formKeyword = 'x-normal-form'
+
+/** A text of which validation makes the normal form, and judges that. */
+export const Text = (form: FormName, options: object = {}) => Type.String({ ...options, [formKeyword]: form })
+
+const toNormalForm: SchemaValidateFunction = (form: FormName, typed: string, schema, context) => {
+  const { maxLength = 4000 } = schema as { maxLength?: number }
+  // Too long in any form: no work for it.
+  if (typed.length > 8 * maxLength || !context) return true
+  const { normal, problem }: InputForm = forms[form]
+  const text = normal(typed)
+  context.parentData[context.parentDataProperty] = text
+  const found = problem?.(text)
+  toNormalForm.errors = found && [{ keyword: formKeyword, message: found.en, params: { texts: found } }]
+  return found === undefined
+}
+
 const withFormats = (ajv: Ajv): Ajv =>
   addFormats(ajv)
+    .addKeyword({
+      keyword: formKeyword,
+      type: 'string',
+      before: 'maxLength',
+      modifying: true,
+      errors: true,
+      validate: toNormalForm,
+    })
     .addFormat('date-time', (text) => dateTimeForm.test(text) && realDateTime.validate(text))
     .addFormat('currency', isCurrency)
     .addFormat('uuid', uuidForm)

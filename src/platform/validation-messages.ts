@@ -64,5 +64,4 @@ export const rules = {
     says(all.map(({ en }) => en).join(', or '), all.map((one) => one['zh-TW']).join('，或')),
   oneProduct: () => says('must have either product_id or product', '必須提供 product_id 或 product 其中之一'),
   eachAtMost: (n: number) => says(`each must be at most ${n}`, `每一個都必須小於或等於 ${n}`),
-  notTheAddress: () => says('must not be the e-mail address', '不得與電子郵件地址相同'),
 } as const

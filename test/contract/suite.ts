@@ -4,6 +4,7 @@ import { homeSuite } from './home.ts'
 import { inventorySuite } from './inventory.ts'
 import { lifeCycleSuite } from './life-cycle.ts'
 import { messageSuite } from './messages.ts'
+import { normalFormSuite } from './normal-forms.ts'
 import { notificationSuite } from './notifications.ts'
 import { orderSuite } from './orders.ts'
 import { parameterSuite } from './parameters.ts'
@@ -26,6 +27,7 @@ export const contractSuite = async (t: Test, target: Target): Promise<void> => {
     validation: validationSuite,
     bodies: bodySuite,
     parameters: parameterSuite,
+    'normal forms': normalFormSuite,
     users: userSuite,
     products: productSuite,
     inventory: inventorySuite,

@@ -23,7 +23,7 @@ export const textSuite = async (t: Test, client: Client): Promise<void> => {
       isProblem(t, await client.get(path), 400, 'request.invalid_text')
     for (const path of ['/users/%00', '/orders/1%00', '/products?search=%ED%A0%80', '/users/%ED%A0%80', '/users/%zz'])
       t.ok((await client.get(path)).status < 500, path)
-    const name = '𠮷野家 ☕️ \u0001'
+    const name = '𠮷野家 ☕️ 👩‍👩‍👧 🏴\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f} نرگس‌زار'
     t.equal((await newUser(client, { name })).name, name, 'any other text is kept as it is')
   })
 

@@ -3,7 +3,7 @@ import { allPages, type Client, inTotalOrder, isProblem, newUser, unique } from 
 
 export const userSuite = async (t: Test, client: Client): Promise<void> => {
   await t.test('created, read, changed, deleted', async (t) => {
-    const email = `${unique('Grace')}@Example.com`
+    const email = `${unique('Grace')}@example.com`
     const answer = await client.post('/users', { name: 'Grace', email, phone: '+886912345678', role: 'admin', locale: 'zh-TW' })
     t.equal(answer.status, 201)
     const { data } = answer.body
@@ -73,7 +73,8 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
     await refused({ email }, '/body/name')
     await refused({ name: '   ', email }, '/body/name')
     await refused({ name: 'X', email: 'not an address' }, '/body/email')
-    await refused({ name: 'X', email, phone: '0912345678' }, '/body/phone')
+    await refused({ name: 'X', email, phone: 912345678 }, '/body/phone')
+    await refused({ name: 'X', email, phone_country: 'TWN' }, '/body/phone_country')
     await refused({ name: 'X', email, role: 'root' }, '/body/role')
     await refused({ name: 'X', email, locale: 'fr' }, '/body/locale')
     await refused({ name: 7, email }, '/body/name')

@@ -32,6 +32,11 @@ t.test('an account that has the address already becomes the administrator, with 
   t.equal((await signIn(run, 'root@example.com')).status, 200)
 })
 
+t.test('a password that everybody guesses makes no administrator', async (t) => {
+  const run = await runApp(t, { ...configured, ADMIN_PASSWORD: 'administrator' })
+  await t.rejects(run.app.firstSignIn(false), { code: 'user.password_too_common' })
+})
+
 t.test('without a name for one nobody is made, unless asked for', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   t.equal(await run.app.firstSignIn(false), undefined)

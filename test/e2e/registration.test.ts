@@ -14,7 +14,12 @@ t.test('open: whoever asks gets an account of their own, and no more', async (t)
   isProblem(t, await register({ password: undefined }), 400, 'request.invalid', { errors: [{ field: '/body/password' }] })
   isProblem(t, await register({ password: 'short' }), 400, 'request.invalid')
   isProblem(t, await register({ password: 'x'.repeat(129) }), 400, 'request.invalid')
-  isProblem(t, await register({ email: 'long-enough@example.com', password: 'Long-Enough@example.com' }), 400, 'request.invalid')
+  const own = { email: 'long-enough@example.com', password: 'Long-Enough@example.com' }
+  isProblem(t, await register(own), 400, 'user.password_personal')
+  isProblem(t, await register({ password: ' '.repeat(8) }), 400, 'user.password_too_short')
+  isProblem(t, await register({ password: 'pass\u0007word phrase' }), 400, 'request.invalid')
+  const common = await register({ password: '１２３４５６７８' }, { 'accept-language': 'zh-TW' })
+  isProblem(t, common, 400, 'user.password_too_common', { detail: /^此密碼太常見/, field: '/body/password' })
   isProblem(t, await register({ status: 'active' }), 400, 'request.invalid')
 
   const created = await register({ role: 'user', locale: 'zh-TW' })

@@ -87,7 +87,7 @@ t.test('each recovery code signs in once, also in parallel', async (t) => {
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   isProblem(t, await signIn(run, email, { otp: first }), 401, 'auth.invalid_otp')
   t.equal((await signIn(run, email, { otp: second.toUpperCase().replaceAll('-', ' ') })).status, 200)
-  isProblem(t, await signIn(run, email, { otp: 'no such code' }), 401, 'auth.invalid_otp')
+  isProblem(t, await signIn(run, email, { otp: '1f0a2-9c3d4-5e6f7-08192' }), 401, 'auth.invalid_otp')
 })
 
 t.test('removed with the password and a code, and then not asked for', async (t) => {
@@ -114,4 +114,50 @@ t.test('guessing codes has an end', async (t) => {
   )
   t.ok(guesses.filter(({ status }) => status === 429).length >= 4)
   isProblem(t, await signIn(run, email), 429, 'auth.too_many_attempts')
+})
+
+/** As apps show a code, keyboards widen it, and people copy it. */
+const waysToType = [
+  (code: string) => code,
+  (code: string) => `${code.slice(0, 3)} ${code.slice(3)}`,
+  (code: string) => `${code.slice(0, 3)}-${code.slice(3)}`,
+  (code: string) => `${code.slice(0, 3)}\u00a0${code.slice(3)}`,
+  (code: string) => `${code.slice(0, 3)}\u2013${code.slice(3)}\u200b`,
+  (code: string) => `\t${code}\r\n`,
+  (code: string) => code.replace(/[!-~]/g, (one) => String.fromCodePoint((one.codePointAt(0) as number) + 0xfee0)),
+]
+
+t.test('a code is taken however it is typed', async (t) => {
+  const { id, email, secret, recoveryCodes } = await enrolled()
+  for (const [n, typed] of waysToType.entries()) {
+    await forgetSteps(id)
+    const otp = typed(codeOf(secret))
+    t.equal((await signIn(run, email, { otp })).status, 200, JSON.stringify(otp))
+    const recovery = typed(recoveryCodes[n] as string)
+    t.equal((await signIn(run, email, { otp: recovery.toUpperCase() })).status, 200, JSON.stringify(recovery))
+  }
+  const { headers, ...person } = await signedIn()
+  const enrolment = (await api('/auth/mfa/enrol', 'POST', undefined, headers)).body.data
+  const code = (waysToType.at(-1) as (code: string) => string)(codeOf(enrolment.secret))
+  t.equal((await api('/auth/mfa/confirm', 'POST', { code }, headers)).status, 200, 'also when it is confirmed')
+  await forgetSteps(person.id)
+  const spaced = (waysToType[1] as (code: string) => string)(codeOf(enrolment.secret))
+  t.equal((await api('/auth/mfa', 'DELETE', { password, code: spaced }, headers)).status, 200, 'and when it is removed')
+})
+
+t.test('what has not the form of a code is no guess', async (t) => {
+  const { id, email, secret } = await enrolled()
+  const failures = async () => {
+    const [row] = await sql`
+      select coalesce(sum(failures), 0)::int as n from users.sign_in_attempts
+       where key = (select email_lookup from users.users where id = ${id})`
+    return row?.n
+  }
+  for (const otp of ['12345', '1234567', '12345x', 'no such code', '______', '12 34 5', '１２３４５６７', 'f'.repeat(19)])
+    for (let n = 0; n < 2; n++)
+      isProblem(t, await signIn(run, email, { otp }), 400, 'request.invalid', { errors: [{ field: '/body/otp' }] })
+  t.equal(await failures(), 0)
+  isProblem(t, await signIn(run, email, { otp: codeOf(secret, 20) }), 401, 'auth.invalid_otp')
+  t.equal(await failures(), 1, 'a wrong code is one')
+  t.equal((await signIn(run, email, { otp: codeOf(secret) })).status, 200)
 })

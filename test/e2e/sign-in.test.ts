@@ -93,7 +93,8 @@ t.test('a changed password ends every sign-in', async (t) => {
     'auth.invalid_credentials',
   )
   isProblem(t, await change({ current_password: password, new_password: 'short' }), 400, 'request.invalid')
-  isProblem(t, await change({ current_password: password, new_password: person.email }), 400, 'request.invalid')
+  isProblem(t, await change({ current_password: password, new_password: person.email }), 400, 'user.password_personal')
+  isProblem(t, await change({ current_password: password, new_password: 'password' }), 400, 'user.password_too_common')
   t.equal((await change({ current_password: password, new_password: 'another harbour 7' })).status, 200)
 
   for (const { access_token, refresh_token } of [first, second]) {

@@ -9,7 +9,9 @@ import { createKeyStore } from '../../src/platform/keys/key-store.ts'
 import { newPerson } from '../support/accounts.ts'
 import { call, runApp } from '../support/app.ts'
 
-const run = await runApp(t)
+// Time enough on a busy machine: how many statements it takes is what is tested.
+t.setTimeout(300_000)
+const run = await runApp(t, { REQUEST_TIMEOUT_MS: '240000' })
 const event = () => newEvent('user.updated', { actor: { type: 'service', id: 'user' }, traceparent: 'x', policyVersion: '' })
 
 /** The users as another process of the service has them, with its own connections, and how many statements it sent. */
@@ -26,7 +28,7 @@ const process = () => {
   }
   const users = createUserRepository(counted, createPersonalData(createKeyStore({ folder: run.keysDir, strict: false })))
   return {
-    update: (id: number, changes: UserChanges, waitMs = 60_000) => users.update(id, changes, event(), Date.now() + waitMs),
+    update: (id: number, changes: UserChanges, waitMs = 240_000) => users.update(id, changes, event(), Date.now() + waitMs),
     read: async (id: number) => (await users.byIds([id]))[0],
     statements: () => statements,
   }

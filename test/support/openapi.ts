@@ -1,5 +1,6 @@
 import { Ajv2020, type AnySchema, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormatsModule from 'ajv-formats'
+import type { FormName } from '../../src/platform/normal-form.ts'
 
 export interface JsonSchema {
   readonly $ref?: string
@@ -17,6 +18,7 @@ export interface JsonSchema {
   readonly maxItems?: number
   readonly minLength?: number
   readonly maxLength?: number
+  readonly 'x-normal-form'?: FormName
 }
 
 export interface Parameter {

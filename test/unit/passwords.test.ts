@@ -1,5 +1,7 @@
+import { dictionary } from '@zxcvbn-ts/language-common'
 import t from 'tap'
-import { createPasswords, refuseGuessable } from '../../src/modules/user/sign-in/passwords.ts'
+import { assertPassword } from '../../src/modules/user/sign-in/password-policy.ts'
+import { createPasswords } from '../../src/modules/user/sign-in/passwords.ts'
 import { networkOf } from '../../src/modules/user/sign-in/sign-in-throttle.ts'
 import type { Failure } from '../../src/platform/errors.ts'
 
@@ -32,9 +34,52 @@ t.test('as many as have a place are served, the others are told when to come aga
   t.equal(await passwords.matches(null, 'x'), false, 'and later there is a place again')
 })
 
-t.test('a password that is the address is refused, whatever its case', async (t) => {
-  t.throws(() => refuseGuessable('ADA@example.com', 'ada@Example.com', 'password'), { code: 'request.invalid' })
-  t.doesNotThrow(() => refuseGuessable('ada@example.com!', 'ada@example.com', 'password'))
+t.test('a password that is set', async (t) => {
+  const ada = { name: 'Augusta Ada King', email: 'Augusta.Ada@example.com' }
+  const refused = (password: string, code: string) =>
+    t.rejects(
+      assertPassword(password, ada, 'new_password'),
+      { code, details: { field: '/body/new_password' } },
+      JSON.stringify(password),
+    )
+  for (const seen of [' ', '\u3000', '\u200b', '\u00ad', '\u2800', '\u3164', '\ufeff', 'a ', '\u200d\u200c'])
+    await refused(seen.repeat(4).padEnd(100, seen), seen === 'a ' ? 'user.password_too_common' : 'user.password_too_short')
+  await refused(`a${' '.repeat(40)}b`, 'user.password_too_short')
+  for (const own of ['AUGUSTA.ADA@example.com', 'augusta.ada', 'augusta ada king', 'Ａｕｇｕｓｔａ Ada  King', 'OrderHub'])
+    await refused(own, 'user.password_personal')
+  for (const common of [
+    'password',
+    'PassWord',
+    'ｐａｓｓｗｏｒｄ',
+    '12345678',
+    '１２３４５６７８',
+    'qwertyuiop',
+    'iloveyou1',
+    'a12345678',
+  ])
+    await refused(common, 'user.password_too_common')
+  for (const again of ['aaaaaaaaaaaa', '88888888', 'abababab', '1234512345'.slice(0, 8).padEnd(12, '1234'), '鍵盤鍵盤鍵盤鍵盤'])
+    if (/^(.{1,4}?)\1+$/u.test(again)) await refused(again, 'user.password_too_common')
+  for (const good of [
+    'augusta.ada@example.com!',
+    'a quiet harbour 7',
+    'pass word',
+    '正確 馬匹 電池 訂書針',
+    '👩‍👩‍👧🐎🔋📎🌊⚓️🚢🗼',
+    'zxcvbnm,./',
+  ])
+    await t.resolves(assertPassword(good, ada, 'password'), good)
+  await t.resolves(assertPassword('long '.repeat(25) + 'end', ada, 'password'), 'of 128 characters')
+})
+
+t.test('the 3000 most common of those that are long enough are refused', async (t) => {
+  const list = (dictionary['passwords-common'] as readonly string[]).filter((password) => password.length >= 8)
+  t.ok(list.length >= 3000, `${list.length}`)
+  for (const password of list.slice(0, 3000))
+    await assertPassword(password.toUpperCase(), { name: 'Ada', email: 'a@example.com' }, 'password').then(
+      () => t.fail(password),
+      ({ code }) => code === 'user.password_too_common' || t.fail(`${password}: ${code}`),
+    )
 })
 
 t.test('a client is its IPv4 address, or its IPv6 network', async (t) => {

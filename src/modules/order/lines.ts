@@ -1,5 +1,6 @@
 import { fail } from '../../platform/errors.ts'
 import { invalid } from '../../platform/field-errors.ts'
+import { forms } from '../../platform/normal-form.ts'
 import { rules } from '../../platform/validation-messages.ts'
 import type { Product } from '../product/contract.ts'
 import type { OrderItem } from './contract.ts'
@@ -24,9 +25,11 @@ export const wantedProducts = (lines: readonly WantedLine[]): { ids: number[]; n
 
 const findProduct = ({ product_id, product }: WantedLine, catalogue: readonly Product[]): Product | undefined => {
   if (product_id !== undefined) return catalogue.find(({ id }) => id === product_id)
-  const bySku = catalogue.find(({ sku }) => sku === product)
+  const asSku = forms.sku.normal(product ?? '')
+  const asName = forms.name.normal(product ?? '')
+  const bySku = catalogue.find(({ sku }) => sku === product) ?? catalogue.find(({ sku }) => sku === asSku)
   if (bySku) return bySku
-  const named = catalogue.filter(({ name }) => name === product)
+  const named = catalogue.filter(({ name }) => name === product || name === asName)
   const active = named.filter((candidate) => candidate.active)
   const candidates = active.length > 0 ? active : named
   if (candidates.length > 1) throw fail('order.product_ambiguous', { product, product_ids: candidates.map(({ id }) => id) })

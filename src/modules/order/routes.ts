@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { Id, IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Id, IdParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Order, OrderStatus } from './contract.ts'
 import type { OrderService } from './service.ts'
 
@@ -12,7 +12,11 @@ const NewOrder = Strict(
       Strict({
         product_id: Type.Optional(Id),
         product: Type.Optional(
-          Type.String({ minLength: 1, maxLength: 200, description: 'sku or exact name, instead of product_id' }),
+          Text('typed', {
+            minLength: 1,
+            maxLength: 200,
+            description: 'sku or name, instead of product_id; its Unicode form does not matter',
+          }),
         ),
         quantity: Type.Integer({ minimum: 1, maximum: 10_000 }),
         price: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "must equal the catalogue's" })),

@@ -5,13 +5,16 @@ import { productRoutes } from './routes.ts'
 import { sampleProducts } from './sample.ts'
 import { createProductService } from './service.ts'
 import { outbox } from './tables.ts'
+import { createUpkeep } from './upkeep.ts'
+import { createUpkeepRepository } from './upkeep-repository.ts'
 
 export default defineModule({
   contract: productContract,
   needs: {},
   tables: { outbox },
-  create: ({ db, nudge }) => {
+  create: ({ db, log, nudge }) => {
     const repository = createProductRepository(db)
+    const upkeep = createUpkeep({ repository: createUpkeepRepository(db), log })
     const service = createProductService({ repository, nudge })
     return {
       api: {
@@ -21,6 +24,8 @@ export default defineModule({
         await app.register(productRoutes, { service })
       },
       seed: () => repository.seed(sampleProducts),
+      start: upkeep.start,
+      close: upkeep.close,
     }
   },
 })

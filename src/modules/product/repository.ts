@@ -3,6 +3,7 @@ import { readByIds } from '../../platform/coalesce.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
+import { fold, forms } from '../../platform/normal-form.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Product } from './contract.ts'
 import { outbox, products } from './tables.ts'
@@ -10,17 +11,27 @@ import { outbox, products } from './tables.ts'
 export type NewProduct = Omit<Product, 'id' | 'created_at'>
 export type ProductChanges = Partial<NewProduct>
 export interface ProductFilter {
-  /** Part of the name or of the sku, whatever its case. */
+  /** Part of the name or of the sku, whatever its case and its Unicode form. */
   readonly search?: string
   readonly active?: boolean
 }
 export type ProductRepository = ReturnType<typeof createProductRepository>
 
-const { version: _, ...columns } = getTableColumns(products)
+const { version, name_folded, sku_folded, folded_version, ...columns } = getTableColumns(products)
 const fields = sql.raw(Object.keys(columns).join(', '))
 
 /** The text itself inside LIKE: its own wildcards match nothing else. */
 const contains = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
+
+/**
+ * Byte by byte, whatever the database's locale: both sides were folded by the application. What an earlier version wrote is
+ * found by the database's own rules until it is folded.
+ */
+const matches = (search: string): SQL => {
+  const [folded, typed] = [contains(fold(search)), contains(search)]
+  const current = sql`${folded_version} = ${version} and (${name_folded} collate "C" like ${folded} or ${sku_folded} collate "C" like ${folded})`
+  return sql`(${current} or ${folded_version} is distinct from ${version} and (${columns.name} ilike ${typed} or ${columns.sku} ilike ${typed}))`
+}
 
 export const createProductRepository = (db: Database) => {
   /** `source` has the id and the version after the change. */
@@ -45,17 +56,19 @@ export const createProductRepository = (db: Database) => {
   return {
     find: (ids: readonly number[], names: readonly string[] = []): Promise<Product[]> => {
       if (names.length === 0) return findByIds(ids)
-      const named = sql`(select value from jsonb_array_elements_text(${JSON.stringify(names)}::jsonb))`
+      const anyOf = (texts: readonly string[]) =>
+        sql`(select value from jsonb_array_elements_text(${JSON.stringify(texts)}::jsonb))`
+      // As they are too: an earlier version may have written them so.
+      const inForm = (form: 'name' | 'sku') => anyOf([...names, ...names.map(forms[form].normal)])
       return db.run<Product>(sql`
         select ${fields} from ${products}
-         where id = any (${arrayLiteral(ids)}::int[]) or sku in ${named} or name in ${named} limit 1000`)
+         where id = any (${arrayLiteral(ids)}::int[]) or sku in ${inForm('sku')} or name in ${inForm('name')} limit 1000`)
     },
 
     page: ({ limit, after }: PageRequest, { search, active }: ProductFilter): Promise<Product[]> => {
-      const pattern = search === undefined ? undefined : contains(search)
       const conditions = [
         after && sql`(${products.created_at}, ${products.id}) < (${after.at}::timestamptz, ${after.id}::int)`,
-        pattern && sql`(${products.name} ilike ${pattern} or ${products.sku} ilike ${pattern})`,
+        search !== undefined && matches(search),
         active !== undefined && sql`${products.active} = ${active}`,
       ].filter((condition): condition is SQL => Boolean(condition))
       return db.use((orm) =>
@@ -71,8 +84,9 @@ export const createProductRepository = (db: Database) => {
     /** Undefined when the sku is taken: the constraint decides, so two at once cannot both win. */
     insert: (product: NewProduct, event: NewEvent): Promise<Product | undefined> =>
       change(
-        sql`insert into ${products} (sku, name, description, price, currency, active)
-            values (${product.sku}, ${product.name}, ${product.description}, ${product.price}, ${product.currency}, ${product.active})
+        sql`insert into ${products} (sku, name, description, price, currency, active, name_folded, sku_folded, folded_version)
+            values (${product.sku}, ${product.name}, ${product.description}, ${product.price}, ${product.currency}, ${product.active},
+                    ${fold(product.name)}, ${fold(product.sku)}, 1)
             on conflict do nothing`,
         event,
         Object.keys(product),
@@ -80,13 +94,16 @@ export const createProductRepository = (db: Database) => {
 
     /** @returns the product, undefined when there is none, 'taken' when the sku is another's */
     update: async (id: number, changes: ProductChanges, event: NewEvent): Promise<Product | undefined | 'taken'> => {
-      const sets = Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`)
+      const sets = [
+        ...Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`),
+        ...(changes.name === undefined ? [] : [sql`name_folded = ${fold(changes.name)}`]),
+        ...(changes.sku === undefined ? [] : [sql`sku_folded = ${fold(changes.sku)}`]),
+        // Stale stays stale: the other text may be.
+        sql`folded_version = case when folded_version = version then version + 1 end`,
+        sql`version = version + 1`,
+      ]
       try {
-        return await change(
-          sql`update ${products} set ${sql.join([...sets, sql`version = version + 1`], sql`, `)} where id = ${id}`,
-          event,
-          Object.keys(changes),
-        )
+        return await change(sql`update ${products} set ${sql.join(sets, sql`, `)} where id = ${id}`, event, Object.keys(changes))
       } catch (error) {
         if (violatedConstraint(error) === 'products_sku') return 'taken'
         throw error
@@ -98,11 +115,13 @@ export const createProductRepository = (db: Database) => {
 
     /** Products with their ids, into an empty table only; later ids go on from there. */
     seed: async (rows: readonly Product[]): Promise<void> => {
+      const folded = rows.map((row) => ({ ...row, name_folded: fold(row.name), sku_folded: fold(row.sku) }))
       await db.run(sql`
         with seeded as (
-          insert into ${products} (${fields})
-          select ${fields} from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-              as r(id int, sku text, name text, description text, price bigint, currency text, active boolean, created_at timestamptz)
+          insert into ${products} (${fields}, name_folded, sku_folded, folded_version)
+          select ${fields}, name_folded, sku_folded, 1 from jsonb_to_recordset(${JSON.stringify(folded)}::jsonb)
+              as r(id int, sku text, name text, description text, price bigint, currency text, active boolean, created_at timestamptz,
+                   name_folded text, sku_folded text)
            where not exists (select from ${products})
           returning id
         )

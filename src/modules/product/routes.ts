@@ -1,17 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { Currency, IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Currency, IdParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'
 
-const { sku, name, description, price, active } = Product.properties
+const { price, active } = Product.properties
 
 const NewProduct = Strict(
   {
-    sku,
-    name,
-    description: Type.Optional(description),
+    sku: Text('sku', { minLength: 1, maxLength: 64, pattern: '^\\S+$', description: 'unique, kept in Unicode form NFKC' }),
+    name: Text('name', { minLength: 1, maxLength: 200, description: 'one line, kept in Unicode form NFC' }),
+    description: Type.Optional(Text('text', { maxLength: 2000 })),
     price,
     currency: Type.Optional(Currency),
     active: Type.Optional(active),
@@ -21,7 +21,13 @@ const NewProduct = Strict(
 const ProductChanges = Type.Partial(NewProduct, { title: 'ProductChanges', additionalProperties: false, minProperties: 1 })
 const ListQuery = Strict({
   ...pageQuery,
-  search: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'part of the name or of the sku' })),
+  search: Type.Optional(
+    Text('typed', {
+      minLength: 1,
+      maxLength: 100,
+      description: 'part of the name or of the sku, whatever its case and its Unicode form',
+    }),
+  ),
   active: Type.Optional(Type.Boolean()),
 })
 

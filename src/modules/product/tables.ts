@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgSchema, text } from 'drizzle-orm/pg-core'
 import { moment, outboxTable } from '../../platform/events/tables.ts'
 
@@ -15,10 +16,19 @@ export const products = schema.table(
     active: boolean().notNull().default(true),
     version: integer().notNull().default(1),
     created_at: moment().notNull().defaultNow(),
+    /**
+     * Name and sku as the search compares them, folded by the application: the same under every locale of the database. They are
+     * of the row's version `folded_version`; an earlier release does not write them, and so leaves them stale.
+     */
+    name_folded: text(),
+    sku_folded: text(),
+    folded_version: integer(),
   },
   (table) => [
     index('products_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     index('products_name').on(table.name),
+    /** Finds what is stale; empty most of the time. */
+    index('products_stale').on(table.id).where(sql`${table.folded_version} is distinct from ${table.version}`),
   ],
 )
 

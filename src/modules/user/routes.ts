@@ -2,19 +2,27 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { localeOf } from '../../platform/problem.ts'
-import { IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { IdParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
+import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
 import type { Accounts } from './sign-in/accounts.ts'
-import { Password } from './sign-in/auth-routes.ts'
+import { Email, Password } from './sign-in/auth-routes.ts'
 
-const { name, email, phone } = User.properties
+const Phone = Nullable(
+  Text('typed', { maxLength: 64, description: 'with + and the country code, or as written in `phone_country`; kept as E.164' }),
+)
+const PhoneCountry = Text('country', {
+  pattern: '^[A-Z]{2}$',
+  description: 'ISO 3166-1 alpha-2: of a `phone` without + and country code',
+})
 
 const NewUser = Strict(
   {
-    name,
-    email,
-    phone: Type.Optional(phone),
+    name: Text('name', { minLength: 1, maxLength: 100 }),
+    email: Email,
+    phone: Type.Optional(Phone),
+    phone_country: Type.Optional(PhoneCountry),
     role: Type.Optional(Role),
     locale: Type.Optional(Language),
   },
@@ -64,7 +72,8 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
         response: { 201: One(User) },
       },
     },
-    async ({ body: { password, ...user }, call, headers }, reply) => {
+    async ({ body, call, headers }, reply) => {
+      const { password, ...user } = await withPhone(body)
       const locale = localeOf(headers['accept-language'])
       const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, call)
       return reply
@@ -80,7 +89,10 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       config: { message: 'user.updated' },
       schema: { ...described('updateUser', 'Change a user'), params: IdParams, body: UserChanges, response: { 200: One(User) } },
     },
-    async ({ params, body, call }) => ({ success: true as const, data: await service.update(params.id, body, call) }),
+    async ({ params, body, call }) => ({
+      success: true as const,
+      data: await service.update(params.id, await withPhone(body), call),
+    }),
   )
 
   app.delete(

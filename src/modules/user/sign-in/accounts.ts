@@ -8,7 +8,8 @@ import type { PersonalData } from '../personal-data.ts'
 import type { NewUser } from '../rows-repository.ts'
 import type { UserService } from '../service.ts'
 import type { Account, AccountRepository } from './account-repository.ts'
-import { type Passwords, refuseGuessable } from './passwords.ts'
+import { assertPassword } from './password-policy.ts'
+import type { Passwords } from './passwords.ts'
 import type { SecondFactor } from './second-factor.ts'
 import { hashOf, newSecret } from './secrets.ts'
 import { actingAs } from './sessions.ts'
@@ -59,7 +60,7 @@ export const createAccounts = (options: AccountsOptions) => {
   }
 
   const insert = async (user: NewUser, password: string, context: CallContext): Promise<User> => {
-    refuseGuessable(password, user.email, 'password')
+    await assertPassword(password, user, 'password')
     const activation = user.status === 'unverified' ? newEvent('user.activation_requested', context) : undefined
     const hash = await passwords.hash(password)
     const created = await repository.register(user, hash, newEvent('user.created', context), activation)
@@ -71,7 +72,7 @@ export const createAccounts = (options: AccountsOptions) => {
   return {
     /**
      * With a password; a caller who is not signed in makes an account of their own, with the role `user`.
-     * @throws auth.forbidden, auth.registration_closed, user.email_taken, auth.busy
+     * @throws auth.forbidden, auth.registration_closed, user.email_taken, auth.busy, and what `assertPassword` throws
      */
     create: async (user: NewUser, password: string | undefined, context: CallContext): Promise<User> => {
       const { role, scope, actor } = context
@@ -95,7 +96,7 @@ export const createAccounts = (options: AccountsOptions) => {
     /** Ends every sign-in, this one too. @throws auth.invalid_credentials, auth.too_many_attempts, auth.busy */
     changePassword: (current: string, next: string, address: string, context: CallContext): Promise<void> =>
       withPassword(current, address, context, async (account) => {
-        refuseGuessable(next, data.open(account).email, 'new_password')
+        await assertPassword(next, data.open(account), 'new_password')
         const hash = await passwords.hash(next)
         if (!(await repository.changePassword(account, hash, newEvent('user.password_changed', context))))
           throw fail('auth.invalid_token')
@@ -114,7 +115,7 @@ export const createAccounts = (options: AccountsOptions) => {
       const hash = hashOf(token)
       const account = await repository.byMailToken(hash, 'reset')
       if (!account) throw fail('auth.invalid_mail_token')
-      refuseGuessable(password, data.open(account).email, 'password')
+      await assertPassword(password, data.open(account), 'password')
       const event = newEvent('user.password_changed', actingAs(context, account.id))
       if (!(await repository.reset(hash, await passwords.hash(password), event))) throw fail('auth.invalid_mail_token')
       nudge()

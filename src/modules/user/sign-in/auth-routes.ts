@@ -3,17 +3,25 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { bearerOf } from '../../../platform/auth/authenticate.ts'
 import { isServiceToken, type ServiceTokens } from '../../../platform/auth/service-tokens.ts'
-import { One, Strict } from '../../../platform/schema.ts'
+import { One, Strict, Text } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
 import type { Accounts } from './accounts.ts'
-import { passwordLength } from './passwords.ts'
+import { passwordLength } from './password-policy.ts'
 import type { Sessions } from './sessions.ts'
 
-const { email } = User.properties
-export const Password = Type.String({ ...passwordLength, description: 'not the e-mail address' })
-const GivenPassword = Type.String({ minLength: 1, maxLength: passwordLength.maxLength })
-const Code = Type.String({ minLength: 6, maxLength: 32, description: 'six digits of the second factor, or a recovery code' })
-const Opaque = Type.String({ minLength: 1, maxLength: 200 })
+export const Email = Text('email', { format: 'email', maxLength: 254, description: 'unique, whatever its case' })
+export const Password = Text('password', {
+  ...passwordLength,
+  description: 'any characters; not a common password, the e-mail address or the name. Spaces in a row count as one',
+})
+const GivenPassword = Text('typed', { minLength: 1, maxLength: passwordLength.maxLength })
+const Code = Text('code', {
+  minLength: 6,
+  maxLength: 32,
+  description:
+    'six digits of the second factor, or a recovery code; spaces, dashes and full-width digits are fine. What is neither is no guess: 400',
+})
+const Opaque = Text('token', { minLength: 1, maxLength: 200 })
 
 const Tokens = Type.Object(
   {
@@ -24,7 +32,7 @@ const Tokens = Type.Object(
   },
   { title: 'Tokens' },
 )
-const Login = Strict({ email, password: GivenPassword, otp: Type.Optional(Code) }, { title: 'Login' })
+const Login = Strict({ email: Email, password: GivenPassword, otp: Type.Optional(Code) }, { title: 'Login' })
 const Refresh = Strict({ refresh_token: Opaque }, { title: 'RefreshToken' })
 const Me = Type.Object({ ...User.properties, mfa_enrolled: Type.Boolean() }, { title: 'Me' })
 const Enrolment = Type.Object({
@@ -126,7 +134,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'password.reset_requested' },
       schema: {
         ...described('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
-        body: Strict({ email }),
+        body: Strict({ email: Email }),
         response: { 202: Done },
       },
     },

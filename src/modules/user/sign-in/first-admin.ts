@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { type EventContext, newEvent } from '../../../platform/events/event.ts'
 import type { FirstSignIn } from '../../../platform/module.ts'
+import { forms } from '../../../platform/normal-form.ts'
 import type { AdminRepository } from './admin-repository.ts'
+import { assertPassword } from './password-policy.ts'
 import type { Passwords } from './passwords.ts'
 
 const madeUpAddress = 'admin@orderhub.example'
@@ -19,6 +21,7 @@ export interface FirstAdminOptions {
 /**
  * Sees to it that an administrator can sign in, where the configuration names one or, with `generate`, where none can:
  * then the password is made up, and answered this once. @returns undefined when nobody can sign in as administrator
+ * @throws as `assertPassword`, of the configured password where it would be set
  */
 export const createFirstAdmin =
   ({ repository, passwords, configured, nudge }: FirstAdminOptions) =>
@@ -26,7 +29,8 @@ export const createFirstAdmin =
     const found = await repository.first()
     if (found?.hasPassword) return { email: found.email, password: undefined }
     if (!configured && !generate) return undefined
-    const email = configured?.email ?? found?.email ?? madeUpAddress
+    const email = forms.email.normal(configured?.email ?? found?.email ?? madeUpAddress)
+    if (configured) await assertPassword(configured.password, { name: '', email }, 'password')
     const password = configured?.password ?? newPassword()
     const installed = await repository.install(email, await passwords.hash(password), newEvent('user.updated', context))
     if (installed) nudge()
@@ -39,7 +43,7 @@ export const createResetAdmin =
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
     const password = newPassword()
     const event = newEvent('user.password_changed', context)
-    const address = await repository.resetPassword(email, await passwords.hash(password), event)
+    const address = await repository.resetPassword(email === undefined ? undefined : forms.email.normal(email), await passwords.hash(password), event)
     if (address === undefined) return undefined
     nudge()
     return { email: address, password }

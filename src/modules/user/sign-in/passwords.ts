@@ -3,16 +3,13 @@ import { availableParallelism } from 'node:os'
 import type { Options } from '@node-rs/argon2'
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
 import { fail } from '../../../platform/errors.ts'
-import { invalid } from '../../../platform/field-errors.ts'
-import { rules } from '../../../platform/validation-messages.ts'
+import { forms } from '../../../platform/normal-form.ts'
 
 /** argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
 const parameters: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
 /** Seconds after which whoever found the queue full may find a place. */
 const retryAfter = 2
-
-export const passwordLength = { minLength: 8, maxLength: 128 } as const
 
 export interface PasswordOptions {
   /** Hashes computed at once: one core stays free for all else, since the thread pool serves files and names as well. */
@@ -23,8 +20,7 @@ export interface PasswordOptions {
 
 export type Passwords = ReturnType<typeof createPasswords>
 
-/** One spelling for what looks alike (Unicode NFKC, as NIST SP 800-63B, 3.1.1.2 has it): keyboards differ. */
-const normal = (password: string): string => password.normalize('NFKC')
+const { normal } = forms.password
 
 /** Several megabytes, for processes in which somebody signs in. */
 const load = () => import('@node-rs/argon2')
@@ -60,10 +56,4 @@ export const createPasswords = ({ concurrency = Math.max(1, availableParallelism
         return right && stored !== null
       }),
   }
-}
-
-/** @throws request.invalid for a password that is the person's own address */
-export const refuseGuessable = (password: string, email: string, field: string): void => {
-  if (normal(password).toLowerCase() !== normal(email).toLowerCase()) return
-  throw invalid([{ field: `/body/${field}`, message: rules.notTheAddress() }])
 }

@@ -3,6 +3,7 @@ import type { VerifyResult } from 'otplib'
 import type { CallContext } from '../../../platform/context.ts'
 import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
+import { forms } from '../../../platform/normal-form.ts'
 import type { PersonalData } from '../personal-data.ts'
 import type { Account } from './account-repository.ts'
 import type { FactorProof, SecondFactorRepository } from './second-factor-repository.ts'
@@ -31,7 +32,7 @@ export type SecondFactor = ReturnType<typeof createSecondFactor>
 
 /** 80 random bits in groups, as in 1f0a2-9c3d4-5e6f7-08192. */
 const newRecoveryCode = (): string => (randomBytes(10).toString('hex').match(/.{5}/g) as string[]).join('-')
-const hashOfRecoveryCode = (code: string): Buffer => hashOf(code.toLowerCase().replace(/[\s-]/g, ''))
+const hashOfRecoveryCode = (code: string): Buffer => hashOf(forms.code.normal(code))
 
 export const createSecondFactor = ({ repository, data, nudge }: SecondFactorOptions) => {
   /** @throws auth.invalid_otp */
