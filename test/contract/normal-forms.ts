@@ -55,7 +55,7 @@ const unseen = ['\u200b', '\u200d\u200c', '\u3164', '\u2800', '\u00ad', '\ufeff\
 const hidden = [
   'a\u0007b',
   'a\nb',
-  'a\r',
+  'a\rb',
   'a\u0085b',
   'a\u2028b',
   '\u202ecod.exe',
