@@ -43,7 +43,11 @@ export const createResetAdmin =
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
     const password = newPassword()
     const event = newEvent('user.password_changed', context)
-    const address = await repository.resetPassword(email === undefined ? undefined : forms.email.normal(email), await passwords.hash(password), event)
+    const address = await repository.resetPassword(
+      email === undefined ? undefined : forms.email.normal(email),
+      await passwords.hash(password),
+      event,
+    )
     if (address === undefined) return undefined
     nudge()
     return { email: address, password }
