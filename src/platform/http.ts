@@ -8,7 +8,7 @@ import { anonymous, type CallContext, continueTrace, traceIdOf } from './context
 import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
 import { everyMethod, originForm, sendAllowed, watchMethods } from './methods.ts'
-import { answerUnreadable, sendProblem, toFailure } from './problem.ts'
+import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
 import { assertQuery } from './query.ts'
 import { compile } from './schema.ts'
 import { assertCleanText } from './text.ts'
@@ -168,15 +168,16 @@ export const createHttp = ({
   })
   app.setNotFoundHandler((request, reply) => {
     const allowed = allowedOf(request.url)
-    // A route of this method has said itself that it has no such thing.
+    if (allowed.length > 0 && request.method === 'OPTIONS') return sendAllowed(allowed, reply)
+    // A route may find nothing under its wildcard.
     if (allowed.length === 0 || allowed.includes(request.method)) return sendProblem(fail('route.not_found'), request, reply)
-    if (request.method === 'OPTIONS') return sendAllowed(allowed, reply)
     return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
   })
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // Answers are somebody's, or true for the moment: a route that may be kept says so.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    if (reply.hasHeader('content-language')) reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
     // A stopping server says so on each answer: the client opens its next connection elsewhere.
     if (stopping()) reply.header('connection', 'close')
     done()

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Permission } from './auth/permission.ts'
 import { defaultBodyLimit } from './body.ts'
 import { referenceRoutes } from './reference.ts'
+import { revalidate } from './revalidate.ts'
 import { Problem } from './schema.ts'
 
 type Json = Record<string, unknown>
@@ -27,6 +28,15 @@ const nameSchemas = (document: Json): Json => {
   return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort()) } }
 }
 
+/** A parameter with a default need not be sent: a generated client must not ask for it. */
+const withoutDefaulted = (document: Json): Json => {
+  const operations = Object.values(document.paths as Json).flatMap((methods) => Object.values(methods as Json)) as Json[]
+  for (const { parameters = [] } of operations)
+    for (const parameter of parameters as { required?: boolean; schema?: Json }[])
+      if (parameter.schema?.default !== undefined) parameter.required = false
+  return document
+}
+
 const problemResponse = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } })
 
 /** Who may call a route, as a generated client reads it: with a token, with or without, or nothing to show. */
@@ -46,11 +56,13 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
         description:
           'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`. Bodies are JSON in UTF-8; `x-body-limit` is what each may have in bytes.',
       },
+      // Relative to the document: wherever this server is reached.
+      servers: [{ url: '/' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'audit', 'auth', 'health'].map((name) => ({ name })),
     },
     transformObject: (input) =>
-      nameSchemas(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json) as never,
+      nameSchemas(withoutDefaulted(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json)) as never,
   })
   app.addHook('onRoute', (route) => {
     if (route.schema?.hide || !route.schema) return
@@ -65,6 +77,6 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
 /** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
   const whole = document ? JSON.parse(await readFile(document, 'utf8')) : undefined
-  app.get('/openapi.json', { schema: { hide: true } }, async () => whole ?? app.swagger())
+  app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async () => whole ?? app.swagger())
   referenceRoutes(app)
 }

@@ -1,5 +1,9 @@
 import t from 'tap'
+import { policy } from '../../src/policy.ts'
 import { runApp } from '../support/app.ts'
+import { runEdgeTable } from '../support/edge-table.ts'
+import { sendExactly } from '../support/gateway.ts'
+import { inTurns } from '../support/in-turns.ts'
 import { signedIn } from '../support/people.ts'
 import { exchange, type RawAnswer } from '../support/raw-exchange.ts'
 import { rawRequests } from '../support/raw-requests.ts'
@@ -14,17 +18,6 @@ const forms = { whole, split: split.gateway }
 
 /** Different each time, or of the connection. */
 const volatile = ['date', 'x-request-id', 'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'last-modified']
-
-/** `work` for each item, for so many at a time. */
-const inTurns = async <T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> => {
-  const results: R[] = []
-  const entries = items.entries()
-  const worker = async () => {
-    for (const [n, item] of entries) results[n] = await work(item)
-  }
-  await Promise.all(Array.from({ length: atOnce }, worker))
-  return results
-}
 
 /** What a client can tell one answer from another by. */
 const seen = ({ status, headers, body }: RawAnswer) => {
@@ -51,4 +44,38 @@ t.test('the platform answers alike in one process and split, whatever the reques
     t.ok(one.status < 500, `${name}: ${one.status}`)
   }
   t.comment(JSON.stringify([...statuses].sort()))
+})
+
+t.test('every route, on every way that it can end: headers of safety, caching, language and methods', async (t) => {
+  const asks = async (url: string, keysDir: string) => ({
+    url,
+    admin: await signedIn(keysDir, 1),
+    user: await signedIn(keysDir, 2),
+  })
+  const one = await runEdgeTable(t, await asks(whole.url, whole.keysDir), policy.routes)
+  const other = await runEdgeTable(t, await asks(split.gateway.url, split.services.keysDir), policy.routes)
+  t.same(Object.fromEntries(other), Object.fromEntries(one), 'alike in both forms')
+})
+
+t.test('what may be kept is asked for again, and is not sent twice', async (t) => {
+  for (const { url } of Object.values(forms))
+    for (const path of ['/api/v1/products', '/api/v1/products/1', '/openapi.json', '/docs/']) {
+      const first = await fetch(url + path)
+      t.equal(first.headers.get('cache-control'), 'public, no-cache', path)
+      const etag = first.headers.get('etag') ?? ''
+      t.match(etag, /^"[\w-]{22}"$/)
+      await first.arrayBuffer()
+      for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+        // `fetch` would keep its own conditions out of sight.
+        const again = await sendExactly(url, path, { headers: { 'if-none-match': known } })
+        t.match([again.status, again.text, again.headers.etag], [304, '', etag], `${path} ${known}`)
+      }
+      t.equal((await sendExactly(url, path, { headers: { 'if-none-match': '"x"' } })).status, 200)
+      const head = await sendExactly(url, path, { method: 'HEAD' })
+      t.match([head.status, head.headers.etag], [200, etag], `HEAD ${path}`)
+    }
+  const { api, url, keysDir } = whole
+  const before = (await fetch(`${url}/api/v1/products/1`)).headers.get('etag')
+  await api('/products/1', 'PATCH', { description: 'changed' }, await signedIn(keysDir, 1))
+  t.not((await fetch(`${url}/api/v1/products/1`)).headers.get('etag'), before, 'a change has another tag')
 })

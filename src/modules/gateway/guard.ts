@@ -1,6 +1,6 @@
-import cors from '@fastify/cors'
+import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { fail } from '../../platform/errors.ts'
 
 /** Answers are data: a browser that shows one as a page may load nothing. */
@@ -63,7 +63,7 @@ export const guardServer = async (app: FastifyInstance, corsOrigins: readonly st
   })
   if (corsOrigins.length === 0) return
   const any = corsOrigins.includes('*')
-  await app.register(cors, {
+  const options: FastifyCorsOptions = {
     origin: any ? '*' : [...corsOrigins],
     credentials: !any,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
@@ -80,6 +80,10 @@ export const guardServer = async (app: FastifyInstance, corsOrigins: readonly st
       'x-request-id',
     ],
     maxAge: 600,
-    strictPreflight: false,
+  }
+  // Without these two headers it is no preflight (Fetch, 3.2.2), but asks which methods there are.
+  const isPreflight = ({ headers }: FastifyRequest) => Boolean(headers.origin && headers['access-control-request-method'])
+  await app.register(cors, {
+    delegator: (request, done) => done(null, { ...options, preflight: isPreflight(request) }),
   })
 }

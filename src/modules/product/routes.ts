@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { revalidate } from '../../platform/revalidate.ts'
 import { Currency, IdParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'
@@ -42,13 +43,17 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
         querystring: ListQuery,
         response: { 200: Many(Product) },
       },
+      onSend: revalidate,
     },
     async ({ query }) => listed(await service.list(pageRequest(query), query)),
   )
 
   app.get(
     '/products/:id',
-    { schema: { ...described('getProduct', 'One product'), params: IdParams, response: { 200: One(Product) } } },
+    {
+      schema: { ...described('getProduct', 'One product'), params: IdParams, response: { 200: One(Product) } },
+      onSend: revalidate,
+    },
     async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
   )
 

@@ -100,7 +100,8 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
 
   app.addHook('onRequest', async (request) => {
     const { url, config } = request.routeOptions
-    if (url === undefined) return
+    // No route; for OPTIONS the wildcard of CORS stands in its place.
+    if (url === undefined || url === '*') return
     const token = bearerOf(request)
     if (isInternal(url)) {
       if (token === undefined) throw fail('auth.required')

@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto'
+import type { onSendHookHandler } from 'fastify'
+
+/** A strong entity tag for these bytes (RFC 9110, 8.8.3). */
+export const entityTag = (content: string | Buffer): string =>
+  `"${createHash('sha256').update(content).digest('base64url').slice(0, 22)}"`
+
+/** Whether an If-None-Match names this tag, compared weakly (RFC 9110, 13.1.2). */
+export const namesTag = (header: string | undefined, etag: string): boolean =>
+  (header ?? '').split(',').some((tag) => ['*', etag].includes(tag.trim().replace(/^W\//, '')))
+
+/**
+ * For a route's `onSend`: anybody may keep its answer, and asks each time whether it still holds (RFC 9111, 5.2.2.4). For
+ * answers that are the same for everybody.
+ */
+export const revalidate: onSendHookHandler = (request, reply, payload, done) => {
+  if (reply.statusCode !== 200 || (typeof payload !== 'string' && !Buffer.isBuffer(payload))) return done(null, payload)
+  const etag = entityTag(payload)
+  reply.headers({ etag, 'cache-control': 'public, no-cache' })
+  // HEAD asks for the headers of the whole answer.
+  if (request.method !== 'GET' || !namesTag(request.headers['if-none-match'], etag)) return done(null, payload)
+  reply.code(304).removeHeader('content-type')
+  done(null, null)
+}
