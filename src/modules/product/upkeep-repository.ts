@@ -33,8 +33,8 @@ export const createUpkeepRepository = (db: Database) => ({
         select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
             as r(id int, version int, sku text, name text, name_folded text, sku_folded text)
       ), due as materialized ( -- in one order, so that two processes cannot wait for each other
-        select i.*, exists (select from ${products} o where o.sku = i.sku and o.id <> i.id)
-                    or exists (select from input e where e.sku = i.sku and e.id < i.id) as doubled
+        select i.*, p.sku <> i.sku and (exists (select from ${products} o where o.sku = i.sku and o.id <> i.id)
+                    or exists (select from input e where e.sku = i.sku and e.id < i.id)) as doubled
           from ${products} p join input i using (id) where p.version = i.version order by p.id for update of p
       ), changed as (
         update ${products} as p
