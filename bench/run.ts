@@ -11,6 +11,7 @@ import { signedIn } from '../test/support/people.ts'
 import { hasRedis, startRedis } from '../test/support/redis.ts'
 import { type Server, startServer, watchOrders } from './database.ts'
 import { measureFlood } from './flood.ts'
+import { describeHostile, measureHostile, stallsOf } from './hostile.ts'
 import type { LoadOptions } from './load.ts'
 import { findPgbench, type PgbenchOptions, type Writing, writings } from './pgbench.ts'
 import { type Memory, type Product, startSplit, startTogether } from './product.ts'
@@ -32,6 +33,7 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     json: { type: 'string' },
+    hostile: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
   },
 })
@@ -216,10 +218,22 @@ const redis = hasRedis() ? await startRedis() : undefined
 const dataDir = await mkdtemp(join(tmpdir(), 'orderhub-bench-data-'))
 const keysDir = join(dataDir, 'keys')
 await initKeys(keysDir, serviceNames)
-try {
+/** Only what hostile requests do; ends with status 1 where one stalls the process. */
+const runHostile = async (env: Record<string, string>) => {
+  const identity = { NODE_ENV: 'production', ADMIN_EMAIL: administrator.email, ADMIN_PASSWORD: administrator.password }
+  const databases = await server.shared('bench_hostile')
+  const headers = (folder: string) => signedIn(folder, 1)
+  const figures = await measureHostile({ env: { ...databases, ...env, ...identity }, headers, rounds })
+  process.stdout.write(describeHostile(figures))
+  const stalls = stallsOf(figures)
+  for (const stall of stalls) console.error(stall)
+  if (stalls.length > 0) process.exitCode = 1
+}
+
+const runAll = async (env: Record<string, string>) => {
   const reports: TopologyReport[] = []
   for (const topology of topologies(redis?.url).filter(({ name }) => !flags.only || flags.only.includes(name)))
-    reports.push(await measure(topology, server, { DATA_DIR: dataDir, KEYS_DIR: keysDir }))
+    reports.push(await measure(topology, server, env))
   const pgbench = await findPgbench({ databaseUrl: 'postgres://none', ...size })
   const report: Report = {
     date: new Date().toISOString(),
@@ -235,6 +249,11 @@ try {
   const problems = [...errors, ...(flags.check ? floors : [])]
   for (const problem of problems) console.error(problem)
   if (problems.length > 0) process.exitCode = 1
+}
+
+try {
+  const env = { DATA_DIR: dataDir, KEYS_DIR: keysDir }
+  await (flags.hostile ? runHostile(env) : runAll(env))
 } finally {
   await redis?.stop()
   await server.stop()

@@ -51,7 +51,12 @@ const lastTurns = 100
 /** A path to be written down: of ours none needs percent-encoding, and what clients put into theirs may name a person. */
 const pathOf = (url: string): string => {
   const [path = ''] = url.split('?', 1)
-  return path.includes('%') ? path.replace(/[^/]*%[^/]*/g, '[redacted]') : path
+  if (!path.includes('%')) return path
+  // Not by an expression such as /[^/]*%[^/]*/g, which takes time by the square of a part without the sign.
+  return path
+    .split('/')
+    .map((part) => (part.includes('%') ? '[redacted]' : part))
+    .join('/')
 }
 
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
