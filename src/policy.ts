@@ -15,7 +15,7 @@ const myself: Permission = { all: [], own: roles, anonymous: false }
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {
-  version: '2026-11-28.2',
+  version: '2026-11-28.3',
   routes: {
     'GET /': unasked,
     'GET /health': unasked,

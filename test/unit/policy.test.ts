@@ -12,6 +12,7 @@ const digests: Record<string, string> = {
   '2026-11-23.1': 'ce6584228ccec77c5a7e87ecaec9c9dc7ee3942f9f4e7cd7f58ef6c5c99d86f3',
   '2026-11-28.1': '4c049056657cfa05f4f93bdd23541468ca4579b6b1b7f49bf3d43e0055506cf1',
   '2026-11-28.2': '028ee300591c2291e301c5c14d34a18ea391e9727660e6eac737955f72994505',
+  '2026-11-28.3': '72d0ca8a1129e5ab7a70bbc2fa04d7cb252f01194ffd81c23d3deeecdd933dc5',
 }
 
 t.test('what the policy says goes with its version', async (t) => {
