@@ -1,5 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http'
-import { setImmediate as turn } from 'node:timers/promises'
+import type { Server } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
@@ -7,9 +6,11 @@ import { defaultBodyLimit, takeBodies } from './body.ts'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from './context.ts'
 import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
-import { everyMethod, originForm, sendAllowed, watchMethods } from './methods.ts'
+import { allRead } from './last-requests.ts'
+import { answerNotFound, everyMethod, sendAllowed, watchMethods } from './methods.ts'
 import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
 import { assertQuery } from './query.ts'
+import { assertHost, originForm } from './request-target.ts'
 import { compile } from './schema.ts'
 import { assertCleanText } from './text.ts'
 import type { Tls } from './tls.ts'
@@ -45,8 +46,6 @@ export interface HttpOptions {
 
 /** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
 const maxParamLength = 65_536
-/** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
-const lastTurns = 100
 
 /** A path to be written down: of ours none needs percent-encoding, and what clients put into theirs may name a person. */
 const pathOf = (url: string): string => {
@@ -60,13 +59,6 @@ const pathOf = (url: string): string => {
 }
 
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
-
-/** RFC 9112, 3.2: a request of HTTP/1.1 names its host, once. */
-const assertHost = ({ httpVersion, rawHeaders }: IncomingMessage): void => {
-  const hosts = rawHeaders.filter((name, n) => n % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
-  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0'))
-    throw fail('request.malformed', { reason: 'one Host header is needed' })
-}
 
 /** A Fastify server with the rules that hold for every route of every service. */
 export const createHttp = ({
@@ -171,13 +163,7 @@ export const createHttp = ({
       )
     return sendProblem(failure, request, reply)
   })
-  app.setNotFoundHandler((request, reply) => {
-    const allowed = allowedOf(request.url)
-    if (allowed.length > 0 && request.method === 'OPTIONS') return sendAllowed(allowed, reply)
-    // A route may find nothing under its wildcard.
-    if (allowed.length === 0 || allowed.includes(request.method)) return sendProblem(fail('route.not_found'), request, reply)
-    return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
-  })
+  app.setNotFoundHandler(answerNotFound(allowedOf))
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
     // Answers are somebody's, or true for the moment: a route that may be kept says so.
@@ -207,23 +193,6 @@ export const createHttp = ({
     )
   })
   return app
-}
-
-/**
- * Resolves when a turn of the event loop brought no request. A process that waited for a processor has not read what lies in
- * its sockets: their connections count as idle, and closing them would lose requests that were sent long before.
- */
-const allRead = async (server: Server): Promise<void> => {
-  let requests = 0
-  const count = () => requests++
-  server.on('request', count)
-  for (let turns = 0, before = -1; before !== requests && turns < lastTurns; turns++) {
-    before = requests
-    // The first ends the turn under way, the second one in which all sockets were read.
-    await turn()
-    await turn()
-  }
-  server.off('request', count)
 }
 
 /** How many requests of this server are under way. */

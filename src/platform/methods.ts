@@ -1,15 +1,10 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { matchRoutes } from './auth/match-route.ts'
+import { fail } from './errors.ts'
+import { sendProblem } from './problem.ts'
 
 /** What `OPTIONS *` tells of the server as a whole (RFC 9110, 9.3.7). */
 export const everyMethod = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
-
-/** The origin form of a request's target: a client that takes us for a proxy sends the whole URL (RFC 9112, 3.2.2). */
-export const originForm = (target: string): string => {
-  const [, rest] = /^https?:\/\/[^/?#\\]+([^#]*)$/i.exec(target) ?? []
-  if (rest === undefined) return target
-  return rest.startsWith('/') ? rest : `/${rest}`
-}
 
 /** Notes every route that is registered after it. @returns the methods that a URL takes, none where there is no such path */
 export const watchMethods = (app: FastifyInstance): ((url: string) => string[]) => {
@@ -31,3 +26,14 @@ export const sendAllowed = (methods: readonly string[], reply: FastifyReply): Fa
     .code(204)
     .headers({ allow: methods.join(', '), 'cache-control': 'no-store' })
     .send()
+
+/** Answers what no route took: 404, or 405 with what the path takes, which OPTIONS asks for. */
+export const answerNotFound =
+  (allowedOf: (url: string) => readonly string[]) =>
+  (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const allowed = allowedOf(request.url)
+    if (allowed.length > 0 && request.method === 'OPTIONS') return sendAllowed(allowed, reply)
+    // A route may find nothing under its wildcard.
+    if (allowed.length === 0 || allowed.includes(request.method)) return sendProblem(fail('route.not_found'), request, reply)
+    return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
+  }

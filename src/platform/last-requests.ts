@@ -1,0 +1,22 @@
+import type { Server } from 'node:http'
+import { setImmediate as turn } from 'node:timers/promises'
+
+/** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
+const lastTurns = 100
+
+/**
+ * Resolves when a turn of the event loop brought no request. A process that waited for a processor has not read what lies in
+ * its sockets: their connections count as idle, and closing them would lose requests that were sent long before.
+ */
+export const allRead = async (server: Server): Promise<void> => {
+  let requests = 0
+  const count = () => requests++
+  server.on('request', count)
+  for (let turns = 0, before = -1; before !== requests && turns < lastTurns; turns++) {
+    before = requests
+    // The first ends the turn under way, the second one in which all sockets were read.
+    await turn()
+    await turn()
+  }
+  server.off('request', count)
+}
