@@ -28,12 +28,16 @@ const nameSchemas = (document: Json): Json => {
   return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort()) } }
 }
 
-/** A parameter with a default need not be sent: a generated client must not ask for it. */
+/** A parameter with a default need not be sent: a generated client must not ask for it, nor the reference's lines send it. */
 const withoutDefaulted = (document: Json): Json => {
   const operations = Object.values(document.paths as Json).flatMap((methods) => Object.values(methods as Json)) as Json[]
   for (const { parameters = [] } of operations)
     for (const parameter of parameters as { required?: boolean; schema?: Json }[])
-      if (parameter.schema?.default !== undefined) parameter.required = false
+      if (parameter.schema?.default !== undefined)
+        Object.assign(parameter, {
+          required: false,
+          examples: { default: { value: parameter.schema.default, 'x-disabled': true } },
+        })
   return document
 }
 
@@ -45,6 +49,10 @@ const securityOf = (permission: Permission | undefined): Record<string, string[]
   return permission?.anonymous ? [{}, { bearer: [] }] : [{ bearer: [] }]
 }
 
+const description = `Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable \`code\`. Bodies are JSON in UTF-8; \`x-body-limit\` is what each may have in bytes.
+
+Most calls need a token: run the curl line of [Sign in](#tag/auth/POST/api/v1/auth/login) with your address and password, those of the sample data's administrator being what the first start printed. Paste the \`access_token\` of its answer into the field *Bearer Token* under Authentication, and every line of this page has it in the place of \`YOUR_SECRET_TOKEN\`.`
+
 /** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
 export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Record<string, Permission>>): Promise<void> => {
   await app.register(swagger, {
@@ -53,8 +61,7 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
       info: {
         title: 'OrderHub',
         version: '1.0.0',
-        description:
-          'Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable `code`. Bodies are JSON in UTF-8; `x-body-limit` is what each may have in bytes.',
+        description,
       },
       // Relative to the document: wherever this server is reached.
       servers: [{ url: '/' }],

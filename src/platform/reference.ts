@@ -14,7 +14,9 @@ const hidden = { agent: { disabled: true }, mcp: { disabled: true }, showDevelop
 const configuration = {
   url: '/openapi.json',
   pageTitle: 'OrderHub API',
+  favicon: 'data:,',
   telemetry: false,
+  authentication: { preferredSecurityScheme: 'bearer' },
   withDefaultFonts: false,
   defaultHttpClient: { targetKey: 'shell', clientKey: 'curl' },
   ...hidden,

@@ -128,7 +128,9 @@ export const parse = <S extends TSchema>(schema: S, value: unknown): Static<S> =
 /** Largest value of PostgreSQL's integer: a larger id cannot exist, and must not reach a statement. */
 export const maxId = 2_147_483_647
 export const Id = Type.Integer({ minimum: 1, maximum: maxId })
-export const IdParams = Type.Object({ id: Id }, { additionalProperties: false })
+/** An id in a path. `example` is a row of the sample data: what the reference shows can be copied and run. */
+export const exampleId = (example: number) => Type.Integer({ ...Id, examples: [example] })
+export const idParams = (example: number) => Type.Object({ id: exampleId(example) }, { additionalProperties: false })
 export const Timestamp = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' })
 /** An amount of money. */
 export const inMinorUnits =

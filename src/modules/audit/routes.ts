@@ -20,7 +20,7 @@ const ListQuery = Strict({
   from: Type.Optional(Type.String({ ...Timestamp, description: 'recorded at this time or later' })),
   to: Type.Optional(Type.String({ ...Timestamp, description: 'recorded before this time' })),
 })
-const Params = Strict({ id: EntryId })
+const Params = Strict({ id: Type.Integer({ ...EntryId, examples: [1] }) })
 
 const Hash = Type.String({ description: 'SHA-256, base64' })
 const Note = Type.String({ description: 'C2SP tlog-checkpoint: a signed note with the size and the root hash of the tree' })

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { Id, IdParams, Many, One, Strict } from '../../platform/schema.ts'
+import { Id, idParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Notification, NotificationStatus } from './contract.ts'
 import type { NotificationService } from './service.ts'
 
@@ -29,7 +29,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
 
   app.get(
     '/notifications/:id',
-    { schema: { ...described('getNotification', 'One message'), params: IdParams, response: { 200: One(Notification) } } },
+    { schema: { ...described('getNotification', 'One message'), params: idParams(1), response: { 200: One(Notification) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
   )
 
@@ -39,7 +39,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
       config: { message: 'notification.retry_requested' },
       schema: {
         ...described('retryNotification', 'Send a message that was not sent once more, with the same key'),
-        params: IdParams,
+        params: idParams(1),
         response: { 202: One(Notification) },
       },
     },

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { invalid } from '../../platform/field-errors.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
+import { exampleId, Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
 import { rules } from '../../platform/validation-messages.ts'
 import type { StockService } from './stock-service.ts'
 
@@ -44,8 +44,11 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
       config: { message: 'inventory.set' },
       schema: {
         ...described('setInventory', 'Set what is available; the product is stock-tracked from then on'),
-        params: Strict({ product_id: Id }),
-        body: Strict({ available: Type.Integer({ minimum: 0, maximum: maxId }) }, { title: 'NewStockLevel' }),
+        params: Strict({ product_id: exampleId(2) }),
+        body: Strict(
+          { available: Type.Integer({ minimum: 0, maximum: maxId }) },
+          { title: 'NewStockLevel', examples: [{ available: 100 }] },
+        ),
         response: { 200: One(StockLevel) },
       },
     },
@@ -61,7 +64,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
       config: { message: 'inventory.removed' },
       schema: {
         ...described('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
-        params: Strict({ product_id: Id }),
+        params: Strict({ product_id: exampleId(3) }),
         response: { 200: One(StockLevel) },
       },
     },

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { Id, IdParams, Many, One, Strict, Text } from '../../platform/schema.ts'
+import { Id, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Order, OrderStatus } from './contract.ts'
 import type { OrderService } from './service.ts'
 
@@ -57,7 +57,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
 
   app.get(
     '/orders/:id',
-    { schema: { ...described('getOrder', 'One order'), params: IdParams, response: { 200: One(Order) } } },
+    { schema: { ...described('getOrder', 'One order'), params: idParams(1), response: { 200: One(Order) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
   )
 
@@ -88,7 +88,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
       config: { message: 'order.cancelled' },
       schema: {
         ...described('cancelOrder', 'Cancel an order; its stock goes back'),
-        params: IdParams,
+        params: idParams(2),
         response: { 200: One(Order) },
       },
     },
@@ -101,8 +101,8 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
       config: { message: 'order.updated' },
       schema: {
         ...described('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
-        params: IdParams,
-        body: Strict({ status: OrderStatus }, { title: 'OrderChanges' }),
+        params: idParams(1),
+        body: Strict({ status: OrderStatus }, { title: 'OrderChanges', examples: [{ status: 'completed' }] }),
         response: { 200: One(Order) },
       },
     },

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { revalidate } from '../../platform/revalidate.ts'
-import { Currency, IdParams, Many, One, Strict, Text } from '../../platform/schema.ts'
+import { Currency, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'
 
@@ -17,9 +17,17 @@ const NewProduct = Strict(
     currency: Type.Optional(Currency),
     active: Type.Optional(active),
   },
-  { title: 'NewProduct' },
+  {
+    title: 'NewProduct',
+    examples: [{ sku: 'LAMP-1', name: 'Desk lamp', description: 'Warm white', price: 900, currency: 'TWD' }],
+  },
 )
-const ProductChanges = Type.Partial(NewProduct, { title: 'ProductChanges', additionalProperties: false, minProperties: 1 })
+const ProductChanges = Type.Partial(NewProduct, {
+  title: 'ProductChanges',
+  additionalProperties: false,
+  minProperties: 1,
+  examples: [{ price: 550, active: true }],
+})
 const ListQuery = Strict({
   ...pageQuery,
   search: Type.Optional(
@@ -51,7 +59,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.get(
     '/products/:id',
     {
-      schema: { ...described('getProduct', 'One product'), params: IdParams, response: { 200: One(Product) } },
+      schema: { ...described('getProduct', 'One product'), params: idParams(2), response: { 200: One(Product) } },
       onSend: revalidate,
     },
     async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
@@ -78,7 +86,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
       config: { message: 'product.updated' },
       schema: {
         ...described('updateProduct', 'Change a product'),
-        params: IdParams,
+        params: idParams(2),
         body: ProductChanges,
         response: { 200: One(Product) },
       },
@@ -92,7 +100,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
       config: { message: 'product.deleted' },
       schema: {
         ...described('deleteProduct', 'Delete a product; orders keep their copy of it'),
-        params: IdParams,
+        params: idParams(3),
         response: { 200: One(Product) },
       },
     },

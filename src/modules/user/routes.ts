@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { localeOf } from '../../platform/problem.ts'
-import { IdParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
+import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
 import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
@@ -34,9 +34,18 @@ const NewAccount = Type.Object(
     locale: Type.Optional(Type.Union(Language.anyOf, { description: 'language of messages; by default that of the request' })),
     password: Type.Optional(Password),
   },
-  { title: 'NewAccount', additionalProperties: false },
+  {
+    title: 'NewAccount',
+    additionalProperties: false,
+    examples: [{ name: 'Ada Lovelace', email: 'ada@example.com', locale: 'en', password: 'a quiet harbour 7' }],
+  },
 )
-const UserChanges = Type.Partial(NewUser, { title: 'UserChanges', additionalProperties: false, minProperties: 1 })
+const UserChanges = Type.Partial(NewUser, {
+  title: 'UserChanges',
+  additionalProperties: false,
+  minProperties: 1,
+  examples: [{ phone: '0912 345 678', phone_country: 'TW', locale: 'en' }],
+})
 
 const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['users'] })
 
@@ -56,7 +65,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
 
   app.get(
     '/users/:id',
-    { schema: { ...described('getUser', 'One user'), params: IdParams, response: { 200: One(User) } } },
+    { schema: { ...described('getUser', 'One user'), params: idParams(3), response: { 200: One(User) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.read(params.id, call) }),
   )
 
@@ -87,7 +96,12 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     '/users/:id',
     {
       config: { message: 'user.updated' },
-      schema: { ...described('updateUser', 'Change a user'), params: IdParams, body: UserChanges, response: { 200: One(User) } },
+      schema: {
+        ...described('updateUser', 'Change a user'),
+        params: idParams(3),
+        body: UserChanges,
+        response: { 200: One(User) },
+      },
     },
     async ({ params, body, call }) => ({
       success: true as const,
@@ -101,7 +115,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       config: { message: 'user.deleted' },
       schema: {
         ...described('deleteUser', 'Delete a user; answers with what was deleted'),
-        params: IdParams,
+        params: idParams(2),
         response: { 200: One(User) },
       },
     },

@@ -72,7 +72,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
         operationId: `replay${of}DeadLetter`,
         summary: 'Deliver the event again; it leaves the list when it is handled',
         tags: [tag],
-        params: Strict({ event_id: Type.String({ format: 'uuid' }) }),
+        params: Strict({ event_id: Type.String({ format: 'uuid', examples: ['0198c3f2-5b7e-7c4a-9d1e-3f6a8b2c4d5e'] }) }),
         response: { 202: One(DeadLetter) },
       },
     },

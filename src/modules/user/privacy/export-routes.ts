@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { IdParams, Nullable, One, Timestamp } from '../../../platform/schema.ts'
+import { idParams, Nullable, One, Timestamp } from '../../../platform/schema.ts'
 import { Notification } from '../../notification/contract.ts'
 import { OwnOrder } from '../../order/contract.ts'
 import { User } from '../contract.ts'
@@ -49,7 +49,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox<{ service: ExportService }>
         operationId: 'exportUser',
         summary: 'Everything that is held about a user, as a file',
         tags: ['users'],
-        params: IdParams,
+        params: idParams(3),
         response: { 200: One(PersonExport) },
       },
     },

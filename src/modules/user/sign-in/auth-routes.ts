@@ -32,8 +32,17 @@ const Tokens = Type.Object(
   },
   { title: 'Tokens' },
 )
-const Login = Strict({ email: Email, password: GivenPassword, otp: Type.Optional(Code) }, { title: 'Login' })
-const Refresh = Strict({ refresh_token: Opaque }, { title: 'RefreshToken' })
+/** What nobody can know beforehand; their calls answer so. */
+const given = { password: 'the password', token: 'the token of the mail', code: '123456' } as const
+const newPassword = 'another quiet harbour 7'
+const Login = Strict(
+  { email: Email, password: GivenPassword, otp: Type.Optional(Code) },
+  { title: 'Login', examples: [{ email: 'xiaoming@example.com', password: given.password }] },
+)
+const Refresh = Strict(
+  { refresh_token: Opaque },
+  { title: 'RefreshToken', examples: [{ refresh_token: 'the one of the sign-in' }] },
+)
 const Me = Type.Object({ ...User.properties, mfa_enrolled: Type.Boolean() }, { title: 'Me' })
 const Enrolment = Type.Object({
   secret: Type.String({ description: 'base32, for typing it in' }),
@@ -118,7 +127,10 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'password.changed' },
       schema: {
         ...described('changePassword', 'Change the password; every sign-in ends'),
-        body: Strict({ current_password: GivenPassword, new_password: Password }),
+        body: Strict(
+          { current_password: GivenPassword, new_password: Password },
+          { examples: [{ current_password: given.password, new_password: newPassword }] },
+        ),
         response: { 200: Done },
       },
     },
@@ -134,7 +146,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'password.reset_requested' },
       schema: {
         ...described('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
-        body: Strict({ email: Email }),
+        body: Strict({ email: Email }, { examples: [{ email: 'xiaomei@example.com' }] }),
         response: { 202: Done },
       },
     },
@@ -149,7 +161,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'password.changed' },
       schema: {
         ...described('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
-        body: Strict({ token: Opaque, password: Password }),
+        body: Strict({ token: Opaque, password: Password }, { examples: [{ token: given.token, password: newPassword }] }),
         response: { 200: Done },
       },
     },
@@ -164,7 +176,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'account.activated' },
       schema: {
         ...described('activate', 'Activate an account with a mailed token'),
-        body: Strict({ token: Opaque }),
+        body: Strict({ token: Opaque }, { examples: [{ token: given.token }] }),
         response: { 200: Done },
       },
     },
@@ -191,7 +203,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'second_factor.enrolled' },
       schema: {
         ...described('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
-        body: Strict({ code: Code }),
+        body: Strict({ code: Code }, { examples: [{ code: given.code }] }),
         response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()) })) },
       },
     },
@@ -207,7 +219,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'second_factor.removed' },
       schema: {
         ...described('removeSecondFactor', 'Sign in with the password alone again'),
-        body: Strict({ password: GivenPassword, code: Code }),
+        body: Strict({ password: GivenPassword, code: Code }, { examples: [{ password: given.password, code: given.code }] }),
         response: { 200: Done },
       },
     },
