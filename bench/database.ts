@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import { readConfig } from '../src/config.ts'
 import { serviceNames } from '../src/environment.ts'
-import { migrationTargets, runMigrations } from '../src/migrate.ts'
+import { migrationTargets, runMigrations } from '../src/migrations.ts'
 import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
 import { parked } from './pgbench.ts'
 

@@ -3,6 +3,8 @@ import type { FirstSignIn } from './platform/module.ts'
 export interface BannerOptions {
   readonly url: string
   readonly metricsPort: number
+  /** More of the same form: a name and an address each. */
+  readonly more?: readonly (readonly [name: string, address: string])[]
   readonly signIn: FirstSignIn | undefined
   /** Makes a new password for the administrator. */
   readonly resetLine: string
@@ -26,13 +28,13 @@ const signingIn = (url: string, { email, password }: FirstSignIn, resetLine: str
 `
 
 /** What a person at a terminal wants to know; once, after the log lines of the start. */
-export const banner = ({ url, metricsPort, signIn, resetLine }: BannerOptions): string => {
+export const banner = ({ url, metricsPort, more = [], signIn, resetLine }: BannerOptions): string => {
   const bearer = signIn ? ' -H "authorization: Bearer $TOKEN"' : ''
   return `
   OrderHub is ready: ${url}
   API reference:     ${url}/docs
   Metrics:           http://127.0.0.1:${metricsPort}/metrics
-${signIn ? signingIn(url, signIn, resetLine) : ''}
+${more.map(([name, address]) => `  ${`${name}:`.padEnd(18)} ${address}\n`).join('')}${signIn ? signingIn(url, signIn, resetLine) : ''}
   Try it:
     curl ${url}/api/v1/products
     curl -X POST ${url}/api/v1/orders${bearer} -H 'content-type: application/json' -H 'idempotency-key: try-1' -d '{"user_id":3,"items":[{"product_id":2,"quantity":2}]}'

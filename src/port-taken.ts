@@ -8,22 +8,25 @@ type Env = Readonly<Record<string, string | undefined>>
 /** Ports that browsers refuse to open (the Fetch standard, "bad port"), of those that are offered here. */
 const refusedByBrowsers = new Set([5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6697, 10_080])
 
-const isFree = (host: string, port: number): Promise<boolean> =>
+export const isFree = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
     server.listen(port, host, () => server.close(() => resolve(true)))
   })
 
-/** A free port near the wanted one, which itself comes first. */
-const freePort = async (host: string, wanted: number, step: number, not?: number): Promise<number> => {
+/** A free port `step` from the wanted one, which itself comes first. */
+export const freePort = async (host: string, wanted: number, step: number, not?: ReadonlySet<number>): Promise<number> => {
   const near = wanted + step + 200 > 65_535 ? 20_000 : wanted + step
   const candidates = [wanted, ...Array.from({ length: 200 }, (_, index) => near + index)]
   for (const port of candidates) {
-    if (port !== not && !refusedByBrowsers.has(port) && (await isFree(host, port))) return port
+    if (!not?.has(port) && !refusedByBrowsers.has(port) && (await isFree(host, port))) return port
   }
   return 0
 }
+
+/** By what npm calls them. */
+const scripts: Readonly<Record<string, string>> = { dev: 'run dev', 'start:split': 'run start:split' }
 
 const described = ({ name, pid }: PortHolder, platform: NodeJS.Platform): string => {
   const airPlay = platform === 'darwin' && name.startsWith('ControlCe')
@@ -40,7 +43,7 @@ export const takenPortLine = async (
 ): Promise<string> => {
   const holder = await findPortHolder(port)
   const http = await freePort(config.host, config.port, 50)
-  const metrics = await freePort(config.host, config.metricsPort, 1, http)
+  const metrics = await freePort(config.host, config.metricsPort, 1, new Set([http]))
   const { SERVICE, DATA_DIR, KEYS_DIR } = env
   const variables = {
     SERVICE,
@@ -49,6 +52,6 @@ export const takenPortLine = async (
     PORT: http === config.port ? env.PORT : String(http),
     METRICS_PORT: metrics === config.metricsPort ? env.METRICS_PORT : String(metrics),
   }
-  const line = npmLine(env.npm_lifecycle_event === 'dev' ? 'run dev' : 'start', variables, platform)
+  const line = npmLine(scripts[env.npm_lifecycle_event ?? ''] ?? 'start', variables, platform)
   return `port ${port} is in use${holder ? described(holder, platform) : ''}; this starts beside it: ${line}`
 }

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { type App, createApp } from './app.ts'
 import { banner, passwordLine } from './banner.ts'
@@ -8,7 +7,7 @@ import { npmLine } from './command-line.ts'
 import { type Config, ConfigError, homelessModules, readConfig } from './config.ts'
 import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
 import { serviceNames } from './environment.ts'
-import { migrationTargets, modulesBehind, runMigrations } from './migrate.ts'
+import { migrationTargets, modulesBehind, runMigrations } from './migrations.ts'
 import { checkKeys } from './needed-keys.ts'
 import { whyNotOurs } from './platform/data-folder.ts'
 import { DatabaseStartError, faultOf } from './platform/database-start.ts'
@@ -19,6 +18,7 @@ import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
 import { takenPortLine } from './port-taken.ts'
+import { stopOnSignal } from './stop-on-signal.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -70,9 +70,10 @@ const checkDatabases = async (config: Config, onWait: (line: string) => void): P
 }
 
 /** The variables that say which instance this is, for commands that are about it. */
-const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR })
+export const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR })
+
 /** @throws ConfigError where ADMIN_PASSWORD is no good, else the error itself */
-const refuseWeakPassword = (error: unknown): never => {
+export const refuseWeakPassword = (error: unknown): never => {
   if (error instanceof Failure && error.code.startsWith('user.password_'))
     throw new ConfigError([`ADMIN_PASSWORD: ${errors[error.code].en}`])
   throw error
@@ -101,11 +102,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     if (config.auth && config.selected.includes('user') && !signIn)
       log.warn('no administrator can sign in: set ADMIN_EMAIL and ADMIN_PASSWORD')
     const { url, metricsPort } = await app.start()
-    closeWithGrace({ delay: config.shutdownDelayMs + 30_000, logger: log as never }, async ({ err, signal }) => {
-      log.info({ signal, ...(err ? { err } : {}) }, 'stopping')
-      await stop()
-      log.info('stopped')
-    })
+    stopOnSignal({ delayMs: config.shutdownDelayMs + 30_000, log, stop })
     log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
     if (embedded)
       process.stdout.write(banner({ url, metricsPort, signIn, resetLine: npmLine('run reset-admin', foldersOf(env)) }))
@@ -134,23 +131,27 @@ const portReason = async (error: unknown, env: Env): Promise<string | undefined>
   return config.production ? undefined : takenPortLine(port, config, env)
 }
 
+interface StartFailure {
+  readonly status: number
+  /** What is wrong, for a person to put right; undefined where the fault is our own. */
+  readonly line?: string | undefined
+}
+
+export const startFailure = async (error: unknown, env: Env): Promise<StartFailure> => {
+  if (error instanceof ConfigError || error instanceof KeysError) return { status: configurationStatus, line: error.message }
+  if (error instanceof DatabaseStartError) return { status: error.lasting ? configurationStatus : 1, line: error.message }
+  return { status: 1, line: (await portReason(error, env)) ?? outsideReason(error) }
+}
+
 /** Starts the services that the environment selects and runs until a signal. */
 export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise<void> => {
   const log = createLog(env.LOG_LEVEL ?? 'info', env.SERVICE ?? 'all')
   try {
     await start(env, log, endTelemetry)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof KeysError) {
-      console.error(error.message)
-      process.exit(configurationStatus)
-    }
-    if (error instanceof DatabaseStartError) {
-      console.error(error.message)
-      process.exit(error.lasting ? configurationStatus : 1)
-    }
-    const reason = (await portReason(error, env)) ?? outsideReason(error)
-    if (reason) console.error(reason)
+    const { status, line } = await startFailure(error, env)
+    if (line) console.error(line)
     else log.fatal({ err: error }, 'the start failed')
-    process.exit(1)
+    process.exit(status)
   }
 }

@@ -2,65 +2,83 @@
  * `npm run start:split`: the platform as six processes on this machine, each service with a database of its own in one
  * embedded PostgreSQL (or in DATABASE_URL, shared). Events travel through REDIS_URL where it is set, else through PostgreSQL.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import postgres from 'postgres'
+import { createApp } from '../app.ts'
+import { banner, passwordLine } from '../banner.ts'
+import { npmLine } from '../command-line.ts'
 import { readConfig } from '../config.ts'
-import { ports, type ServiceName, serviceNames, storingServices } from '../environment.ts'
-import { migrationTargets, runMigrations } from '../migrate.ts'
-import { startEmbeddedPostgres } from '../platform/embedded-postgres.ts'
+import { storingServices } from '../environment.ts'
+import { migrationTargets, runMigrations } from '../migrations.ts'
+import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts'
+import { createLog } from '../platform/log.ts'
+import type { FirstSignIn } from '../platform/module.ts'
+import { foldersOf, prepare, refuseWeakPassword, startFailure } from '../run.ts'
+import { onFirstSignal } from '../stop-on-signal.ts'
+import { checkEnvironments, type Environments, findPlaces, type Places, splitEnvironments } from './split-environments.ts'
+import { type Processes, startProcesses } from './split-processes.ts'
 
-const host = '127.0.0.1'
-const { dataDir } = readConfig(process.env)
+const log = createLog(process.env.LOG_LEVEL ?? 'info', 'start-split')
+/** As npm calls this, also where it was started without npm: a line to start beside a taken port names it. */
+const env = { ...process.env, npm_lifecycle_event: 'start:split', SERVICE: undefined }
 
-const embedded = process.env.DATABASE_URL ? undefined : await startEmbeddedPostgres(dataDir)
-for (const note of embedded?.notes ?? []) console.warn(note)
-const shared = process.env.DATABASE_URL ?? (embedded?.url as string)
-
-const ownDatabase = async (name: string): Promise<string> => {
-  const client = postgres(shared, { max: 1, onnotice: () => {} })
-  const known = await client`select from pg_database where datname = ${`orderhub_${name}`}`
-  if (known.length === 0) await client`create database ${client(`orderhub_${name}`)}`
-  await client.end()
-  const url = new URL(shared)
-  url.pathname = `/orderhub_${name}`
-  return url.href
-}
-
-const databases: Record<string, string> = {}
-if (embedded) {
-  for (const name of storingServices) {
-    databases[`${name.toUpperCase()}_DATABASE_URL`] = await ownDatabase(name)
+/** Migrations, the sample data's people, and the administrator, before the processes: one password, made and shown once. */
+const makeReady = async (environments: Environments, ours: boolean): Promise<FirstSignIn | undefined> => {
+  await runMigrations(migrationTargets(readConfig(environments.together)))
+  const config = readConfig(environments.of('user'))
+  const app = await createApp({ config, log: createLog('warn', 'user') })
+  try {
+    if (config.seed) await app.seed()
+    const signIn = config.auth ? await app.firstSignIn(ours).catch(refuseWeakPassword) : undefined
+    if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
+    return signIn
+  } finally {
+    await app.stop()
   }
 }
-const urls = Object.fromEntries(
-  serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, `http://${host}:${ports[name]}`]),
-)
-const publicUrl = `http://${host}:${ports.gateway}`
-const environment = { PUBLIC_URL: publicUrl, ...process.env, DATABASE_URL: shared, ...databases }
-await runMigrations(migrationTargets(readConfig({ ...environment, SERVICE: 'all' })))
 
-const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-const children = new Map<ServiceName, ChildProcess>()
-for (const name of serviceNames) {
-  const child = spawn(process.execPath, [main], {
-    env: { ...environment, ...urls, SERVICE: name, METRICS_PORT: '0', SEED: process.env.SEED ?? String(embedded !== undefined) },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
-  child.once('exit', (status) => {
-    children.delete(name)
-    if (status) console.error(`${name} ended with status ${status}`)
-    void stop()
-  })
-  children.set(name, child)
+const show = ({ gateway, ...services }: Places, signIn: FirstSignIn | undefined): void => {
+  const resetLine = npmLine('run reset-admin -- --split', foldersOf(env))
+  const more = Object.entries(services).map(([name, { url }]) => [name, url] as const)
+  process.stdout.write(banner({ url: gateway.url, metricsPort: gateway.metricsPort, more, signIn, resetLine }))
 }
 
-let stopping = false
-const stop = async () => {
-  if (!stopping) for (const child of children.values()) child.kill('SIGTERM')
-  stopping = true
-  if (children.size === 0) await embedded?.stop()
-}
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop())
+let embedded: EmbeddedPostgres | undefined
+let processes: Processes | undefined
+let ending = false
 
-console.log(`\n  OrderHub, split, at ${publicUrl} (API reference: ${publicUrl}/docs)\n`)
+const end = async (status: number): Promise<void> => {
+  if (ending) return
+  ending = true
+  await processes?.stop()
+  await embedded?.stop()
+  if (processes || status === 0) log.info('stopped')
+  process.exit(status)
+}
+
+const start = async (): Promise<void> => {
+  const places = await findPlaces(readConfig({ ...env, SERVICE: 'all' }))
+  const prepared = await prepare({ ...env, SERVICE: 'all' })
+  embedded = prepared.embedded
+  for (const note of embedded?.notes ?? []) log.warn(note)
+  if (embedded) log.info({ directory: embedded.directory, databases: storingServices }, 'an embedded PostgreSQL was started')
+  const environments = await splitEnvironments(env, prepared, places)
+  checkEnvironments(environments)
+  const signIn = await makeReady(environments, embedded !== undefined)
+  if (ending) return
+  processes = startProcesses(environments.of, (line) => {
+    console.error(`${line}: the others are ended, too`)
+    void end(1)
+  })
+  await processes.ready((name) => places[name].url)
+  if (!ending) show(places, signIn)
+}
+
+onFirstSignal((signal) => {
+  log.info({ signal }, 'stopping')
+  void end(0)
+})
+await start().catch(async (error) => {
+  const { status, line } = await startFailure(error, env)
+  if (line) console.error(line)
+  else log.fatal({ err: error }, 'the start failed')
+  await end(status)
+})

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
-import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { manyClients } from '../support/clients.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/port.ts'

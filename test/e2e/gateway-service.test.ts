@@ -1,6 +1,6 @@
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
-import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { call } from '../support/app.ts'
 import { runGateway, sendExactly, sendRaw, startFakeService } from '../support/gateway.ts'
 import { startPostgres } from '../support/postgres.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import { runMigrations } from '../../src/migrate.ts'
+import { runMigrations } from '../../src/migrations.ts'
 import { call } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/port.ts'

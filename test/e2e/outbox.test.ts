@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
-import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { outbox } from '../../src/modules/order/tables.ts'
 import { createDatabase } from '../../src/platform/db.ts'
 import { createOutboxRepository } from '../../src/platform/events/repository.ts'

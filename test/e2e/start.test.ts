@@ -1,7 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { stripTypeScriptTypes } from 'node:module'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { serviceNames } from '../../src/environment.ts'
@@ -64,9 +66,27 @@ t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => 
   await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
 })
 
-t.test('node --watch starts the platform', { skip: withoutProc }, async (t) => {
-  const started = startPlatform(t, { env: { DATA_DIR: dataFolder(t, 0o755) }, args: ['--watch', entry] })
+t.test('node --watch starts the platform, and Ctrl-C ends it in order', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args: ['--watch', entry] })
   t.match(await started.ready(), /^http/)
+  // As a terminal does it: the watched process gets it twice, since Node.js passes it on.
+  process.kill(-(started.child.pid as number), 'SIGINT')
+  await started.ended()
+  t.match(started.output(), /"msg":"stopped"/)
+  t.notMatch(started.output(), /second/)
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+})
+
+t.test('a signal that comes again while the platform stops does no harm', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const { child, output, ended } = await firstStart(t, dataDir)
+  child.kill('SIGINT')
+  await eventually(() => output().includes('"msg":"stopping"'))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
+  t.equal(await ended(), 0)
+  t.match(output(), /"msg":"stopped"/)
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
 })
 
 t.test('in production a missing database is one line, and nothing is started', async (t) => {
@@ -90,10 +110,30 @@ const olderNode = ['/usr/bin/node', '/usr/local/bin/node'].find(
 )
 const withoutOlderNode = !olderNode && 'left out: there is no older Node on this machine'
 
-t.test('an older Node is told so in one line', { skip: withoutOlderNode }, async (t) => {
-  const script = stripTypeScriptTypes(readFileSync(entry, 'utf8'))
-  await t.rejects(run(olderNode as string, ['--input-type=module', '-e', script]), {
-    code: 78,
-    stderr: /^OrderHub needs Node\.js 22\.19 or later[^\n]*\n$/,
-  })
+/** Files of the folder that no file of src names: people start them. */
+const programsIn = (folder: string): string[] => {
+  const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.js'))
+    .map((path) => readFileSync(join(folder, path), 'utf8'))
+  const named = new Set(texts.flatMap((text) => [...text.matchAll(/['"]\.{1,2}\/([\w-]+\.js)['"]/g)].map(([, name]) => name)))
+  return readdirSync(folder).filter((name) => name.endsWith('.js') && !named.has(name))
+}
+
+t.test('an older Node is told so in one line by every program', { skip: withoutOlderNode }, async (t) => {
+  // No node_modules are near it: what is imported before the refusal cannot be found.
+  const folder = mkdtempSync(join(tmpdir(), 'orderhub-dist-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const clean = (program: string, args: readonly string[]) => run('env', ['-u', 'NODE_OPTIONS', program, ...args]) // The test runner sets it.
+  const project = fileURLToPath(new URL('../../tsconfig.build.json', import.meta.url))
+  const compiler = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
+  await clean(process.execPath, [compiler, '-p', project, '--outDir', folder, '--sourceMap', 'false'])
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  const programs = programsIn(folder)
+  for (const known of ['audit', 'keys', 'main', 'migrate', 'reset-admin', 'seed']) t.ok(programs.includes(`${known}.js`), known)
+  for (const program of programs)
+    await t.rejects(
+      clean(olderNode as string, [join(folder, program), '--help']),
+      { code: 78, stdout: '', stderr: /^OrderHub needs Node\.js 22\.19 or later[^\n]*\n$/ },
+      program,
+    )
 })

@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 import { type App, type AppOptions, createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { serviceNames } from '../../src/environment.ts'
-import { migrationTargets, runMigrations } from '../../src/migrate.ts'
+import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { startPostgres } from './postgres.ts'
 

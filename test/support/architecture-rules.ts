@@ -22,10 +22,10 @@ const importsWhere =
       : []
 
 /** What a process is started with: these alone read its environment and do something when they are imported. */
-export const entries = /^src\/(main|migrate|keys|seed|reset-admin|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
+export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
 const holdsSql =
-  /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(migrate|platform\/(db|database-start|drizzle-loading)|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
-const root = /^src\/[^/]+\.ts$/
+  /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(migrations|platform\/(db|database-start|drizzle-loading)|split-databases|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
+const root = /^src\/(commands\/)?[^/]+\.ts$/
 const tables = /\/tables\.ts$/
 const moduleOf = (file = ''): string | undefined => /^src\/modules\/([^/]+)\//.exec(file)?.[1]
 const inModule = ({ module }: Source) => module !== undefined
@@ -106,7 +106,7 @@ export const rules: readonly Rule[] = [
     rule: 'one operation is one statement: no begin, no transaction',
     advice: 'say it as one statement with data-modifying CTEs: see docs/adr/0002',
     find: ({ path, methods, texts }) =>
-      path === 'src/migrate.ts'
+      path === 'src/migrations.ts'
         ? []
         : [
             ...methods

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
-import { migrationTargets, modulesBehind, runMigrations } from '../../src/migrate.ts'
+import { migrationTargets, modulesBehind, runMigrations } from '../../src/migrations.ts'
 import { startPostgres } from '../support/postgres.ts'
 
 t.test('migrations', async (t) => {

@@ -1,0 +1,128 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Checkpoint, openCheckpoint } from '../modules/audit/sealing/checkpoint.ts'
+import { databaseTrail } from '../modules/audit/verification/database.ts'
+import { createTrailRepository } from '../modules/audit/verification/repository.ts'
+import { snapshotTrail } from '../modules/audit/verification/snapshot.ts'
+import { TamperError, type Trail, type Verdict, verifyTrail } from '../modules/audit/verification/verify.ts'
+import { createDatabase } from '../platform/db.ts'
+import { publicFile } from '../platform/keys/key-files.ts'
+import { createKeyStore, type KeyStore } from '../platform/keys/key-store.ts'
+
+const usage = `usage: node dist/audit.js verify (--database URL | --snapshot FILE) --checkpoint FILE|FOLDER --keys DIR|public.json
+
+Derives the audit trail again from its rows and compares it with a checkpoint that nobody could change since.
+
+  --database URL       PostgreSQL that holds the trail (postgres://...); a login that may read it is enough
+  --snapshot FILE      a file from GET /api/v1/audit/snapshot, in place of a database
+  --checkpoint PATH    a trusted checkpoint, or the anchor's folder, whose newest one is taken; with a snapshot, the
+                       newest one that the snapshot reaches
+  --keys PATH          the folder of the public keys, or its public.json
+
+Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
+66 a file cannot be read, 69 the database does not answer.`
+
+const status = { fine: 0, tampered: 1, usage: 64, noInput: 66, unavailable: 69 } as const
+
+/** Something outside stands in the way: one line and the exit status that it means. */
+class Stop extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** A whole read of a long trail takes its time, each page of it does not. */
+const statementTimeoutMs = 600_000
+
+const options = {
+  database: { type: 'string' },
+  snapshot: { type: 'string' },
+  checkpoint: { type: 'string' },
+  keys: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+const readArguments = (args: readonly string[]) => {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    const { database, snapshot, checkpoint, keys, help } = values
+    if (help) return undefined
+    const [command, ...rest] = positionals
+    if (command !== 'verify' || rest.length > 0) throw new Error('there is one command: verify')
+    if ((database === undefined) === (snapshot === undefined)) throw new Error('name one of --database and --snapshot')
+    if (checkpoint === undefined || keys === undefined) throw new Error('--checkpoint and --keys are needed')
+    return { database, snapshot, checkpoint, keys }
+  } catch (error) {
+    throw new Stop(status.usage, `${(error as Error).message}\n\n${usage}`)
+  }
+}
+
+const isFolder = async (path: string): Promise<boolean> => (await stat(path)).isDirectory()
+
+const openKeys = async (path: string): Promise<KeyStore> => {
+  if (await isFolder(path)) return createKeyStore({ folder: path, strict: false })
+  if (basename(path) !== publicFile) throw new Stop(status.usage, `--keys names a folder or its ${publicFile}`)
+  return createKeyStore({ folder: dirname(path), strict: false })
+}
+
+/** The newest checkpoint of a folder, by its name, of those up to `largest`. */
+const newestIn = async (folder: string, largest: number): Promise<string> => {
+  const names = (await readdir(folder)).filter((name) => /^\d{16}\.txt$/.test(name) && Number.parseInt(name, 10) <= largest)
+  const newest = names.sort().at(-1)
+  if (!newest) throw new Stop(status.noInput, `${folder} holds no checkpoint that would fit`)
+  return join(folder, newest)
+}
+
+const readTrusted = async (path: string, keys: KeyStore, largest: number): Promise<Checkpoint> => {
+  const file = (await isFolder(path)) ? await newestIn(path, largest) : path
+  const trusted = openCheckpoint(keys, await readFile(file, 'utf8'))
+  if (!trusted) throw new TamperError(`${file} is not a checkpoint that this log signed`)
+  return trusted
+}
+
+const report = ({ size, checkpoints, partitions }: Verdict, trusted: Checkpoint): string =>
+  [
+    `fine: ${size} entries, ${checkpoints} checkpoints, and the trusted one of size ${trusted.size}`,
+    ...partitions.map(({ partition, rows, waiting }) => `  ${partition}: ${rows} entries, ${waiting} of them not sealed yet`),
+  ].join('\n')
+
+const verify = async (given: NonNullable<ReturnType<typeof readArguments>>): Promise<string> => {
+  const keys = await openKeys(given.keys)
+  const check = async (trail: Trail, largest: number) => {
+    const trusted = await readTrusted(given.checkpoint, keys, largest)
+    return report(await verifyTrail({ trail, trusted, keys }), trusted)
+  }
+  if (given.snapshot !== undefined) {
+    const trail = await snapshotTrail(given.snapshot)
+    return check(trail, trail.size)
+  }
+  const db = createDatabase({
+    url: given.database as string,
+    max: 2,
+    statementTimeoutMs,
+    applicationName: 'orderhub-audit-verify',
+  })
+  try {
+    return await check(await databaseTrail(createTrailRepository(db)), Number.MAX_SAFE_INTEGER)
+  } finally {
+    await db.close()
+  }
+}
+
+/** @returns the exit status */
+export const main = async (args: readonly string[]): Promise<number> => {
+  try {
+    const given = readArguments(args)
+    console.log(given ? await verify(given) : usage)
+    return status.fine
+  } catch (error) {
+    const { message, code } = error as { message: string; code?: string }
+    console.error(error instanceof TamperError ? `bad: ${message}` : message)
+    if (error instanceof Stop) return error.status
+    if (error instanceof TamperError) return status.tampered
+    return code?.startsWith('E') ? status.noInput : status.unavailable
+  }
+}

@@ -1,0 +1,99 @@
+import { parseArgs } from 'node:util'
+import { serviceNames } from '../environment.ts'
+import { apiUrl, keepKeysInSecrets } from '../keys-secrets.ts'
+import { initKeys } from '../platform/keys/key-files.ts'
+import { KeysError } from '../platform/keys/keys-error.ts'
+import { dataKeysName, rotateKeys } from '../platform/keys/rotate-keys.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+const defaultAfter = 120
+const longestAfter = 30 * 24 * 3600
+
+const help = `usage: node dist/keys.js init DIR
+       node dist/keys.js rotate DIR [--after SECONDS] [NAME...]
+       node dist/keys.js secrets PREFIX
+       node dist/keys.js --help
+
+init    makes what DIR lacks: a pair to sign access tokens with, two pairs for each service (calls to other services, audit
+        entries), one for the audit trail's checkpoints, and the ring that wraps the keys of personal data. What is there
+        stays. Each process needs public.json and the private files of its own services.
+rotate  adds a new key for each NAME, or for everything. It is published at once and used after SECONDS (${defaultAfter} by default):
+        time for every process to see it. Running processes see the change by themselves. Only the newest key signs.
+        Old keys of access tokens and of services are dropped once nothing that they signed is valid any more. Old public
+        keys of the audit trail stay for ever, since they verify old entries, and old ${dataKeysName} stay, since they may still
+        wrap what they wrapped: without one, that data cannot be read again.
+        NAME is access-token, service-<service>, audit-entry-<service>, audit-checkpoint or ${dataKeysName};
+        services are ${serviceNames.join(', ')}.
+secrets in a Kubernetes pod: makes what is missing, as init does, in the Secret PREFIX (all files) and in PREFIX-<service> (what
+        that service needs). What is there stays; what was changed in PREFIX is copied to the others.
+`
+
+/** Wrong arguments (sysexits.h). */
+const usageStatus = 64
+
+const dnsName = /^[a-z0-9]([a-z0-9.-]{0,230}[a-z0-9])?$/
+
+const secondsOf = (text: string): number | undefined =>
+  /^\d{1,7}$/.test(text) && Number(text) <= longestAfter ? Number(text) : undefined
+
+const parse = (args: readonly string[]) => {
+  try {
+    const options = { after: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    const [command, folder, ...names] = positionals
+    return { command, folder, names, after: values.after, help: values.help ?? false }
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}
+
+const init = async (folder: string): Promise<string> => {
+  const made = await initKeys(folder, serviceNames)
+  return made.length === 0 ? `${folder} has every key already` : `made in ${folder}: ${made.join(', ')}`
+}
+
+const rotate = async (folder: string, afterSeconds: number, names: readonly string[]): Promise<string> => {
+  const rotated = await rotateKeys({ folder, afterSeconds, names })
+  return rotated
+    .map(({ name, activeAt, dropped }) => `${name}: a new key from ${activeAt.toISOString()} on, ${dropped} old dropped`)
+    .join('\n')
+}
+
+const keepInSecrets = async (prefix: string, env: Env): Promise<string> => {
+  const written = await keepKeysInSecrets(prefix, serviceNames, apiUrl(env))
+  return written.length === 0 ? `Secret ${prefix} has every key already` : `written: ${written.join(', ')}`
+}
+
+/** @returns the exit status */
+export const main = async (args: readonly string[], env: Env): Promise<number> => {
+  const wrong = (problem: string): number => {
+    console.error(`${problem}\n${help}`)
+    return usageStatus
+  }
+  const asked = parse(args)
+  if (asked.problem !== undefined) return wrong(asked.problem)
+  const { command, folder, names, after } = asked
+  if (asked.help) {
+    console.log(help)
+    return 0
+  }
+  if (command !== 'init' && command !== 'rotate' && command !== 'secrets')
+    return wrong(command ? `there is no command ${command}` : 'no command')
+  const place = command === 'secrets' ? 'PREFIX' : 'DIR'
+  if (!folder) return wrong(`${place} is missing`)
+  if (command !== 'rotate' && (names.length > 0 || after !== undefined)) return wrong(`${command} takes ${place} alone`)
+  if (command === 'secrets' && !dnsName.test(folder)) return wrong(`${folder} cannot be the name of a Secret`)
+  const seconds = after === undefined ? defaultAfter : secondsOf(after)
+  if (seconds === undefined) return wrong(`--after takes seconds, 0 to ${longestAfter}, not ${after}`)
+  try {
+    if (command === 'init') console.log(await init(folder))
+    else if (command === 'secrets') console.log(await keepInSecrets(folder, env))
+    else console.log(await rotate(folder, seconds, names))
+    return 0
+  } catch (error) {
+    if (!(error instanceof KeysError)) throw error
+    console.error(error.message)
+    return 1
+  }
+}

@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util'
+import { createApp } from '../app.ts'
+import { type Config, ConfigError, readConfig } from '../config.ts'
+import { migrationTargets, modulesBehind } from '../migrations.ts'
+import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts'
+import { KeysError } from '../platform/keys/keys-error.ts'
+import { createLog } from '../platform/log.ts'
+import { checkSchema, prepare } from '../run.ts'
+import { splitDatabase } from '../split-databases.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+const help = `usage: npm run reset-admin [-- [--email ADDRESS] [--split]]
+       node dist/reset-admin.js [--email ADDRESS] [--split]
+
+Gives an administrator a new password and prints it: the one with this address, or the first one. Ends their sign-ins and removes
+nothing else. Works while the platform runs and while it is stopped, with the configuration of the user service. --split: of
+\`npm run start:split\`, where the folder holds the data of both forms.`
+
+/** Exit statuses of sysexits.h, and 1 for what is outside. */
+const status = { usage: 64, config: 78, failed: 1 } as const
+
+interface Given {
+  readonly email?: string | undefined
+  readonly split?: boolean | undefined
+  readonly help?: boolean | undefined
+}
+
+const parse = (args: readonly string[]): Given | string => {
+  try {
+    const options = { email: { type: 'string' }, split: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+    return parseArgs({ args: [...args], options }).values
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** Where the user service keeps its data in an embedded database: in the first one, or in its own of the split form. */
+const configOf = async (config: Config, embedded: EmbeddedPostgres, env: Env, split: boolean): Promise<Config> => {
+  const own = await splitDatabase(embedded.url, 'user')
+  if (split && !own) throw new ConfigError([`${config.dataDir} holds nothing of the split form: npm run start:split makes it`])
+  const used = own && (split || (await modulesBehind(migrationTargets(config))).length > 0)
+  return used ? readConfig({ ...env, DATABASE_URL: embedded.url, USER_DATABASE_URL: own }) : config
+}
+
+const reset = async (given: Env, { email, split = false }: Given): Promise<string> => {
+  const env = { ...given, SERVICE: 'user' }
+  const { config: first, embedded } = await prepare(env, { existing: true })
+  try {
+    const config = embedded ? await configOf(first, embedded, env, split) : first
+    await checkSchema(config)
+    const app = await createApp({ config, log: createLog('error', 'reset-admin') })
+    try {
+      const found = await app.resetAdmin(email)
+      if (found) return `The administrator ${found.email} was given the password ${found.password}`
+      throw new ConfigError([
+        email ? `${email} is no administrator` : 'there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD and start',
+      ])
+    } finally {
+      await app.stop()
+    }
+  } finally {
+    await embedded?.stop()
+  }
+}
+
+/** @returns the exit status */
+export const main = async (args: readonly string[], env: Env): Promise<number> => {
+  const given = parse(args)
+  if (typeof given === 'string') {
+    console.error(`${given}\n\n${help}`)
+    return status.usage
+  }
+  try {
+    console.log(given.help ? help : await reset(env, given))
+    return 0
+  } catch (error) {
+    console.error((error as Error).message)
+    return error instanceof ConfigError || error instanceof KeysError ? status.config : status.failed
+  }
+}

@@ -1,0 +1,5 @@
+/** `node --import` this file: the program ends in order when the process that started it closes the channel, or dies. */
+process.once('disconnect', () => {
+  if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0)
+})
+process.channel?.unref()
