@@ -3,7 +3,7 @@ import { fail } from './errors.ts'
 
 /** The origin form of a request's target: a client that takes us for a proxy sends the whole URL (RFC 9112, 3.2.2). */
 export const originForm = (target: string): string => {
-  const [, rest] = /^https?:\/\/[^/?#\\]+([^#]*)$/i.exec(target) ?? []
+  const [, rest] = /^https?:\/\/[^/?#\\]+(|[/?\\][^#]*)$/i.exec(target) ?? []
   if (rest === undefined) return target
   return rest.startsWith('/') ? rest : `/${rest}`
 }

@@ -15,7 +15,7 @@ const guesses: readonly string[] = ['auth.invalid_credentials', 'auth.invalid_ot
 
 /** What one client can choose from freely counts as one: an IPv6 network of 64 bits, an IPv4 address. */
 export const networkOf = (address: string): string => {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
+  const [plain = ''] = address.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)
   if (!isIPv6(plain)) return plain
   const [head = '', tail] = plain.toLowerCase().split('::')
   const before = head === '' ? [] : head.split(':')
