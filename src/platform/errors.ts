@@ -33,6 +33,7 @@ export const errors = {
   'request.rate_limited': { status: 429, en: 'Too many requests; try again later.', 'zh-TW': '請求過於頻繁，請稍後再試。' },
   'route.not_found': { status: 404, en: 'There is nothing at this address.', 'zh-TW': '此位址沒有任何資源。' },
   internal: { status: 500, en: 'Something went wrong on our side.', 'zh-TW': '系統發生錯誤。' },
+  'service.busy': { status: 503, en: 'The service is busy; try again in a moment.', 'zh-TW': '服務忙碌中，請稍後再試。' },
   'service.starting': { status: 503, en: 'The service is starting; try again.', 'zh-TW': '服務正在啟動，請再試一次。' },
   'service.stopping': { status: 503, en: 'The service is stopping.', 'zh-TW': '服務正在停止。' },
   'database.unavailable': {

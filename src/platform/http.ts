@@ -7,9 +7,11 @@ import { anonymous, type CallContext, continueTrace, traceIdOf } from './context
 import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
 import { allRead } from './last-requests.ts'
+import { handleLongInTurn } from './long-requests.ts'
 import { answerNotFound, everyMethod, sendAllowed, watchMethods } from './methods.ts'
+import { pathOf } from './path.ts'
 import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
-import { assertQuery } from './query.ts'
+import { assertQuery, readQuery } from './query.ts'
 import { assertHost, originForm } from './request-target.ts'
 import { compile } from './schema.ts'
 import { assertCleanText } from './text.ts'
@@ -47,17 +49,6 @@ export interface HttpOptions {
 /** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
 const maxParamLength = 65_536
 
-/** A path to be written down: of ours none needs percent-encoding, and what clients put into theirs may name a person. */
-const pathOf = (url: string): string => {
-  const [path = ''] = url.split('?', 1)
-  if (!path.includes('%')) return path
-  // Not by an expression such as /[^/]*%[^/]*/g, which takes time by the square of a part without the sign.
-  return path
-    .split('/')
-    .map((part) => (part.includes('%') ? '[redacted]' : part))
-    .join('/')
-}
-
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
 
 /** A Fastify server with the rules that hold for every route of every service. */
@@ -84,7 +75,7 @@ export const createHttp = ({
     // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
     return503OnClosing: false,
     genReqId: (request) => requestId(request.headers['x-request-id']),
-    routerOptions: { maxParamLength },
+    routerOptions: { maxParamLength, querystringParser: readQuery },
     rewriteUrl: (request) => rewriteUrl(originForm(request.url ?? '/')),
     clientErrorHandler: (error, socket) => answerUnreadable(error, socket, app.everyAnswer),
     // No hook has seen these.
@@ -132,6 +123,7 @@ export const createHttp = ({
       done(problem as Error)
     }
   })
+  handleLongInTurn(app)
   app.addHook('preValidation', ({ url, params, query }, _reply, done) => {
     try {
       assertQuery(url)

@@ -2,9 +2,9 @@ import { fail } from './errors.ts'
 
 /**
  * What a body may be beyond being JSON: far more than any of ours is, and little enough that a recursive function or a
- * validator can be given it. Bytes are limited by the route.
+ * validator can be given it. Bytes are limited by the route. The largest order has 505 values: a contract test compares.
  */
-export const jsonLimits = { depth: 32, values: 50_000, members: 100 } as const
+export const jsonLimits = { depth: 32, values: 2000, members: 100 } as const
 
 const [quote, comma, openArray, closeArray, openObject, closeObject] = [...'",[]{}'].map((sign) => sign.charCodeAt(0))
 const backslash = 0x5c
@@ -42,16 +42,20 @@ const unescaped = (literal: string): string => {
  * holds what PostgreSQL or UTF-8 cannot say. Whether it is JSON is for JSON.parse to find: of a body that is not, this may
  * refuse another fault first. @throws Failure request.malformed with the reason, request.invalid_text
  */
-export const scanJson = (text: string): void => {
+export const scanJson = (text: string, mostValues: number = jsonLimits.values): void => {
   const looksInside = mayHideText(text)
   /** For each open object its keys, for each open array undefined. */
   const open: (Set<string> | undefined)[] = []
   let keys: Set<string> | undefined
   let keyIsNext = false
   let values = 1
+  /** A member has two at most, so that of JSON `values` is passed first. */
+  let strings = 0
+  const tooMany = () => malformed(`there are more than ${mostValues} values`)
   for (let at = 0; at < text.length; at++) {
     const sign = text.charCodeAt(at)
     if (sign === quote) {
+      if (++strings > 2 * mostValues) throw tooMany()
       const end = endOfString(text, at)
       if (keyIsNext || looksInside) {
         const string = unescaped(text.slice(at, end + 1))
@@ -68,10 +72,10 @@ export const scanJson = (text: string): void => {
       at = end
     } else if (sign === comma) {
       keyIsNext = keys !== undefined
-      if (++values > jsonLimits.values) throw malformed(`there are more than ${jsonLimits.values} values`)
+      if (++values > mostValues) throw tooMany()
     } else if (sign === openObject || sign === openArray) {
       if (open.length === jsonLimits.depth) throw malformed(`it is nested more than ${jsonLimits.depth} levels deep`)
-      if (++values > jsonLimits.values) throw malformed(`there are more than ${jsonLimits.values} values`)
+      if (++values > mostValues) throw tooMany()
       keys = sign === openObject ? new Set() : undefined
       keyIsNext = keys !== undefined
       open.push(keys)

@@ -83,7 +83,11 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
 
 /** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
-  const whole = document ? JSON.parse(await readFile(document, 'utf8')) : undefined
-  app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async () => whole ?? app.swagger())
+  // Written once: to do it for each request would take more than all else of it.
+  let text = document && JSON.stringify(JSON.parse(await readFile(document, 'utf8')))
+  app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async (_request, reply) => {
+    text ??= JSON.stringify(app.swagger())
+    return reply.type('application/json; charset=utf-8').send(text)
+  })
   referenceRoutes(app)
 }

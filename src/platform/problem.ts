@@ -7,9 +7,14 @@ import { type FieldError, fieldErrors } from './field-errors.ts'
 import { newUuid } from './ids.ts'
 import type { Problem } from './schema.ts'
 
+/** Characters of an Accept-Language header that are looked at: browsers send some fifty. */
+const mostLanguages = 500
+const looksAt = (header: string): string =>
+  header.length <= mostLanguages ? header : header.slice(0, header.lastIndexOf(',', mostLanguages) + 1)
+
 /** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
 export const localeOf = (header: string | undefined): Locale => {
-  const wanted = (header ?? '')
+  const wanted = looksAt(header ?? '')
     .split(',')
     .map((part) => {
       const [tag = '', ...parameters] = part.trim().toLowerCase().split(';')
@@ -88,13 +93,14 @@ const challengeOf = ({ code }: Failure): string =>
 export const sendProblem = (failure: Failure, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   request.failureCode = failure.code
   if (failure.status === 401) reply.header('www-authenticate', challengeOf(failure))
+  const locale = localeOf(request.headers['accept-language'])
   const { retry_after = failure.status === 503 ? 1 : undefined } = failure.details
   if (retry_after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', String(retry_after))
   return reply
     .code(failure.status)
     .type('application/problem+json; charset=utf-8')
-    .headers(inLanguage(localeOf(request.headers['accept-language']), reply.getHeader('vary')))
-    .send(JSON.stringify(problemOf(failure, localeOf(request.headers['accept-language']), request.call.traceparent)))
+    .headers(inLanguage(locale, reply.getHeader('vary')))
+    .send(JSON.stringify(problemOf(failure, locale, request.call.traceparent)))
 }
 
 /** Answers what the HTTP parser could not read, for which there is no request: the same problem, by hand. */

@@ -15,6 +15,8 @@ const deadlineHeader = 'x-orderhub-deadline-ms'
 
 /** Bytes: hundreds of entries for the audit trail in one call. */
 const internalBodyLimit = 1024 * 1024
+/** Of JSON: lists of hundreds of rows. */
+const mostValues = 50_000
 
 interface Answer {
   readonly status: number
@@ -102,7 +104,7 @@ export const serveContract = (app: FastifyInstance, contract: Contract, api: Api
   for (const [op, operation] of Object.entries(contract.ops)) {
     app.post(
       `/internal/${contract.name}/${op}`,
-      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: operation.callers } },
+      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: operation.callers, mostValues } },
       async (request, reply) => {
         const left = Number(request.headers[deadlineHeader])
         const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs

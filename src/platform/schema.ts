@@ -61,6 +61,8 @@ const isSmall = (value: unknown): boolean => {
     if (typeof item === 'string') characters += item.length
     if (values.length > small.values || characters > small.characters) return false
     if (typeof item !== 'object' || item === null) continue
+    // for..in writes every index of an array as a text before its first turn.
+    if (Array.isArray(item) && values.length + item.length > small.values) return false
     for (const key in item) {
       characters += key.length
       values.push((item as Record<string, unknown>)[key])

@@ -76,3 +76,38 @@ t.test('a request that came before the server closes is answered, also where it 
   for (const { socket } of clients) socket.destroy()
   await closed
 })
+
+t.test('of long requests one is handled in a turn of the event loop, and short ones do not wait', async (t) => {
+  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const handled: { kind: string; turn: number }[] = []
+  const schema = { body: { type: 'object', required: ['text'] }, querystring: { type: 'object' } } as const
+  app.post<{ Body: { text: string }; Querystring: { kind: string } }>('/', { schema }, (request, reply) => {
+    handled.push({ kind: request.query.kind, turn })
+    reply.send({})
+  })
+  let turn = 0
+  let counting = true
+  const count = () => {
+    turn++
+    if (counting) setImmediate(count)
+  }
+  await app.ready()
+  count()
+  const send = (kind: string, length: number, headers: Record<string, string> = {}) =>
+    app.inject({ method: 'POST', url: `/?kind=${kind}`, headers, payload: { text: 'a'.repeat(length) } })
+  const long = (kind: string) => (kind === 'body' ? send(kind, 10_000) : send(kind, 10, { cookie: 'a'.repeat(10_000) }))
+  const broken = app.inject({
+    method: 'POST',
+    url: '/',
+    headers: { 'content-type': 'application/json' },
+    payload: '{'.repeat(10_000),
+  })
+  const answers = [broken, ...Array.from({ length: 10 }, (_, n) => long(n % 2 ? 'body' : 'head')), send('short', 10)]
+  const statuses = (await Promise.all(answers)).map(({ statusCode }) => statusCode)
+  counting = false
+  t.same(statuses, [400, ...Array(11).fill(200)])
+  const turns = handled.filter(({ kind }) => kind !== 'short').map((each) => each.turn)
+  t.equal(new Set(turns).size, 10, `turns ${turns}`)
+  t.equal(handled[0]?.kind, 'short')
+  await app.close()
+})

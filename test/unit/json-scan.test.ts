@@ -112,7 +112,7 @@ t.test('limits: up to each is taken, and one more is not, whatever comes after i
   const wide = (count: number) => `{${Array.from({ length: count }, (_, n) => `"k${n}":{}`).join()}}`
   const cases: [name: string, most: string, more: string, reason: RegExp][] = [
     ['depth', nested(depth), nested(depth + 1), /nested more than 32 levels/],
-    ['values', many(values), many(values + 1), /more than 50000 values/],
+    ['values', many(values), many(values + 1), /more than 2000 values/],
     ['members', wide(members), wide(members + 1), /more than 100 members/],
   ]
   for (const [name, most, more, reason] of cases) {
@@ -120,6 +120,9 @@ t.test('limits: up to each is taken, and one more is not, whatever comes after i
     t.match(refusal(more), reason, name)
   }
   t.match(refusal(`{"a":${'['.repeat(500_000)}`), /nested/, 'open brackets alone')
+  t.match(refusal('"'.repeat(500_000)), /more than 2000 values/, 'texts alone')
+  t.equal(refusal(wide(members).replaceAll('{}', '""')), 'none', 'a member has two texts')
+  t.doesNotThrow(() => scanJson(many(values + 1), values + 1), 'where a route takes more')
   t.match(refusal(nested(500_000)), /nested/)
   t.equal(refusal(Array(5).fill(nested(depth)).join()), 'none', 'depth is not counted along')
 })

@@ -43,14 +43,20 @@ const Home = Type.Object(
 const html = 'text/html'
 const json = 'application/json'
 
+/** Characters that are looked at: browsers send some 150. */
+const longestAccept = 1000
+
 /** How much an Accept header wants a media type (RFC 9110, 12.5.1): by its full name, else by a range that holds it. */
 const weightOf = (accept: string, type: string): number => {
-  const ranges = accept.split(',').map((part) =>
-    part
-      .trim()
-      .toLowerCase()
-      .split(/\s*;\s*/),
-  )
+  const ranges = accept
+    .slice(0, longestAccept)
+    .split(',')
+    .map((part) =>
+      part
+        .toLowerCase()
+        .split(';')
+        .map((each) => each.trim()),
+    )
   for (const wanted of [type, type.replace(/\/.*/, '/*'), '*/*']) {
     const parameters = ranges.find(([range]) => range === wanted)
     if (parameters) return Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1)

@@ -28,8 +28,11 @@ export const matchRoutes = <T>(routes: Readonly<Record<string, T>>): ((method: s
       .sort((a, b) => literals(a.pattern).localeCompare(literals(b.pattern))),
     ({ method }) => method,
   )
+  const longest = Math.max(...[...byMethod.values()].flat().map(({ pattern }) => pattern.length))
   return (method, url) => {
-    const path = decoded(url.split(/[?#]/, 1)[0] as string)?.split('/')
+    // A path with more parts than that differs from each pattern as one with a single part more.
+    const parts = (url.split(/[?#]/, 1)[0] as string).split('/', longest + 1)
+    const path = decoded(parts.join('/'))?.split('/')
     if (!path) return undefined
     return byMethod.get(method === 'HEAD' ? 'GET' : method)?.find(({ pattern }) => fits(pattern, path))?.value
   }
