@@ -29,6 +29,7 @@ const inOrder = orderLimit - 100
 
 export const hostileRequests: readonly HostileRequest[] = [
   read('(usual) a product', '/api/v1/products/1'),
+  read('(usual) the OpenAPI document', '/openapi.json'),
   order('(usual) an order', '{"user_id":1,"items":[{"product_id":1,"quantity":1},{"product_id":2,"quantity":1}]}'),
 
   signIn('1 MiB of unknown keys', `{${keys(90_000)}}`),
@@ -77,6 +78,12 @@ export const hostileRequests: readonly HostileRequest[] = [
   read('Accept-Language of 4,600 languages', '/api/v1/products/0', { 'accept-language': filled(headerRoom, 'zz', ',') }),
   read('Accept-Language of weights', '/api/v1/products/0', { 'accept-language': filled(headerRoom, 'zz;q=0.1', ',') }),
   read('Accept-Language of parameters', '/api/v1/products/0', { 'accept-language': `zh${filled(headerRoom, ';q=1')}` }),
+  read('Accept of spaces', '/', { accept: `text/html${' '.repeat(headerRoom)};q=1` }),
+  read('Accept of spaces within', '/', { accept: `a${' '.repeat(headerRoom)}b` }),
+  read('Accept of ranges', '/', { accept: filled(headerRoom, 'a;', ',') }),
+  read('Accept-Encoding of spaces', '/docs/', { 'accept-encoding': `;${' '.repeat(headerRoom)}x` }),
+  read('If-None-Match of tags', '/openapi.json', { 'if-none-match': filled(headerRoom, 'W/"a"', ',') }),
+  read('a long Cookie', '/api/v1/products/1', { cookie: filled(headerRoom, 'a=b', ';') }),
   read('7,000 query parameters', `/api/v1/products?${filled(headerRoom, 'a', '&')}`),
   read('3,000 different parameters', `/api/v1/products?${Array.from({ length: 2300 }, (_, n) => `p${n}`).join('&')}`),
   read('a long search', `/api/v1/products?search=${filled(headerRoom, '%25')}`),
@@ -86,6 +93,8 @@ export const hostileRequests: readonly HostileRequest[] = [
   read('a long path', `/api/v1/products/${filled(headerRoom, 'a')}`),
   read('a long path behind a percent sign', `/api/v1/%41/${filled(headerRoom, 'a')}`),
   read('a path of slashes', `/api/v1${filled(headerRoom, '/')}`),
+  read('a path that looks like addresses', `/api/v1/products/${'a'.repeat(headerRoom)}@`),
+  read('a URL with a fragment', `http://${'a'.repeat(headerRoom)}#`),
   read('a path of percent signs', `/api/v1/${filled(headerRoom, '%41/')}`),
   read('a long token', '/api/v1/products/1', { authorization: `Bearer ${filled(headerRoom, 'a.')}` }),
   read('spaces before a token', '/api/v1/products/1', { authorization: `Bearer${' '.repeat(headerRoom)}` }),

@@ -20,6 +20,8 @@ export interface HostileFigures {
   /** Milliseconds of the longest stall in each round: requests one after the other, and 40 at once. */
   readonly alone: readonly number[]
   readonly together: readonly number[]
+  /** Milliseconds of the longest wait of somebody else, who reads a product beside these 40. */
+  readonly waits: readonly number[]
   /** Milliseconds of one request, the median over the rounds; the process' own upkeep is in it. */
   readonly cpu: number
 }
@@ -32,12 +34,14 @@ export interface HostileOptions {
   /** Of an administrator. */
   readonly headers: (keysDir: string) => Promise<Record<string, string>>
   readonly rounds: number
+  readonly chosen: (name: string) => boolean
 }
 
-export const measureHostile = async ({ env, headers, rounds }: HostileOptions): Promise<HostileFigures[]> => {
+export const measureHostile = async ({ env, headers, rounds, chosen }: HostileOptions): Promise<HostileFigures[]> => {
   const metricsPort = await freePort()
   const product = await startTogether({ ...env, METRICS_PORT: String(metricsPort) })
   const client = new Pool(product.url, { connections: crowd, pipelining: 1 })
+  const other = new Pool(product.url, { connections: 1, pipelining: 1 })
   try {
     const identity = await headers(env.KEYS_DIR as string)
     /** Reading the delay also resets it. */
@@ -60,35 +64,54 @@ export const measureHostile = async ({ env, headers, rounds }: HostileOptions): 
     const oneByOne = async (request: HostileRequest) => {
       for (let n = 0; n < turns; n++) await send(request)
     }
-    const atOnce = (request: HostileRequest) => Promise.all(Array.from({ length: crowd }, () => send(request)))
+    const usual = async () => {
+      const started = performance.now()
+      const answer = await other.request({ method: 'GET', path: '/api/v1/products/1', headers: identity })
+      await answer.body.dump()
+      if (answer.statusCode !== 200) throw new Error(`the usual request is answered ${answer.statusCode}`)
+      return performance.now() - started
+    }
+    /** @returns the longest wait of somebody else until the last is answered */
+    const atOnce = async (request: HostileRequest): Promise<number> => {
+      let left = crowd
+      const all = Array.from({ length: crowd }, () => send(request).finally(() => left--))
+      let longest = 0
+      do longest = Math.max(longest, await usual())
+      while (left > 0)
+      await Promise.all(all)
+      return longest
+    }
 
-    for (const { name, ...request } of hostileRequests) await oneByOne({ name, ...request })
+    const requests = hostileRequests.filter(({ name }) => chosen(name))
+    for (const request of requests) await oneByOne(request)
     const found: HostileFigures[] = []
-    for (const request of hostileRequests) {
+    for (const request of requests) {
       statuses.clear()
-      const [alone, together, cpu]: number[][] = [[], [], []]
+      const [alone, together, waits, cpu] = [[], [], [], []] as [number[], number[], number[], number[]]
       for (let round = 0; round < rounds; round++) {
         const before = await read()
         await oneByOne(request)
         const after = await read()
-        await atOnce(request)
-        alone?.push(after.stall)
-        together?.push((await read()).stall)
-        cpu?.push((after.cpu - before.cpu) / turns)
+        waits.push(await atOnce(request))
+        alone.push(after.stall)
+        together.push((await read()).stall)
+        cpu.push((after.cpu - before.cpu) / turns)
       }
       found.push({
         name: request.name,
         bytes: sizeOf(request),
         statuses: [...statuses].sort().join(' '),
-        alone: alone ?? [],
-        together: together ?? [],
-        cpu: median(cpu ?? []),
+        alone,
+        together,
+        waits,
+        cpu: median(cpu),
       })
       process.stderr.write(`${request.name}: ${statuses.size} kinds of answer\n`)
     }
     return found
   } finally {
     await client.destroy()
+    await other.destroy()
     await product.stop()
   }
 }
@@ -99,11 +122,11 @@ const shown = (values: readonly number[]): string =>
 /** A Markdown table. */
 export const describeHostile = (figures: readonly HostileFigures[]): string =>
   [
-    '| request | bytes | answers | longest stall, one by one, ms | 40 at once, ms | processor, ms a request |',
-    '| --- | ---: | --- | ---: | ---: | ---: |',
+    '| request | bytes | answers | longest stall, one by one, ms | 40 at once, ms | longest wait of another, ms | processor, ms a request |',
+    '| --- | ---: | --- | ---: | ---: | ---: | ---: |',
     ...figures.map(
-      ({ name, bytes, statuses, alone, together, cpu }) =>
-        `| ${name} | ${bytes} | ${statuses} | ${shown(alone)} | ${shown(together)} | ${cpu.toFixed(2)} |`,
+      ({ name, bytes, statuses, alone, together, waits, cpu }) =>
+        `| ${[name, bytes, statuses, shown(alone), shown(together), shown(waits), cpu.toFixed(2)].join(' | ')} |`,
     ),
     '',
   ].join('\n')

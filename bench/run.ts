@@ -223,7 +223,8 @@ const runHostile = async (env: Record<string, string>) => {
   const identity = { NODE_ENV: 'production', ADMIN_EMAIL: administrator.email, ADMIN_PASSWORD: administrator.password }
   const databases = await server.shared('bench_hostile')
   const headers = (folder: string) => signedIn(folder, 1)
-  const figures = await measureHostile({ env: { ...databases, ...env, ...identity }, headers, rounds })
+  const chosen = (name: string) => !flags.only || flags.only.some((part) => name.includes(part))
+  const figures = await measureHostile({ env: { ...databases, ...env, ...identity, SEED: 'true' }, headers, rounds, chosen })
   process.stdout.write(describeHostile(figures))
   const stalls = stallsOf(figures)
   for (const stall of stalls) console.error(stall)
