@@ -133,6 +133,7 @@ export const describeHostile = (figures: readonly HostileFigures[]): string =>
 
 /** A stall counts where it comes in most rounds: a busy machine makes others. */
 export const stallsOf = (figures: readonly HostileFigures[]): string[] =>
-  figures.flatMap(({ name, alone }) =>
-    median(alone) > stallFloorMs ? [`${name}: the event loop stalls ${median(alone).toFixed(0)} ms`] : [],
-  )
+  figures.flatMap(({ name, alone, together }) => {
+    const longest = Math.max(median(alone), median(together))
+    return longest > stallFloorMs ? [`${name}: the event loop stalls ${longest.toFixed(0)} ms`] : []
+  })
