@@ -104,7 +104,7 @@ t.test('between real services', async (t) => {
     ],
     'a token that nobody has signed': [
       { url: `${system.url}/api/v1/orders/7`, method: 'GET', headers: { authorization: 'Bearer x.y.z' } },
-      { service: 'gateway', action: 'GET /api/v1/orders/*', actor: 'anonymous null', status: 401 },
+      { service: 'gateway', action: 'GET /api/v1/orders/:id', actor: 'anonymous null', status: 401 },
     ],
     'a failed sign-in: the service behind the gateway refuses, and says so alone': [
       {
