@@ -70,7 +70,7 @@ export const audit = async ({ system, providers, attempted, stock, tailMs }: Aud
 
   for (const [productId, initial] of stock) {
     const [sum] = await orders<{ sold: number; available: number }[]>`
-      select coalesce(sum(quantity), 0)::int as sold, (select available from orders.stock where product_id = ${productId}) as available
+      select coalesce(sum(quantity), 0)::int as sold, (select available::int from orders.stock where product_id = ${productId}) as available
         from orders.order_items i join orders.orders o on o.id = i.order_id where product_id = ${productId} and o.idempotency_key is not null`
     const { sold = 0, available = 0 } = sum ?? {}
     must(initial - sold === available, `product ${productId}: ${initial} - ${sold} sold, and ${available} are there`)

@@ -92,7 +92,7 @@ t.test('backends killed under load tear no order, and serving goes on', async (t
   const [outbox] = await sql`select count(*)::int as events from orders.outbox where type = 'order.created'`
   t.same(whole, { orders: whole?.orders, events: whole?.orders, items: whole?.orders }, 'each order has its item and its event')
   t.equal(outbox?.events, whole?.orders, 'and no event is without its order')
-  const [stock] = await sql`select available from orders.stock where product_id = ${product}`
+  const [stock] = await sql`select available::int from orders.stock where product_id = ${product}`
   t.equal(stock?.available, 1_000_000 - whole?.orders, 'and took its stock')
   const kept = await sql`select idempotency_key as key, id from orders.orders where idempotency_key is not null`
   const stored = new Map(kept.map(({ key, id }) => [key, id]))

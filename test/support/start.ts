@@ -34,8 +34,12 @@ export interface Started {
 
 /** `npm start` on a machine with nothing. It and its database end with the test. */
 export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd }: StartOptions): Started => {
-  const child = spawn(process.execPath, [...args], {
-    env: { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', ...env },
+  const given = { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', ...env }
+  const entries = Object.entries(given).map(([key, value]) => `${key}=${value}`)
+  // The test runner adds its own NODE_OPTIONS to what it sees start, and has the process write where another account may not.
+  const [command, before] = account === undefined ? [process.execPath, []] : ['env', ['-i', ...entries, process.execPath]]
+  const child = spawn(command, [...before, ...args], {
+    env: given,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // A group of its own, so that what it starts can be ended with it.
     ...(account === undefined ? {} : { uid: account, gid: account }),
