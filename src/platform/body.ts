@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { fail } from './errors.ts'
 import { scanJson } from './json-scan.ts'
 import { inTurn } from './long-requests.ts'
+import { malformed, reasons } from './malformed.ts'
 
 /** Bytes; a route whose body can be larger says so in its module's contract. */
 export const defaultBodyLimit = 16 * 1024
@@ -35,7 +36,7 @@ const checkHeaders = ({ headers }: FastifyRequest, isJson: boolean): void => {
 
 /** @throws Failure request.malformed with the reason, request.invalid_text */
 const readText = (bytes: Buffer, mostValues: number | undefined): string => {
-  if (!isUtf8(bytes)) throw fail('request.malformed', { reason: 'the body is not UTF-8' })
+  if (!isUtf8(bytes)) throw malformed(reasons.notUtf8)
   // A byte order mark may be ignored (RFC 8259, 8.1), and some clients write one.
   const text = withoutMark(bytes).toString('utf8')
   scanJson(text, mostValues)

@@ -4,7 +4,12 @@
  */
 export const errors = {
   'request.invalid': { status: 400, en: 'The request does not fit its schema.', 'zh-TW': '請求內容不符合格式。' },
-  'request.malformed': { status: 400, en: 'The request cannot be read.', 'zh-TW': '無法解讀請求。' },
+  'request.malformed': {
+    status: 400,
+    en: 'The request cannot be read.',
+    'zh-TW': '無法解讀請求。',
+    detail: { en: 'The request cannot be read: {reason}.', 'zh-TW': '無法解讀請求：{reason}。' },
+  },
   'request.invalid_text': {
     status: 400,
     en: 'Text must not contain NUL characters or unpaired surrogates.',
@@ -190,19 +195,30 @@ export type Locale = 'en' | 'zh-TW'
 export type LocalizedText = Readonly<Record<Locale, string>>
 
 const none: LocalizedText = { en: 'nothing', 'zh-TW': '無' }
+const isLocalized = (value: unknown): value is LocalizedText =>
+  typeof value === 'object' && value !== null && 'en' in value && 'zh-TW' in value
+/** A fact in a language, where it is a text of ours. */
+export const inLocale = (fact: unknown, locale: Locale): unknown => (isLocalized(fact) ? fact[locale] : fact)
+
 /** Values one after the other, as each language writes them. */
 export const listOf = (values: readonly unknown[], locale: Locale): string =>
   values.length === 0 ? none[locale] : values.join(locale === 'en' ? ', ' : '、')
 
-/** What went wrong, as the problem's title and detail (RFC 9457, 3.1). */
-export const textsOf = ({ code, details }: Failure, locale: Locale): { title: string; detail: string } => {
+/** What went wrong, as the problem's title and detail (RFC 9457, 3.1); the title alone where a fact that the detail names is missing. */
+export const textsOf = (
+  { code, details }: Pick<Failure, 'code' | 'details'>,
+  locale: Locale,
+): { title: string; detail: string } => {
   const kind: LocalizedText & ErrorKind = errors[code]
   const title = kind[locale]
-  const detail = kind.detail?.[locale].replace(/\{(\w+)\}/g, (_, name) => {
+  const template = kind.detail?.[locale] ?? title
+  const missing = [...template.matchAll(/\{(\w+)\}/g)].some(([, name = '']) => details[name] === undefined)
+  if (missing) return { title, detail: title }
+  const detail = template.replace(/\{(\w+)\}/g, (_, name) => {
     const fact = details[name]
     return Array.isArray(fact) ? listOf(fact, locale) : String(fact)
   })
-  return { title, detail: detail ?? title }
+  return { title, detail }
 }
 
 export const isErrorCode = (value: unknown): value is ErrorCode => typeof value === 'string' && Object.hasOwn(errors, value)

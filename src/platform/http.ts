@@ -8,6 +8,7 @@ import { type ErrorCode, fail } from './errors.ts'
 import { newUuid } from './ids.ts'
 import { allRead } from './last-requests.ts'
 import { handleLongInTurn } from './long-requests.ts'
+import { malformed, reasons } from './malformed.ts'
 import { answerNotFound, everyMethod, sendAllowed, watchMethods } from './methods.ts'
 import { pathOf } from './path.ts'
 import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
@@ -137,9 +138,7 @@ export const createHttp = ({
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
   takeBodies(app, (request, text, _bytes, done) =>
-    parseJson(request, text, (error, value) =>
-      error ? done(fail('request.malformed', { reason: 'the body is not JSON' }, error)) : done(null, value),
-    ),
+    parseJson(request, text, (error, value) => (error ? done(malformed(reasons.notJson, error)) : done(null, value))),
   )
   app.addHook('onRoute', (route) => {
     const limit = bodyLimits[`${route.method} ${route.url}`]

@@ -1,4 +1,5 @@
 import { fail } from './errors.ts'
+import { malformed, reasons, repeatedKey, tooMany } from './malformed.ts'
 
 /**
  * What a body may be beyond being JSON: far more than any of ours is, and little enough that a recursive function or a
@@ -8,11 +9,6 @@ export const jsonLimits = { depth: 32, values: 2000, members: 100 } as const
 
 const [quote, comma, openArray, closeArray, openObject, closeObject] = [...'",[]{}'].map((sign) => sign.charCodeAt(0))
 const backslash = 0x5c
-
-const malformed = (reason: string, cause?: unknown) => fail('request.malformed', { reason }, cause)
-
-/** A key as a reason names it: none that could be long, or a person's data. */
-const named = (key: string): string => (/^[a-z][a-z0-9_.-]{0,63}$/i.test(key) ? `the key ${key}` : 'a key')
 
 /** JSON can say either only by an escape, so most bodies have no string to look into. */
 const mayHideText = (json: string): boolean => /\\u(0000|d[89a-f])/i.test(json)
@@ -32,7 +28,7 @@ const unescaped = (literal: string): string => {
   try {
     return JSON.parse(literal)
   } catch (error) {
-    throw malformed('the body is not JSON', error)
+    throw malformed(reasons.notJson, error)
   }
 }
 
@@ -51,20 +47,20 @@ export const scanJson = (text: string, mostValues: number = jsonLimits.values): 
   let values = 1
   /** A member has two at most, so that of JSON `values` is passed first. */
   let strings = 0
-  const tooMany = () => malformed(`there are more than ${mostValues} values`)
+  const tooManyValues = () => malformed(tooMany.values(mostValues))
   for (let at = 0; at < text.length; at++) {
     const sign = text.charCodeAt(at)
     if (sign === quote) {
-      if (++strings > 2 * mostValues) throw tooMany()
+      if (++strings > 2 * mostValues) throw tooManyValues()
       const end = endOfString(text, at)
       if (keyIsNext || looksInside) {
         const string = unescaped(text.slice(at, end + 1))
         if (looksInside && (string.includes('\0') || !string.isWellFormed())) throw fail('request.invalid_text')
         if (keyIsNext && keys) {
           // JSON.parse makes a member of it, and what copies the object a prototype.
-          if (string === '__proto__') throw malformed('the key __proto__ is not allowed')
-          if (keys.has(string)) throw malformed(`${named(string)} is there twice in one object`)
-          if (keys.size === jsonLimits.members) throw malformed(`an object has more than ${jsonLimits.members} members`)
+          if (string === '__proto__') throw malformed(reasons.prototype)
+          if (keys.has(string)) throw malformed(repeatedKey(string))
+          if (keys.size === jsonLimits.members) throw malformed(tooMany.members(jsonLimits.members))
           keys.add(string)
           keyIsNext = false
         }
@@ -72,10 +68,10 @@ export const scanJson = (text: string, mostValues: number = jsonLimits.values): 
       at = end
     } else if (sign === comma) {
       keyIsNext = keys !== undefined
-      if (++values > mostValues) throw tooMany()
+      if (++values > mostValues) throw tooManyValues()
     } else if (sign === openObject || sign === openArray) {
-      if (open.length === jsonLimits.depth) throw malformed(`it is nested more than ${jsonLimits.depth} levels deep`)
-      if (++values > mostValues) throw tooMany()
+      if (open.length === jsonLimits.depth) throw malformed(tooMany.levels(jsonLimits.depth))
+      if (++values > mostValues) throw tooManyValues()
       keys = sign === openObject ? new Set() : undefined
       keyIsNext = keys !== undefined
       open.push(keys)

@@ -2,9 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { continueTrace, traceIdOf } from './context.ts'
-import { Failure, fail, type Locale, textsOf } from './errors.ts'
+import { Failure, fail, inLocale, type Locale, textsOf } from './errors.ts'
 import { type FieldError, fieldErrors } from './field-errors.ts'
 import { newUuid } from './ids.ts'
+import { malformed, reasons } from './malformed.ts'
 import type { Problem } from './schema.ts'
 
 /** Characters of an Accept-Language header that are looked at: browsers send some fifty. */
@@ -30,7 +31,7 @@ export const localeOf = (header: string | undefined): Locale => {
 /** What went wrong as a coded error, whoever threw it. */
 export const toFailure = (error: unknown): Failure => {
   if (error instanceof Failure) return error
-  const { validation, validationContext, statusCode, code, message } = error as Partial<FastifyError>
+  const { validation, validationContext, statusCode, code } = error as Partial<FastifyError>
   if (validation) {
     const found = fieldErrors(validation as never).map(({ field, message }) => ({
       field: `/${validationContext}${field === '/' ? '' : field}`,
@@ -43,30 +44,34 @@ export const toFailure = (error: unknown): Failure => {
   if (statusCode === 429) return fail('request.rate_limited', {}, error)
   if (statusCode === 404) return fail('route.not_found', {}, error)
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return fail('request.malformed', { reason: message }, error)
+    return code === 'FST_ERR_BAD_URL' ? malformed(reasons.address, error) : fail('request.malformed', {}, error)
   return fail('internal', {}, error)
 }
 
 /** An error's facts as somebody reads them: what is wrong with which field, in their language. */
 const factsOf = ({ details }: Failure, locale: Locale): Readonly<Record<string, unknown>> => {
-  if (!Array.isArray(details.errors)) return details
-  const inLocale = ({ field, message }: FieldError) => ({
-    field,
-    message: typeof message === 'string' ? message : message[locale],
-  })
-  return { ...details, errors: details.errors.map(inLocale) }
+  const facts = Object.fromEntries(Object.entries(details).map(([name, fact]) => [name, inLocale(fact, locale)]))
+  if (!Array.isArray(facts.errors)) return facts
+  return {
+    ...facts,
+    errors: facts.errors.map(({ field, message }: FieldError) => ({ field, message: inLocale(message, locale) })),
+  }
 }
 
 /** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
-export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => ({
-  ...(failure.status < 500 ? factsOf(failure, locale) : {}),
-  type: `urn:orderhub:error:${failure.code}`,
-  ...textsOf(failure, locale),
-  status: failure.status,
-  success: false,
-  code: failure.code,
-  trace_id: traceIdOf(traceparent),
-})
+export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => {
+  const { code, status } = failure
+  const details = factsOf(failure, locale)
+  return {
+    ...(status < 500 ? details : {}),
+    type: `urn:orderhub:error:${code}`,
+    ...textsOf({ code, details }, locale),
+    status,
+    success: false,
+    code,
+    trace_id: traceIdOf(traceparent),
+  }
+}
 
 /** A header's value with one more field name in its list. */
 export const withVary = (vary: unknown, name: string): string => {

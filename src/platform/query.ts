@@ -1,16 +1,14 @@
 import { type ParsedUrlQuery, parse } from 'node:querystring'
-import { fail } from './errors.ts'
+import { malformed, reasons, repeatedParameter, tooMany } from './malformed.ts'
 
 const mostParameters = 50
-
-const malformed = (reason: string) => fail('request.malformed', { reason })
 
 /** As `application/x-www-form-urlencoded` is read. */
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw malformed('the query is not UTF-8 in percent-encoding')
+    throw malformed(reasons.queryNotUtf8)
   }
 }
 
@@ -30,9 +28,8 @@ export const assertQuery = (url: string): void => {
     const [name = ''] = pair.split('=', 1)
     const key = decoded(name)
     decoded(pair.slice(name.length + 1))
-    if (seen.has(key))
-      throw malformed(/^\w{1,64}$/.test(key) ? `${key} is there twice in the query` : 'a parameter is there twice')
-    if (seen.size === mostParameters) throw malformed(`the query has more than ${mostParameters} parameters`)
+    if (seen.has(key)) throw malformed(repeatedParameter(key))
+    if (seen.size === mostParameters) throw malformed(tooMany.parameters(mostParameters))
     seen.add(key)
   }
 }

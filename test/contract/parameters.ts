@@ -93,10 +93,10 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
 
   await t.test('a query says one thing, in UTF-8', async (t) => {
     const queries: [query: string, reason: RegExp][] = [
-      ['limit=1&limit=2', /^limit is there twice/],
-      ['limit=1&limit=1', /^limit is there twice/],
-      ['limit=1&%6cimit=1', /^limit is there twice/],
-      ['a%40b.example=1&a%40b.example=1', /^a parameter is there twice/],
+      ['limit=1&limit=2', /names limit twice/],
+      ['limit=1&limit=1', /names limit twice/],
+      ['limit=1&%6cimit=1', /names limit twice/],
+      ['a%40b.example=1&a%40b.example=1', /names a parameter twice/],
       ['search=%ff', /not UTF-8/],
       ['search=%B3%AF', /not UTF-8/],
       ['search=%ED%A0%80', /not UTF-8/],
