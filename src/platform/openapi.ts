@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Permission } from './auth/permission.ts'
 import { defaultBodyLimit } from './body.ts'
 import { referenceRoutes } from './reference.ts'
-import { revalidate } from './revalidate.ts'
+import { entityTag, revalidate } from './revalidate.ts'
 import { Problem } from './schema.ts'
 
 type Json = Record<string, unknown>
@@ -83,11 +83,15 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
 
 /** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
-  // Written once: to do it for each request would take more than all else of it.
-  let text = document && JSON.stringify(JSON.parse(await readFile(document, 'utf8')))
+  const bytesOf = (openapi: unknown) => {
+    const bytes = Buffer.from(JSON.stringify(openapi))
+    return { bytes, etag: entityTag(bytes) }
+  }
+  // Written and hashed once: doing it for each request would take more time than the rest of the request.
+  let written = document && bytesOf(JSON.parse(await readFile(document, 'utf8')))
   app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async (_request, reply) => {
-    text ??= JSON.stringify(app.swagger())
-    return reply.type('application/json; charset=utf-8').send(text)
+    written ??= bytesOf(app.swagger())
+    return reply.type('application/json; charset=utf-8').header('etag', written.etag).send(written.bytes)
   })
   referenceRoutes(app)
 }

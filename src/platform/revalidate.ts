@@ -17,11 +17,12 @@ export const namesTag = (header: string | undefined, etag: string): boolean =>
 
 /**
  * For a route's `onSend`: anybody may keep its answer, and asks each time whether it still holds (RFC 9111, 5.2.2.4). For
- * answers that are the same for everybody.
+ * answers that are the same for everybody. A route that knows its tag sets it; of the others the payload is hashed.
  */
 export const revalidate: onSendHookHandler = (request, reply, payload, done) => {
   if (reply.statusCode !== 200 || (typeof payload !== 'string' && !Buffer.isBuffer(payload))) return done(null, payload)
-  const etag = entityTag(payload)
+  const known = reply.getHeader('etag')
+  const etag = typeof known === 'string' ? known : entityTag(payload)
   reply.headers({ etag, 'cache-control': 'public, no-cache' })
   // HEAD asks for the headers of the whole answer.
   if (request.method !== 'GET' || !namesTag(request.headers['if-none-match'], etag)) return done(null, payload)
