@@ -10,6 +10,8 @@ type Values = Static<typeof Environment>
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
   /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS)_/
+/** What a login sets in everybody's environment (login(1), su(1)): an account's name and its mailbox. */
+const loginKeys: readonly string[] = ['USER', 'MAIL']
 /** What Kubernetes writes for a Service of such a name. */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
@@ -50,7 +52,7 @@ export const inspectConfig = (env: Readonly<Record<string, string | undefined>>)
     Object.entries(env).filter(([key, value]) => key in properties && value !== '' && value !== undefined),
   )
   const problems = Object.keys(env)
-    .filter((key) => ours.test(`${key}_`) && !(key in properties) && key !== 'USER' && !serviceLink.test(key))
+    .filter((key) => ours.test(`${key}_`) && !(key in properties) && !loginKeys.includes(key) && !serviceLink.test(key))
     .map((key) => `${key} is not a key of the configuration`)
 
   const validate = compile(Environment, 'params')

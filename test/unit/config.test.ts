@@ -75,6 +75,7 @@ t.test("what is not ours is not a mistake: other programs' keys, service links o
   t.same(
     problemsOf({
       USER: 'root',
+      MAIL: '/var/mail/root',
       PATH: '/bin',
       OTEL_SERVICE_NAME: 'orderhub',
       ORDER_SERVICE_HOST: '10.0.0.1',
