@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import type { TSchema } from 'typebox'
 import { createApp } from '../app.ts'
@@ -43,7 +43,9 @@ const generateOpenApi = async (): Promise<void> => {
   await writeFile('docs/openapi.json', `${JSON.stringify(app.http.swagger(), null, 2)}\n`)
   await app.stop()
   await embedded?.stop()
-  await rm(folder, { recursive: true, force: true })
+  // As root the database is outside the private folder.
+  for (const each of [folder, ...(embedded ? [dirname(embedded.directory)] : [])])
+    await rm(each, { recursive: true, force: true })
 }
 
 const generateModuleGraph = async (): Promise<void> => {
