@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../platform/background.ts'
 import { type CallContext, continueTrace } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import { newEvent } from '../../platform/events/event.ts'
@@ -33,11 +33,8 @@ const ownContext = (): CallContext => ({
  * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or
  * while its event was given up. At the start and once a day; several processes may do it at once.
  */
-export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpkeepOptions) => {
-  const ending = new AbortController()
-  const { signal } = ending
-
-  const findOrphans = async (): Promise<number[]> => {
+export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpkeepOptions): Background => {
+  const findOrphans = async (signal: AbortSignal): Promise<number[]> => {
     const orphans: number[] = []
     let known = 0
     let after = { at: '', id: 0 }
@@ -56,9 +53,9 @@ export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpk
     return []
   }
 
-  const removeOrphans = async (): Promise<void> => {
+  const removeOrphans = async (signal: AbortSignal): Promise<void> => {
     let removed = 0
-    for (const id of await findOrphans()) {
+    for (const id of await findOrphans(signal)) {
       if (signal.aborted) break
       if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
     }
@@ -68,27 +65,13 @@ export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpk
     }
   }
 
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      const waitMs = await removeOrphans().then(
-        () => everyMs,
-        (error) => {
-          if (!signal.aborted) log.info({ err: error }, 'stock could not be compared with the catalogue; tried again in a minute')
-          return retryMs
-        },
-      )
-      await setTimeout(waitMs, undefined, { signal, ref: false }).catch(() => {})
-    }
-  }
-  let running: Promise<void> | undefined
-
-  return {
-    start: (): void => {
-      running = run()
-    },
-    close: async (): Promise<void> => {
-      ending.abort()
-      await running
-    },
-  }
+  return createBackground((signal) =>
+    removeOrphans(signal).then(
+      () => everyMs,
+      (error) => {
+        if (!signal.aborted) log.info({ err: error }, 'stock could not be compared with the catalogue; tried again in a minute')
+        return retryMs
+      },
+    ),
+  )
 }

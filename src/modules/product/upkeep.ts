@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../platform/background.ts'
 import { fold, forms } from '../../platform/normal-form.ts'
 import type { UpkeepRepository } from './upkeep-repository.ts'
 
@@ -21,14 +21,12 @@ const normalOf = (form: 'name' | 'sku', text: string): string => {
  * Brings products that were written by an earlier version, before this one or beside it, into the normal form, with the folded
  * texts that the search reads. It looks again every few seconds; several processes may do it at once.
  */
-export const createUpkeep = ({ repository, log }: UpkeepOptions) => {
-  const ending = new AbortController()
-  const { signal } = ending
+export const createUpkeep = ({ repository, log }: UpkeepOptions): Background => {
   /** Said once each. */
   const said = new Set<number>()
 
   /** Every stale product once, a statement to read and one to write for each batch. */
-  const foldStale = async (): Promise<void> => {
+  const foldStale = async (signal: AbortSignal): Promise<void> => {
     let after = 0
     let folded = 0
     while (!signal.aborted) {
@@ -54,25 +52,8 @@ export const createUpkeep = ({ repository, log }: UpkeepOptions) => {
     if (folded > 0) log.info({ products: folded }, 'products of an earlier version can be searched')
   }
 
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      try {
-        await foldStale()
-      } catch (error) {
-        log.warn({ err: error }, 'upkeep of products failed; it is tried again')
-      }
-      await setTimeout(everyMs, undefined, { signal, ref: false }).catch(() => {})
-    }
-  }
-  let running: Promise<void> | undefined
-
-  return {
-    start: (): void => {
-      running = run()
-    },
-    close: async (): Promise<void> => {
-      ending.abort()
-      await running
-    },
-  }
+  return createBackground(async (signal) => {
+    await foldStale(signal).catch((error) => log.warn({ err: error }, 'upkeep of products failed; it is tried again'))
+    return everyMs
+  })
 }

@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../../platform/background.ts'
 import type { KeyStore } from '../../../platform/keys/key-store.ts'
 import type { KeyOfUser, PersonalData, WrappedKey } from '../personal-data.ts'
 import type { UpkeepRepository } from './upkeep-repository.ts'
@@ -18,14 +18,12 @@ const batch = 200
  * Keeps persons' data as it should lie in the table: encrypted, under the ring's current key. It looks again every few
  * seconds, since the ring changes while we run. Several processes may do it at once.
  */
-export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions) => {
-  const ending = new AbortController()
-  const { signal } = ending
+export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions): Background => {
   /** Said once each. */
   const unreadable = new Set<number>()
   const missing = new Set<string>()
 
-  const sealPlain = async (): Promise<void> => {
+  const sealPlain = async (signal: AbortSignal): Promise<void> => {
     let sealed = 0
     while (!signal.aborted) {
       const rows = await repository.plain(batch)
@@ -50,7 +48,7 @@ export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions) => 
     }
   }
 
-  const rewrapAll = async (): Promise<void> => {
+  const rewrapAll = async (signal: AbortSignal): Promise<void> => {
     const ring = keys.data()
     const inUse = await repository.ringKeysInUse()
     const lost = inUse.filter((key) => !ring.byId(key) && !missing.has(key))
@@ -70,26 +68,13 @@ export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions) => 
     if (users > 0) log.info({ users, ring_key: ring.current.id }, "data keys were wrapped by the ring's current key")
   }
 
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      try {
-        await sealPlain()
-        await rewrapAll()
-      } catch (error) {
-        log.warn({ err: error }, 'upkeep of personal data failed; it is tried again')
-      }
-      await setTimeout(everyMs, undefined, { signal, ref: false }).catch(() => {})
+  return createBackground(async (signal) => {
+    try {
+      await sealPlain(signal)
+      await rewrapAll(signal)
+    } catch (error) {
+      log.warn({ err: error }, 'upkeep of personal data failed; it is tried again')
     }
-  }
-  let running: Promise<void> | undefined
-
-  return {
-    start: (): void => {
-      running = run()
-    },
-    close: async (): Promise<void> => {
-      ending.abort()
-      await running
-    },
-  }
+    return everyMs
+  })
 }

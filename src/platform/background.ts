@@ -1,0 +1,29 @@
+import { setTimeout } from 'node:timers/promises'
+
+export interface Background {
+  start(): void
+  /** Ends the wait, and resolves when the round under way has ended. */
+  close(): Promise<void>
+}
+
+/**
+ * Runs `round` again and again between `start` and `close`: each resolves with the milliseconds until the next, and looks at
+ * `signal` where it takes long. A round must not reject. The wait does not keep the process alive.
+ */
+export const createBackground = (round: (signal: AbortSignal) => Promise<number>): Background => {
+  const ending = new AbortController()
+  const { signal } = ending
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) await setTimeout(await round(signal), undefined, { signal, ref: false }).catch(() => {})
+  }
+  let running: Promise<void> | undefined
+  return {
+    start: () => {
+      running ??= run()
+    },
+    close: async () => {
+      ending.abort()
+      await running
+    },
+  }
+}
