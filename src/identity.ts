@@ -6,7 +6,7 @@ import type { Oidc } from './platform/auth/oidc.ts'
 import { createSessionMemory } from './platform/auth/session-memory.ts'
 import { coalesce } from './platform/coalesce.ts'
 import type { CallContext } from './platform/context.ts'
-import { whenLate } from './platform/deadline.ts'
+import { within } from './platform/deadline.ts'
 import { Failure, fail } from './platform/errors.ts'
 import type { KeyStore } from './platform/keys/key-store.ts'
 
@@ -54,12 +54,6 @@ const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs'
   }
 }
 
-const within = async <T>(milliseconds: number, answer: Promise<T>): Promise<T> => {
-  const late = Promise.withResolvers<never>()
-  const timer = whenLate(milliseconds, () => late.reject(fail('user.unavailable')))
-  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
-}
-
 /**
  * Who a person's access token stands for as of now: each request asks, so that a change of role or a deletion holds at
  * once. Requests that come together ask together. A read of somebody whose session was good a moment ago goes on while the
@@ -97,7 +91,7 @@ export const createIdentify = (options: IdentityOptions): AuthenticateOptions['i
     const answer = ask({ id, context })
     if (!mayBeStale || !memory.recall(id, version)) return answer
     try {
-      return await within(outage.away() ? patienceMs.away : patienceMs.first, answer)
+      return await within(outage.away() ? patienceMs.away : patienceMs.first, answer, () => fail('user.unavailable'))
     } catch (error) {
       const known = isAway(error) ? memory.recall(id, version) : undefined
       if (!known) throw error

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { CallContext } from './context.ts'
 import type { Api, Contract, Operation } from './contract.ts'
-import { whenLate } from './deadline.ts'
+import { within } from './deadline.ts'
 import { type ErrorCode, Failure, fail, isErrorCode } from './errors.ts'
 import { parse } from './schema.ts'
 
@@ -25,17 +25,14 @@ export const bind = <C extends Contract>(contract: C, transport: Transport, log:
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
     const parsed = parse(operation.input, overJson(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
-    const late = Promise.withResolvers<never>()
-    const timer = whenLate(Math.max(0, deadline - Date.now()), () => late.reject(new Error('deadline exceeded')))
+    const left = Math.max(0, deadline - Date.now())
     try {
-      return await Promise.race([transport(op, operation, parsed, { ...context, deadline }), late.promise])
+      return await within(left, transport(op, operation, parsed, { ...context, deadline }), () => new Error('deadline exceeded'))
     } catch (error) {
       if (error instanceof Failure && error.status < 500) throw error
       const code = unavailable(contract)
       log.warn({ err: error, call: `${contract.name}.${op}`, trace_id: context.traceparent.slice(3, 35) }, 'call failed')
       throw fail(code, {}, error)
-    } finally {
-      clearTimeout(timer)
     }
   }
   return Object.fromEntries(

@@ -1,6 +1,6 @@
 import { trace } from '@opentelemetry/api'
 import type { Role } from './auth/permission.ts'
-import { newTraceparent } from './ids.ts'
+import { newTraceparent, newUuid } from './ids.ts'
 
 /** Who acts: nobody known, a person's account, or a service on its own behalf. */
 export interface Actor {
@@ -45,6 +45,17 @@ export const continueTrace = (incoming?: string): string => {
   if (match && !/^0+$/.test(match[1] ?? '') && !/^0+$/.test(match[2] ?? '')) return incoming as string
   return newTraceparent()
 }
+
+/** Of what a service does on its own behalf, for so many milliseconds and in a trace of its own; no policy allowed it by default. */
+export const serviceContext = (service: string, milliseconds: number, policyVersion = ''): CallContext => ({
+  deadline: Date.now() + milliseconds,
+  actor: { type: 'service', id: service },
+  traceparent: newTraceparent(),
+  requestId: newUuid(),
+  policyVersion,
+  role: null,
+  scope: 'all',
+})
 
 /** For a request to another service. Inside a span OpenTelemetry's instrumentation adds its own, and two would be none. */
 export const traceHeaders = (traceparent: string): { traceparent?: string } => (trace.getActiveSpan() ? {} : { traceparent })

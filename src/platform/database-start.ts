@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { connect as connectTo, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
-import { whenLate } from './deadline.ts'
+import { within } from './deadline.ts'
 
 /** The way to a usable database, step by step: what failed is named by its step. */
 export type Step = 'address' | 'name look-up' | 'connection' | 'TLS' | 'login' | 'database' | 'role' | 'rights'
@@ -92,12 +92,8 @@ export const faultOf = (error: unknown, at = 'the server'): DatabaseFault | unde
   return passing.test(code) ? { step: 'connection', ...said, lasting: false } : undefined
 }
 
-/** @throws Error without a code when it takes longer */
-const within = async <T>(milliseconds: number, work: Promise<T>): Promise<T> => {
-  const late = Promise.withResolvers<never>()
-  const timer = whenLate(milliseconds, () => late.reject(new Error('too late')))
-  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer))
-}
+/** Without a code: it says nothing about the database. */
+const tooLate = () => new Error('too late')
 
 const connected = (socket: Socket) =>
   new Promise<void>((resolve, reject) => {
@@ -121,7 +117,7 @@ const locate = async (address: Address, tried: DatabaseFault): Promise<DatabaseF
   const { host, port, path, tls } = address
   if (!path) {
     try {
-      await within(lookupMs, lookup(host))
+      await within(lookupMs, lookup(host), tooLate)
     } catch (error) {
       const late = { step: 'name look-up', reason: `no answer within ${lookupMs / 1000} s`, lasting: false } as const
       return faultOf(error) ?? late
@@ -129,9 +125,9 @@ const locate = async (address: Address, tried: DatabaseFault): Promise<DatabaseF
   }
   const socket = path ? connectTo(path) : connectTo(port, host)
   try {
-    await within(connectMs, connected(socket))
+    await within(connectMs, connected(socket), tooLate)
     if (!tls) return { ...tried, reason: `${placeOf(address)} takes connections and does not answer: is it PostgreSQL?` }
-    const offered = await within(connectMs, offersTls(socket))
+    const offered = await within(connectMs, offersTls(socket), tooLate)
     return offered ? { ...tried, step: 'TLS' } : { step: 'TLS', reason: 'the server does not offer it', lasting: true }
   } catch (error) {
     return faultOf(error, placeOf(address)) ?? tried

@@ -1,9 +1,8 @@
 import type { Logger } from 'pino'
 import { type Background, createBackground } from '../../platform/background.ts'
-import { type CallContext, continueTrace } from '../../platform/context.ts'
+import { serviceContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import { newEvent } from '../../platform/events/event.ts'
-import { newUuid } from '../../platform/ids.ts'
 import type { productContract } from '../product/contract.ts'
 import type { StockRepository } from './stock-repository.ts'
 
@@ -19,15 +18,7 @@ const retryMs = 60_000
 /** What getProducts takes at once. */
 const batch = 100
 
-const ownContext = (): CallContext => ({
-  deadline: Date.now() + 10_000,
-  actor: { type: 'service', id: 'order' },
-  traceparent: continueTrace(),
-  requestId: newUuid(),
-  policyVersion: '',
-  role: null,
-  scope: 'all',
-})
+const ownContext = () => serviceContext('order', 10_000)
 
 /**
  * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or

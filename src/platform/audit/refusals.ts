@@ -2,9 +2,9 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { type CallContext, traceIdOf } from '../context.ts'
+import { type CallContext, serviceContext, traceIdOf } from '../context.ts'
 import { Failure } from '../errors.ts'
-import { newTraceparent, newUuid } from '../ids.ts'
+import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import { type Counted, createBursts, type Refusal } from './bursts.ts'
 import { type AuditEntry, signEntry } from './entry.ts'
@@ -94,21 +94,15 @@ export const createRefusals = ({ service, keys, policyVersion, record, log }: Re
   let notBefore = 0
 
   const keep = (counted: Counted) => waiting.push(entryOf(counted, policyVersion))
-  const contextFor = (milliseconds: number): CallContext => ({
-    deadline: Date.now() + milliseconds,
-    actor: { type: 'service', id: service },
-    traceparent: newTraceparent(),
-    requestId: newUuid(),
-    policyVersion,
-    role: null,
-    scope: 'all',
-  })
 
   const send = async () => {
     try {
       while (waiting.length > 0) {
         const next = waiting.slice(0, batch)
-        await record({ entries: next.map((entry) => signEntry(keys, service, entry)) }, contextFor(2000)).catch((error) => {
+        await record(
+          { entries: next.map((entry) => signEntry(keys, service, entry)) },
+          serviceContext(service, 2000, policyVersion),
+        ).catch((error) => {
           // It has taken the others, and keeps these as dead letters.
           if (!(error instanceof Failure) || error.code !== 'audit.invalid_signature') throw error
           log.error({ err: error }, 'the audit service does not know the key that signs refusals')
