@@ -27,6 +27,7 @@ export class ConfigError extends Error {
 
 export type Config = ReturnType<typeof inspectConfig>['config']
 
+const validate = compile(Environment, 'params')
 const properties: Record<string, TSchema & { errorMessage?: string; secret?: boolean }> = Environment.properties
 
 const upstreamProblem = (value: string): string | undefined => {
@@ -55,7 +56,6 @@ export const inspectConfig = (env: Readonly<Record<string, string | undefined>>)
     .filter((key) => ours.test(`${key}_`) && !(key in properties) && !loginKeys.includes(key) && !serviceLink.test(key))
     .map((key) => `${key} is not a key of the configuration`)
 
-  const validate = compile(Environment, 'params')
   const values: Record<string, unknown> = { ...given }
   if (!validate(values)) {
     for (const { instancePath, message, params } of validate.errors ?? []) {

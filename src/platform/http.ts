@@ -157,7 +157,7 @@ export const createHttp = ({
   app.setNotFoundHandler(answerNotFound(allowedOf))
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    // Answers are somebody's, or true for the moment: a route that may be kept says so.
+    // Answers are somebody's (tokens among them: RFC 6749, 5.1), or true for the moment: a route that may be kept says so.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     if (reply.hasHeader('content-language')) reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
     // A stopping server says so on each answer: the client opens its next connection elsewhere.

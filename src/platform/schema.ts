@@ -105,8 +105,9 @@ export const compile = (schema: TSchema | object, part?: string): Validate => {
   let name: ValidateFunction | undefined
   const validate: Validate = (value) => {
     read?.(value as Record<string, unknown>)
-    if (check(value)) return true
+    const fits = check(value)
     validate.errors = check.errors ?? null
+    if (fits) return true
     if (isSmall(value)) {
       name ??= thorough.compile(schema)
       name(value)

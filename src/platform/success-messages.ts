@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import type { TObject, TSchema } from 'typebox'
 import { type MessageKey, messages } from './messages.ts'
-import { localeOf, withVary } from './problem.ts'
+import { localeOf } from './problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -34,8 +34,8 @@ export const addSuccessMessages = (app: FastifyInstance): void => {
     const { message } = request.routeOptions.config
     if (!message) return done(null, payload)
     const locale = localeOf(request.headers['accept-language'])
+    // With which `Vary` goes, as on every answer.
     reply.header('content-language', locale)
-    reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
     done(null, { ...(payload as object), message: messages[message][locale] })
   })
 }

@@ -24,12 +24,7 @@ const languageOf = ({ query, headers }: FastifyRequest): Locale => {
 }
 
 const sendPage = (reply: FastifyReply, locale: Locale, html: string): FastifyReply =>
-  reply
-    .type('text/html; charset=utf-8')
-    // A page whose address has held a token is not kept.
-    .header('cache-control', 'no-store')
-    .header('content-language', locale)
-    .send(html)
+  reply.type('text/html; charset=utf-8').header('content-language', locale).send(html)
 
 const Home = Type.Object(
   {

@@ -69,12 +69,12 @@ export const messageIdDomain = (from: string, publicUrl: string | undefined): st
 }
 
 /** Writes a message as a mail. */
-const composer =
-  ({ mailFrom: from, publicUrl }: Pick<ProviderOptions, 'mailFrom' | 'publicUrl'>) =>
-  ({ key, user_id: _, ...message }: Email) => ({
+const composer = ({ mailFrom: from, publicUrl }: Pick<ProviderOptions, 'mailFrom' | 'publicUrl'>) => {
+  const domain = messageIdDomain(from, publicUrl)
+  return ({ key, user_id: _, ...message }: Email) => ({
     ...message,
     from,
-    messageId: `<${key}@${messageIdDomain(from, publicUrl)}>`,
+    messageId: `<${key}@${domain}>`,
     date: new Date(),
     headers: {
       // Nobody's holiday notice is an answer to this (RFC 3834, 5); Exchange looks at a header of its own, and still reports failures.
@@ -82,6 +82,7 @@ const composer =
       'X-Auto-Response-Suppress': 'OOF, AutoReply',
     },
   })
+}
 type Compose = ReturnType<typeof composer>
 
 const smtpEmail = (url: string, compose: Compose): Pick<Providers, 'email' | 'close'> => {

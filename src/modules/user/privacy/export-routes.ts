@@ -57,7 +57,6 @@ export const exportRoutes: FastifyPluginAsyncTypebox<{ service: ExportService }>
       const data = await service.exportUser(params.id, call)
       return reply
         .header('content-disposition', `attachment; filename="user-${params.id}.json"`)
-        .header('cache-control', 'no-store')
         .send({ success: true as const, data: data as never })
     },
   )

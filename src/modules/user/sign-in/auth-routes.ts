@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { bearerOf } from '../../../platform/auth/authenticate.ts'
 import { isServiceToken, type ServiceTokens } from '../../../platform/auth/service-tokens.ts'
@@ -69,9 +69,6 @@ const addressOf = async (request: FastifyRequest, tokens: ServiceTokens | undefi
   )
 }
 
-/** Tokens and secrets are not to be kept on the way (RFC 6749, 5.1). */
-const unkept = (reply: FastifyReply) => reply.header('cache-control', 'no-store')
-
 export interface AuthRoutesOptions {
   readonly sessions: Sessions
   readonly accounts: Accounts
@@ -86,9 +83,9 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'session.started' },
       schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
     },
-    async (request, reply) => {
+    async (request) => {
       const data = await sessions.signIn(request.body, await addressOf(request, tokens), request.call)
-      return unkept(reply).send({ success: true as const, data })
+      return { success: true as const, data }
     },
   )
   app.post(
@@ -101,8 +98,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
         response: { 200: One(Tokens) },
       },
     },
-    async ({ body, call }, reply) =>
-      unkept(reply).send({ success: true as const, data: await sessions.refresh(body.refresh_token, call) }),
+    async ({ body, call }) => ({ success: true as const, data: await sessions.refresh(body.refresh_token, call) }),
   )
   app.post(
     '/auth/logout',
@@ -115,11 +111,10 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       return done
     },
   )
-  app.get(
-    '/auth/me',
-    { schema: { ...described('me', 'Who is signed in'), response: { 200: One(Me) } } },
-    async ({ call }, reply) => unkept(reply).send({ success: true as const, data: await accounts.me(call) }),
-  )
+  app.get('/auth/me', { schema: { ...described('me', 'Who is signed in'), response: { 200: One(Me) } } }, async ({ call }) => ({
+    success: true as const,
+    data: await accounts.me(call),
+  }))
 
   app.post(
     '/auth/password',
@@ -195,7 +190,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
         response: { 200: One(Enrolment) },
       },
     },
-    async ({ call }, reply) => unkept(reply).send({ success: true as const, data: await accounts.enrolSecondFactor(call) }),
+    async ({ call }) => ({ success: true as const, data: await accounts.enrolSecondFactor(call) }),
   )
   app.post(
     '/auth/mfa/confirm',
@@ -207,10 +202,10 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
         response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()) })) },
       },
     },
-    async (request, reply) => {
+    async (request) => {
       const address = await addressOf(request, tokens)
       const recovery_codes = await accounts.confirmSecondFactor(request.body.code, address, request.call)
-      return unkept(reply).send({ success: true as const, data: { recovery_codes } })
+      return { success: true as const, data: { recovery_codes } }
     },
   )
   app.delete(
