@@ -14,6 +14,7 @@ import { DatabaseStartError, faultOf } from './platform/database-start.ts'
 import { type EmbeddedPostgres, joinEmbeddedPostgres, startEmbeddedPostgres } from './platform/embedded-postgres.ts'
 import { knownDatabase } from './platform/embedded-postgres-place.ts'
 import { errors, Failure } from './platform/errors.ts'
+import { exitStatus } from './platform/exit-status.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
@@ -21,9 +22,6 @@ import { takenPortLine } from './port-taken.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
-
-/** Something that whoever starts us must put right. */
-const configurationStatus = 78
 
 interface Prepared {
   readonly config: Config
@@ -138,9 +136,10 @@ interface StartFailure {
 }
 
 export const startFailure = async (error: unknown, env: Env): Promise<StartFailure> => {
-  if (error instanceof ConfigError || error instanceof KeysError) return { status: configurationStatus, line: error.message }
-  if (error instanceof DatabaseStartError) return { status: error.lasting ? configurationStatus : 1, line: error.message }
-  return { status: 1, line: (await portReason(error, env)) ?? outsideReason(error) }
+  if (error instanceof ConfigError || error instanceof KeysError) return { status: exitStatus.config, line: error.message }
+  if (error instanceof DatabaseStartError)
+    return { status: error.lasting ? exitStatus.config : exitStatus.failed, line: error.message }
+  return { status: exitStatus.failed, line: (await portReason(error, env)) ?? outsideReason(error) }
 }
 
 /** Starts the services that the environment selects and runs until a signal. */

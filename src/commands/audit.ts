@@ -7,6 +7,7 @@ import { createTrailRepository } from '../modules/audit/verification/repository.
 import { snapshotTrail } from '../modules/audit/verification/snapshot.ts'
 import { TamperError, type Trail, type Verdict, verifyTrail } from '../modules/audit/verification/verify.ts'
 import { createDatabase } from '../platform/db.ts'
+import { exitStatus } from '../platform/exit-status.ts'
 import { publicFile } from '../platform/keys/key-files.ts'
 import { createKeyStore, type KeyStore } from '../platform/keys/key-store.ts'
 
@@ -23,7 +24,8 @@ Derives the audit trail again from its rows and compares it with a checkpoint th
 Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
 66 a file cannot be read, 69 the database does not answer.`
 
-const status = { fine: 0, tampered: 1, usage: 64, noInput: 66, unavailable: 69 } as const
+/** The trail does not verify. */
+const tampered = exitStatus.failed
 
 /** Something outside stands in the way: one line and the exit status that it means. */
 class Stop extends Error {
@@ -56,7 +58,7 @@ const readArguments = (args: readonly string[]) => {
     if (checkpoint === undefined || keys === undefined) throw new Error('--checkpoint and --keys are needed')
     return { database, snapshot, checkpoint, keys }
   } catch (error) {
-    throw new Stop(status.usage, `${(error as Error).message}\n\n${usage}`)
+    throw new Stop(exitStatus.usage, `${(error as Error).message}\n\n${usage}`)
   }
 }
 
@@ -64,7 +66,7 @@ const isFolder = async (path: string): Promise<boolean> => (await stat(path)).is
 
 const openKeys = async (path: string): Promise<KeyStore> => {
   if (await isFolder(path)) return createKeyStore({ folder: path, strict: false })
-  if (basename(path) !== publicFile) throw new Stop(status.usage, `--keys names a folder or its ${publicFile}`)
+  if (basename(path) !== publicFile) throw new Stop(exitStatus.usage, `--keys names a folder or its ${publicFile}`)
   return createKeyStore({ folder: dirname(path), strict: false })
 }
 
@@ -72,7 +74,7 @@ const openKeys = async (path: string): Promise<KeyStore> => {
 const newestIn = async (folder: string, largest: number): Promise<string> => {
   const names = (await readdir(folder)).filter((name) => /^\d{16}\.txt$/.test(name) && Number.parseInt(name, 10) <= largest)
   const newest = names.sort().at(-1)
-  if (!newest) throw new Stop(status.noInput, `${folder} holds no checkpoint that would fit`)
+  if (!newest) throw new Stop(exitStatus.noInput, `${folder} holds no checkpoint that would fit`)
   return join(folder, newest)
 }
 
@@ -117,12 +119,12 @@ export const main = async (args: readonly string[]): Promise<number> => {
   try {
     const given = readArguments(args)
     console.log(given ? await verify(given) : usage)
-    return status.fine
+    return exitStatus.ok
   } catch (error) {
     const { message, code } = error as { message: string; code?: string }
     console.error(error instanceof TamperError ? `bad: ${message}` : message)
     if (error instanceof Stop) return error.status
-    if (error instanceof TamperError) return status.tampered
-    return code?.startsWith('E') ? status.noInput : status.unavailable
+    if (error instanceof TamperError) return tampered
+    return code?.startsWith('E') ? exitStatus.noInput : exitStatus.unavailable
   }
 }

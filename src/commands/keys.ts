@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { serviceNames } from '../environment.ts'
 import { apiUrl, keepKeysInSecrets } from '../keys-secrets.ts'
+import { exitStatus } from '../platform/exit-status.ts'
 import { initKeys } from '../platform/keys/key-files.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { dataKeysName, rotateKeys } from '../platform/keys/rotate-keys.ts'
@@ -28,9 +29,6 @@ rotate  adds a new key for each NAME, or for everything. It is published at once
 secrets in a Kubernetes pod: makes what is missing, as init does, in the Secret PREFIX (all files) and in PREFIX-<service> (what
         that service needs). What is there stays; what was changed in PREFIX is copied to the others.
 `
-
-/** Wrong arguments (sysexits.h). */
-const usageStatus = 64
 
 const dnsName = /^[a-z0-9]([a-z0-9.-]{0,230}[a-z0-9])?$/
 
@@ -69,14 +67,14 @@ const keepInSecrets = async (prefix: string, env: Env): Promise<string> => {
 export const main = async (args: readonly string[], env: Env): Promise<number> => {
   const wrong = (problem: string): number => {
     console.error(`${problem}\n${help}`)
-    return usageStatus
+    return exitStatus.usage
   }
   const asked = parse(args)
   if (asked.problem !== undefined) return wrong(asked.problem)
   const { command, folder, names, after } = asked
   if (asked.help) {
     console.log(help)
-    return 0
+    return exitStatus.ok
   }
   if (command !== 'init' && command !== 'rotate' && command !== 'secrets')
     return wrong(command ? `there is no command ${command}` : 'no command')
@@ -90,10 +88,10 @@ export const main = async (args: readonly string[], env: Env): Promise<number> =
     if (command === 'init') console.log(await init(folder))
     else if (command === 'secrets') console.log(await keepInSecrets(folder, env))
     else console.log(await rotate(folder, seconds, names))
-    return 0
+    return exitStatus.ok
   } catch (error) {
     if (!(error instanceof KeysError)) throw error
     console.error(error.message)
-    return 1
+    return exitStatus.failed
   }
 }

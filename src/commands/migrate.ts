@@ -2,6 +2,7 @@ import { ConfigError, databaseProblems, inspectConfig } from '../config.ts'
 import { databasesAnswer, stoppable } from '../database-wait.ts'
 import { migrationTargets, runMigrations } from '../migrations.ts'
 import { DatabaseStartError } from '../platform/database-start.ts'
+import { exitStatus } from '../platform/exit-status.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -22,11 +23,11 @@ const migrate = async (env: Env): Promise<string> => {
 export const main = async (_args: readonly string[], env: Env): Promise<number> => {
   try {
     console.log(await migrate(env))
-    return 0
+    return exitStatus.ok
   } catch (error) {
     const lasting = error instanceof ConfigError || (error instanceof DatabaseStartError && error.lasting)
     const known = error instanceof ConfigError || error instanceof DatabaseStartError
     console.error(known ? error.message : `migration failed: ${(error as Error).message}`)
-    return lasting ? 78 : 1
+    return lasting ? exitStatus.config : exitStatus.failed
   }
 }

@@ -3,6 +3,7 @@ import { createApp } from '../app.ts'
 import { type Config, ConfigError, readConfig } from '../config.ts'
 import { migrationTargets, modulesBehind } from '../migrations.ts'
 import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts'
+import { exitStatus } from '../platform/exit-status.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { createLog } from '../platform/log.ts'
 import { checkSchema, prepare } from '../run.ts'
@@ -16,9 +17,6 @@ const help = `usage: npm run reset-admin [-- [--email ADDRESS] [--split]]
 Gives an administrator a new password and prints it: the one with this address, or the first one. Ends their sign-ins and removes
 nothing else. Works while the platform runs and while it is stopped, with the configuration of the user service. --split: of
 \`npm run start:split\`, where the folder holds the data of both forms.`
-
-/** Exit statuses of sysexits.h, and 1 for what is outside. */
-const status = { usage: 64, config: 78, failed: 1 } as const
 
 interface Given {
   readonly email?: string | undefined
@@ -69,13 +67,13 @@ export const main = async (args: readonly string[], env: Env): Promise<number> =
   const given = parse(args)
   if (typeof given === 'string') {
     console.error(`${given}\n\n${help}`)
-    return status.usage
+    return exitStatus.usage
   }
   try {
     console.log(given.help ? help : await reset(env, given))
-    return 0
+    return exitStatus.ok
   } catch (error) {
     console.error((error as Error).message)
-    return error instanceof ConfigError || error instanceof KeysError ? status.config : status.failed
+    return error instanceof ConfigError || error instanceof KeysError ? exitStatus.config : exitStatus.failed
   }
 }

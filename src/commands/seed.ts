@@ -2,6 +2,7 @@ import { createApp } from '../app.ts'
 import { ConfigError } from '../config.ts'
 import { storingServices } from '../environment.ts'
 import { migrationTargets, runMigrations } from '../migrations.ts'
+import { exitStatus } from '../platform/exit-status.ts'
 import { createLog } from '../platform/log.ts'
 import { prepare } from '../run.ts'
 
@@ -24,9 +25,9 @@ const seed = async (env: Env): Promise<string> => {
 export const main = async (_args: readonly string[], env: Env): Promise<number> => {
   try {
     console.log(await seed(env))
-    return 0
+    return exitStatus.ok
   } catch (error) {
     console.error((error as Error).message)
-    return error instanceof ConfigError ? 78 : 1
+    return error instanceof ConfigError ? exitStatus.config : exitStatus.failed
   }
 }

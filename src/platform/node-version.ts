@@ -1,3 +1,5 @@
+import { exitStatus } from './exit-status.ts'
+
 /**
  * Imported first by every program, which imports the rest dynamically after it: an older Node would fail in a dependency before
  * it could say what is wrong.
@@ -7,7 +9,5 @@ if (major < 22 || (major === 22 && minor < 19)) {
   console.error(
     `OrderHub needs Node.js 22.19 or later, and this is ${process.versions.node}; npm scripts use the one in node_modules`,
   )
-  process.exit(78)
+  process.exit(exitStatus.config)
 }
-
-export {}
