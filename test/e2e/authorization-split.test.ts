@@ -2,27 +2,18 @@ import t from 'tap'
 import { policy } from '../../src/policy.ts'
 import { call } from '../support/app.ts'
 import { runMatrix } from '../support/authorization-matrix.ts'
-import { createWorld, type World } from '../support/authorization-world.ts'
+import { startWorld } from '../support/authorization-world.ts'
 import { eventually } from '../support/eventually.ts'
-import { startSystem } from '../support/system.ts'
 
 t.setTimeout(180_000)
 
 t.test('services of their own, reached through the gateway', async (t) => {
-  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info', AUTH_STALE_SECONDS: '0' } })
-  t.teardown(() => system.stop())
-  let world: World | undefined
-  await eventually(
-    async () => {
-      world = await createWorld(system)
-    },
-    { timeoutMs: 30_000 },
-  )
-  const { headers, owner, other, order } = world as World
+  const { system, world } = await startWorld(t, { AUTH_STALE_SECONDS: '0' }, 30_000)
+  const { headers, owner, other, order } = world
   const { services, url } = system
 
   await t.test('every route for everybody', async (t) => {
-    await runMatrix(t, world as World, Object.keys(policy.routes))
+    await runMatrix(t, world, Object.keys(policy.routes))
   })
 
   await t.test('the edge refuses by itself: what nobody may do reaches no service', async (t) => {

@@ -6,9 +6,10 @@ import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { createProductRepository } from '../../src/modules/product/repository.ts'
 import { createUpkeep } from '../../src/modules/product/upkeep.ts'
 import { createUpkeepRepository } from '../../src/modules/product/upkeep-repository.ts'
-import { createDatabase, type Database } from '../../src/platform/db.ts'
+import { createDatabase } from '../../src/platform/db.ts'
 import { newEvent } from '../../src/platform/events/event.ts'
 import { forms } from '../../src/platform/normal-form.ts'
+import { countStatements } from '../support/counted.ts'
 import { eventually } from '../support/eventually.ts'
 import { startPostgres } from '../support/postgres.ts'
 
@@ -48,14 +49,7 @@ const openDatabase = async (name: string, locale: string) => {
     await database.close()
     await sql.end()
   })
-  let statements = 0
-  const counted: Database = {
-    ...database,
-    run: (statement) => {
-      statements++
-      return database.run(statement)
-    },
-  }
+  const { counted, statements } = countStatements(database)
   const products = createProductRepository(counted)
   const search = async (text: string) =>
     (await products.page({ limit: 100, after: undefined }, { search: text })).map(({ sku }) => sku).sort()
@@ -67,7 +61,7 @@ const openDatabase = async (name: string, locale: string) => {
     search,
     warned,
     upkeep: createUpkeep({ repository: createUpkeepRepository(counted), log }),
-    statements: () => statements,
+    statements,
   }
 }
 

@@ -1,23 +1,14 @@
 import t from 'tap'
 import { call } from '../support/app.ts'
-import { createWorld, type World } from '../support/authorization-world.ts'
+import { startWorld } from '../support/authorization-world.ts'
 import { eventually } from '../support/eventually.ts'
 import { signedIn } from '../support/people.ts'
-import { startSystem } from '../support/system.ts'
 
 t.setTimeout(180_000)
 
 t.test('reads go on for a while without the user service', async (t) => {
-  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info', AUTH_STALE_SECONDS: '600' } })
-  t.teardown(() => system.stop())
-  let world: World | undefined
-  await eventually(
-    async () => {
-      world = await createWorld(system)
-    },
-    { timeoutMs: 60_000 },
-  )
-  const { headers, owner, other, order } = world as World
+  const { system, world } = await startWorld(t, { AUTH_STALE_SECONDS: '600' }, 60_000)
+  const { headers, owner, other, order } = world
   const { id } = await order(owner.id)
   const [user] = system.services.user
   const [gateway] = system.services.gateway

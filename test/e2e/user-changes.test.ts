@@ -3,11 +3,12 @@ import t from 'tap'
 import { createPersonalData } from '../../src/modules/user/personal-data.ts'
 import { createUserRepository } from '../../src/modules/user/repository.ts'
 import type { UserChanges } from '../../src/modules/user/update-repository.ts'
-import { createDatabase, type Database } from '../../src/platform/db.ts'
+import { createDatabase } from '../../src/platform/db.ts'
 import { newEvent } from '../../src/platform/events/event.ts'
 import { createKeyStore } from '../../src/platform/keys/key-store.ts'
 import { newPerson } from '../support/accounts.ts'
 import { call, runApp } from '../support/app.ts'
+import { countStatements } from '../support/counted.ts'
 
 // Time enough on a busy machine: how many statements it takes is what is tested.
 t.setTimeout(300_000)
@@ -18,19 +19,12 @@ const event = () => newEvent('user.updated', { actor: { type: 'service', id: 'us
 const process = () => {
   const database = createDatabase({ url: run.databaseUrl, max: 10, statementTimeoutMs: 5000, applicationName: 'test' })
   t.teardown(() => database.close())
-  let statements = 0
-  const counted: Database = {
-    ...database,
-    run: (statement) => {
-      statements++
-      return database.run(statement)
-    },
-  }
+  const { counted, statements } = countStatements(database)
   const users = createUserRepository(counted, createPersonalData(createKeyStore({ folder: run.keysDir, strict: false })))
   return {
     update: (id: number, changes: UserChanges, waitMs = 240_000) => users.update(id, changes, event(), Date.now() + waitMs),
     read: async (id: number) => (await users.byIds([id]))[0],
-    statements: () => statements,
+    statements,
   }
 }
 

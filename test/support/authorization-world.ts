@@ -1,6 +1,8 @@
+import type { Test } from 'tap'
 import { type Answer, call } from './app.ts'
 import { eventually } from './eventually.ts'
 import { signedIn } from './people.ts'
+import { startSystem } from './system.ts'
 
 /** A running platform with the sample data, as everybody reaches it. */
 export interface Entrance {
@@ -54,3 +56,10 @@ export const createWorld = async ({ url, keysDir }: Entrance) => {
   return { url, keysDir, api, headers, owner, other, support, person, order, product, newProduct, notification }
 }
 export type World = Awaited<ReturnType<typeof createWorld>>
+
+/** Services of their own and the world in them, which is made within `timeoutMs`: some may still come up. */
+export const startWorld = async (t: Test, env: Record<string, string>, timeoutMs: number) => {
+  const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info', ...env } })
+  t.teardown(() => system.stop())
+  return { system, world: await eventually(() => createWorld(system), { timeoutMs }) }
+}
