@@ -38,7 +38,7 @@ const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs'
       away = true
     },
     answered: () => {
-      if (accepted > 0) log.warn({ accepted }, 'the user service answers again: each request asks what its session is worth')
+      if (accepted > 0) log.warn({ accepted }, 'the user service answers again: each request is checked again')
       away = false
       accepted = 0
     },

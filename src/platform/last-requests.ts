@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** Turns of the event loop that a closing server reads on, at the most: clients that go on opening connections do not hold it up. */
+/** The most turns of the event loop that a closing server keeps reading: clients that keep opening connections do not hold it up. */
 const lastTurns = 100
 
 /**

@@ -97,7 +97,7 @@ const password: InputForm = {
     control.test(text) ? { en: 'must not contain control characters', 'zh-TW': '不得包含控制字元' } : undefined,
 }
 
-/** Left as it is: what is only compared, by whoever compares it, or read by a library of its own. */
+/** Left as it is: text that is only compared, in its own place, or that a library reads. */
 const typed: InputForm = { normal: (text) => text }
 
 export const forms = { name, text, sku, email, code, country, token, password, typed } as const satisfies Record<

@@ -14,7 +14,7 @@ export interface WantedLine {
   readonly price?: number
 }
 
-/** Fifteen digits: whoever reads JSON numbers as doubles, as JavaScript and spreadsheets do, still has each of them. */
+/** Fifteen digits: programs that read JSON numbers as doubles, as JavaScript and spreadsheets do, keep each of them. */
 export const maxTotal = 999_999_999_999_999
 
 /** What to ask the catalogue for. */

@@ -93,8 +93,8 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
     })
 
   /**
-   * One step of the order's life. An order that is there already is the answer: whoever repeats a request whose answer was
-   * lost has what they asked for. @throws order.not_found, order.invalid_transition
+   * One step of the order's life. Returns an order that has the status already: a client that repeats a request whose answer was
+   * lost gets what it asked for. @throws order.not_found, order.invalid_transition
    */
   const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
     const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)

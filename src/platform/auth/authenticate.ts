@@ -100,7 +100,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
 
   app.addHook('onRequest', async (request) => {
     const { url, config } = request.routeOptions
-    // No route; for OPTIONS the wildcard of CORS stands in its place.
+    // No route; for OPTIONS it is the wildcard of CORS.
     if (url === undefined || url === '*') return
     const token = bearerOf(request)
     if (isInternal(url)) {

@@ -15,7 +15,7 @@ const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
 const literals = (pattern: readonly string[]): string => pattern.map((part) => (part.startsWith(':') ? '1' : '0')).join('')
 
 /**
- * Finds what stands in a table of routes, as in `GET /orders/:id`, for a request's method and URL: the router tells of one
+ * Returns the entry of a table of routes, as in `GET /orders/:id`, for a method and URL of a request: the router knows one
  * method alone. Of two patterns that fit, the one whose literal comes first wins.
  */
 export const matchRoutes = <T>(routes: Readonly<Record<string, T>>): ((method: string, url: string) => T | undefined) => {

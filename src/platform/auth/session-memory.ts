@@ -1,4 +1,4 @@
-/** What a token's worth hangs on. */
+/** A token is valid for one version of its person's session. */
 export interface VersionedSession {
   readonly session_version: number
 }
@@ -18,7 +18,7 @@ export interface SessionMemory<S extends VersionedSession> {
 export interface SessionMemoryOptions {
   /** How long an answer may be recalled, from the question on. */
   readonly freshMs: number
-  /** People, at the most; those of whom nobody spoke longest go. */
+  /** The most people kept; those whose last answer is oldest are dropped. */
   readonly max?: number
   /** Longer than any question takes: an answer that comes later than this is not kept. */
   readonly lateMs?: number
