@@ -17,6 +17,12 @@ const parsed = (value: string): URL | undefined => {
   }
 }
 
+/** For checks that quote a parameter: after an `@` that is not written as %40 it may be the rest of a password. */
+const parsedToQuote = (value: string): URL | undefined => {
+  const url = parsed(value)
+  return url && !(url.search + url.hash).includes('@') ? url : undefined
+}
+
 /** Of several hosts (`a:5432,b:5432`), which a URL cannot have, the first. */
 const firstHost = (value: string): string => value.replace(/^(\w+:\/\/(?:[^@/?#]*@)?[^,/?#]*),[^/?#]*/, '$1')
 
@@ -29,7 +35,7 @@ const databaseParameters: Readonly<Record<string, readonly string[] | undefined>
 }
 
 export const databaseUrlProblem: Check = (value) => {
-  const url = parsed(firstHost(value))
+  const url = parsedToQuote(firstHost(value))
   if (!url) return notUrl
   for (const [name, given] of url.searchParams) {
     if (!Object.hasOwn(databaseParameters, name))
@@ -57,7 +63,7 @@ const baseUrlProblem: Check = (value) => {
 
 const anchorProblem: Check = (value) => {
   if (!/^\w[\w+.-]*:\/\//.test(value)) return undefined
-  const url = parsed(value)
+  const url = parsedToQuote(value)
   if (!url) return notUrl
   if (url.protocol !== 's3:') return 'must be a folder or begin with s3://'
   if (!url.hostname) return 'must name a bucket: s3://bucket/prefix'
@@ -70,13 +76,14 @@ const anchorProblem: Check = (value) => {
 }
 
 const originsProblem: Check = (value) => {
+  if (value.includes('@')) return 'may have neither a user nor a password in its origins'
   const wrong = value
     .split(',')
     .map((part) => part.trim())
     .find((part) => part !== '' && part !== '*' && URL.parse(part)?.origin !== part)
   return wrong === undefined
     ? undefined
-    : `has ${JSON.stringify(wrong.replace(/^(.*\/\/)?.*@/, '$1…@'))}, which is not an origin as in https://shop.example (no path, no slash at the end)`
+    : `has ${JSON.stringify(wrong)}, which is not an origin as in https://shop.example (no path, no slash at the end)`
 }
 
 const checks: Readonly<Record<string, Check>> = {
