@@ -22,7 +22,7 @@ const process = () => {
   const { counted, statements } = countStatements(database)
   const users = createUserRepository(counted, createPersonalData(createKeyStore({ folder: run.keysDir, strict: false })))
   return {
-    update: (id: number, changes: UserChanges, waitMs = 240_000) => users.update(id, changes, event(), Date.now() + waitMs),
+    update: (id: number, changes: UserChanges, waitMs = 240_000) => users.update(id, changes, true, event(), Date.now() + waitMs),
     read: async (id: number) => (await users.byIds([id]))[0],
     statements,
   }

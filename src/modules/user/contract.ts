@@ -14,6 +14,10 @@ export const User = Type.Object(
     phone: Nullable(Type.String({ pattern: '^\\+[1-9]\\d{6,14}$', description: 'E.164' })),
     role: Role,
     locale: Language,
+    email_confirmed: Type.Boolean({
+      description: 'whether the mailbox is known to be theirs; until then no mail about orders is sent',
+    }),
+    phone_confirmed: Type.Boolean({ description: 'whether SMS are sent to the phone, where there is one' }),
     created_at: Timestamp,
   },
   { title: 'User' },
@@ -82,6 +86,8 @@ export const userContract = defineContract({
     'user.exported': Type.Object({}),
     'user.activation_requested': Type.Object({}),
     'user.activated': Type.Object({}),
+    /** The mailbox was proven for the first time: what was held back until then can be sent. */
+    'user.email_confirmed': Type.Object({}),
     'user.password_reset_requested': Type.Object({}),
     'user.password_changed': Type.Object({}),
     'user.signed_in': Type.Object({}),

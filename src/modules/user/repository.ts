@@ -18,6 +18,7 @@ import {
   rowColumns,
   type UserRow,
 } from './rows-repository.ts'
+import type { SampleUser } from './sample.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from './tables.ts'
 import { createUpdateUser } from './update-repository.ts'
 
@@ -94,7 +95,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
     },
 
     /** Users with their ids, into an empty table only; later ids go on from there. */
-    seed: async (rows: readonly User[]): Promise<void> => {
+    seed: async (rows: readonly SampleUser[]): Promise<void> => {
       const sealed = rows.map(({ id, role, locale, created_at, ...person }) => {
         const { personal, data_key, ring_key } = data.seal(id, person)
         const hex = {

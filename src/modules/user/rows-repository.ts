@@ -6,10 +6,19 @@ import type { User } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { outbox, users } from './tables.ts'
 
-export type NewUser = Omit<User, 'id' | 'created_at'> & { readonly status?: 'active' | 'unverified' }
+/** What of a user is told by whoever writes it. */
+export type WrittenUser = Omit<User, 'id' | 'email_confirmed' | 'phone_confirmed' | 'created_at'>
+export type NewUser = WrittenUser & {
+  readonly status?: 'active' | 'unverified'
+  /** False for those who say themselves that address and phone are theirs. */
+  readonly confirmed?: boolean
+}
 
-interface Common extends Pick<User, 'role' | 'locale' | 'created_at'> {
+export interface Common extends Pick<User, 'role' | 'locale' | 'created_at'> {
   readonly version: number
+  readonly status: 'active' | 'unverified' | 'erased'
+  readonly email_confirmed_at: string | null
+  readonly phone_confirmed_at: string | null
 }
 
 interface SealedRow extends Common, Sealed {
@@ -25,7 +34,10 @@ interface PlainRow extends Common, Personal {
 /** A user's row as a statement reads it with `rowColumns`. */
 export type UserRow = SealedRow | PlainRow
 
-const columns = ['id', 'personal', 'data_key', 'ring_key', 'role', 'locale', 'version', 'created_at', 'name', 'email', 'phone']
+const columns = [
+  ...['id', 'personal', 'data_key', 'ring_key', 'role', 'locale', 'version', 'created_at', 'name', 'email', 'phone'],
+  ...['status', 'email_confirmed_at', 'phone_confirmed_at'],
+]
 
 /** Of the table itself, or of its `alias` in the statement. */
 export const rowColumns = (alias?: string): SQL =>
@@ -33,10 +45,20 @@ export const rowColumns = (alias?: string): SQL =>
 
 export const isSealed = (row: UserRow): row is SealedRow => row.personal !== null
 
+/** A version before this one writes `email_confirmed_at` for accounts that it does not let sign in yet. */
+export const confirmations = ({
+  status,
+  email_confirmed_at,
+  phone_confirmed_at,
+}: Pick<Common, 'status' | 'email_confirmed_at' | 'phone_confirmed_at'>): Pick<User, 'email_confirmed' | 'phone_confirmed'> => ({
+  email_confirmed: status === 'active' && email_confirmed_at !== null,
+  phone_confirmed: phone_confirmed_at !== null,
+})
+
 export const openRow = (data: PersonalData, row: UserRow): User => {
   const { id, role, locale, created_at } = row
   const { name, email, phone } = isSealed(row) ? data.open(row) : row
-  return { id, name, email, phone, role, locale, created_at }
+  return { id, name, email, phone, role, locale, ...confirmations(row), created_at }
 }
 
 /** As a subquery for `exists`: whether another user whose data is still in plain text has the address. */
@@ -49,10 +71,11 @@ export const newUserFields = ['name', 'email', 'phone', 'role', 'locale'] as con
 /** A new user's row, as the body of a CTE; no row where the address is taken. */
 export const insertUser = (data: PersonalData, id: number, user: NewUser): SQL => {
   const { personal, data_key, ring_key } = data.seal(id, user)
+  const confirmed = user.confirmed === false ? sql`null::timestamptz` : sql`now()`
   return sql`
-    insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status)
+    insert into ${users} (id, personal, data_key, ring_key, email_lookup, role, locale, status, email_confirmed_at, phone_confirmed_at)
     select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(user.email)}::bytea,
-           ${user.role}, ${user.locale}, ${user.status ?? 'active'}
+           ${user.role}, ${user.locale}, ${user.status ?? 'active'}, ${confirmed}, ${confirmed}
      where not exists (${plainAddress(user.email)})
     on conflict do nothing`
 }

@@ -1,6 +1,9 @@
 import type { User } from './contract.ts'
+import type { WrittenUser } from './rows-repository.ts'
 
-export const sampleUsers: readonly User[] = [
+export type SampleUser = WrittenUser & Pick<User, 'id' | 'created_at'>
+
+export const sampleUsers: readonly SampleUser[] = [
   {
     id: 1,
     name: '陳小明',

@@ -27,6 +27,10 @@ const reach = (id: number, context: CallContext): void => {
   if (owner !== undefined && owner !== id) throw fail('user.not_found', { id })
 }
 
+/** An administrator or a program says that somebody's address and phone are theirs; nobody says it of their own. */
+const vouches = (id: number, { scope, actor }: CallContext): boolean =>
+  scope === 'all' && !(actor.type === 'user' && actor.id === String(id))
+
 export const createUserService = (options: UserServiceOptions) => {
   const { repository, admins, accounts, throttle, nudge, requireAdminMfa } = options
 
@@ -65,7 +69,13 @@ export const createUserService = (options: UserServiceOptions) => {
       reach(id, context)
       if (changes.role !== undefined && context.scope === 'own') throw fail('auth.forbidden')
       if (Object.keys(changes).length === 0) return get(id)
-      const updated = await repository.update(id, changes, newEvent('user.updated', context), context.deadline)
+      const updated = await repository.update(
+        id,
+        changes,
+        vouches(id, context),
+        newEvent('user.updated', context),
+        context.deadline,
+      )
       if (updated === 'taken') throw fail('user.email_taken')
       if (updated === 'last') throw fail('user.last_admin')
       if (updated === 'contended') throw fail('database.busy')

@@ -24,6 +24,10 @@ export const users = schema.table(
     /** Tokens of an older session version are refused. */
     session_version: integer().notNull().default(1),
     version: integer().notNull().default(1),
+    /** When the mailbox was proven to be theirs. By default at once: so it is for those of before, and where an administrator says so. */
+    email_confirmed_at: moment().defaultNow(),
+    /** Of the phone that they have, if any. */
+    phone_confirmed_at: moment().defaultNow(),
     created_at: moment().notNull().defaultNow(),
     erased_at: moment(),
     /** Of the first release, in plain text; emptied when the service starts, and gone in the release after this one. */

@@ -6,10 +6,19 @@ import { createOneByOne } from '../../platform/one-by-one.ts'
 import type { User } from './contract.ts'
 import type { PersonalData } from './personal-data.ts'
 import { sealRows } from './privacy/upkeep-repository.ts'
-import { type Change, isSealed, leavesAnAdmin, lockedAdmins, plainAddress, rowColumns, type UserRow } from './rows-repository.ts'
+import {
+  type Change,
+  isSealed,
+  leavesAnAdmin,
+  lockedAdmins,
+  plainAddress,
+  rowColumns,
+  type UserRow,
+  type WrittenUser,
+} from './rows-repository.ts'
 import { users } from './tables.ts'
 
-export type UserChanges = Partial<Omit<User, 'id' | 'created_at'>>
+export type UserChanges = Partial<WrittenUser>
 
 /** Changes of one user that wait for those before them in this process. */
 const waitingChanges = 500
@@ -25,7 +34,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   const inTurn = createOneByOne<number>(waitingChanges)
 
   /** One try, of the version that is read: 'contended' when the row was changed or encrypted meanwhile. */
-  const tryUpdate = async (id: number, changes: UserChanges, event: NewEvent): Promise<Updated> => {
+  const tryUpdate = async (id: number, changes: UserChanges, vouched: boolean, event: NewEvent): Promise<Updated> => {
     const resigns = changes.role !== undefined && changes.role !== 'admin'
     const [row] = await db.run<UserRow & { taken: boolean; last: boolean }>(sql`
       select ${rowColumns()}, exists (${plainAddress(changes.email ?? '', id)}) as taken,
@@ -40,10 +49,14 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
       return 'contended'
     }
     const { role, locale, ...personal } = changes
+    const was = data.open(row)
+    const confirmed = vouched ? sql`now()` : sql`null`
     const sets = [
       sql`version = version + 1`,
-      ...(Object.keys(personal).length > 0 ? [sql`personal = ${data.reseal(row, { ...data.open(row), ...personal })}`] : []),
+      ...(Object.keys(personal).length > 0 ? [sql`personal = ${data.reseal(row, { ...was, ...personal })}`] : []),
       ...(personal.email === undefined ? [] : [sql`email_lookup = ${data.lookup(personal.email)}`]),
+      ...(personal.email === undefined || !vouched ? [] : [sql`email_confirmed_at = ${confirmed}`]),
+      ...(personal.phone === undefined || personal.phone === was.phone ? [] : [sql`phone_confirmed_at = ${confirmed}`]),
       ...(locale === undefined ? [] : [sql`locale = ${locale}`]),
       // Whoever is signed in signs in with the old role no more.
       ...(role === undefined
@@ -67,15 +80,15 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   }
 
   /**
-   * Changes of one user go one after the other in this process. @returns the user, undefined when there is none, 'taken' when the
+   * Changes of one user go one after the other in this process. `vouched`: a new address or phone needs no proof. @returns the user, undefined when there is none, 'taken' when the
    * address is another's, 'last' for the last administrator, 'contended' when other processes were faster each time.
    * @throws database.busy when too many wait for this user, or `deadline` (epoch milliseconds) has passed
    */
-  return (id: number, changes: UserChanges, event: NewEvent, deadline: number): Promise<Updated> =>
+  return (id: number, changes: UserChanges, vouched: boolean, event: NewEvent, deadline: number): Promise<Updated> =>
     inTurn(id, deadline, async () => {
       for (let attempt = 0; attempt < changeTries; attempt++) {
         if (attempt > 0) await setTimeout(Math.random() * firstPauseMs * 2 ** attempt)
-        const result = await tryUpdate(id, changes, event)
+        const result = await tryUpdate(id, changes, vouched, event)
         if (result !== 'contended') return result
       }
       return 'contended'

@@ -49,7 +49,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
     ): Promise<{ user: User; account: AccountRecord } | undefined> => {
       const [row] = await db.run<UserRow & AccountRecord>(sql`
         with person as (
-          select ${rowColumns()}, status from ${users}
+          select ${rowColumns()} from ${users}
            where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}
         ), event as (${appendEvent(outbox, event, sql`person`)}),
         sign_in as (

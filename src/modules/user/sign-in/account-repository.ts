@@ -4,7 +4,7 @@ import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
-import { createNextId, insertUser, type NewUser, newUserFields } from '../rows-repository.ts'
+import { createNextId, insertUser, type NewUser, newUserFields, openRow, rowColumns, type UserRow } from '../rows-repository.ts'
 import { credentials, mailTokens, outbox, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
 
 /** What signing in is about: the person with their password and second factor, as stored. */
@@ -14,6 +14,8 @@ export interface Account extends Sealed {
   readonly role: User['role']
   readonly locale: User['locale']
   readonly status: 'active' | 'unverified'
+  readonly email_confirmed_at: string | null
+  readonly phone_confirmed_at: string | null
   readonly session_version: number
   readonly created_at: string
   readonly password_hash: string | null
@@ -21,6 +23,9 @@ export interface Account extends Sealed {
   readonly factor_secret: Buffer | null
   readonly factor_confirmed: boolean
 }
+
+/** Nobody has shown yet that the mailbox is theirs. */
+const isUnproven = sql`(status = 'unverified' or email_confirmed_at is null)`
 
 /** How long a mailed token is good. */
 const mailTokenLife: Readonly<Record<MailPurpose, SQL>> = {
@@ -35,13 +40,19 @@ export const withPassword = (hash: string): SQL => sql`
       on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now()
     ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id)`
 
+/** As a CTE `unproven`: the person of `token`, where this token is the first proof of their mailbox. */
+const mailbox = (token: SQL): SQL => sql`
+    unproven as (
+      select id, status from ${users} where id = (select user_id from ${token}) and status <> 'erased' and ${isUnproven} for update
+    )`
+
 export type AccountRepository = ReturnType<typeof createAccountRepository>
 
 export const createAccountRepository = (db: Database, data: PersonalData) => {
   const nextId = createNextId(db)
   const find = async (where: SQL): Promise<Account | undefined> => {
     const [row] = await db.run<Account>(sql`
-      select u.id, u.personal, u.data_key, u.ring_key, u.email_lookup, u.role, u.locale, u.status, u.session_version, u.created_at,
+      select u.id, u.personal, u.data_key, u.ring_key, u.email_lookup, u.role, u.locale, u.status, u.session_version, u.created_at, u.email_confirmed_at, u.phone_confirmed_at,
              c.password_hash, f.secret as factor_secret, f.confirmed_at is not null as factor_confirmed
         from ${users} u left join ${credentials} c on c.user_id = u.id left join ${secondFactors} f on f.user_id = u.id
        where ${where} and u.status <> 'erased' and u.personal is not null`) // in plain text for a moment yet, of the first release
@@ -56,15 +67,14 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     register: async (user: NewUser, passwordHash: string, event: NewEvent, activation?: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
       const fields = JSON.stringify({ fields: newUserFields })
-      const [row] = await db.run<Pick<User, 'id' | 'created_at'>>(sql`
+      const [row] = await db.run<UserRow>(sql`
         with changed as (
           ${insertUser(data, id, user)} returning *
         ), ${withPassword(passwordHash)},
         event as (${appendEvent(outbox, event, sql`changed`, sql`${fields}::jsonb`)})
         ${activation ? sql`, asked as (${appendEvent(outbox, activation, sql`changed`)})` : sql``}
-        select id, created_at from changed`)
-      const { status: _, ...person } = user
-      return row && { ...person, id: row.id, created_at: row.created_at }
+        select ${rowColumns()} from changed`)
+      return row && openRow(data, row)
     },
 
     /** Asks for a mail to whoever has this address; does as much where nobody has it. */
@@ -76,7 +86,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
 
     /** Keeps a token's hash in place of earlier ones for the same purpose; false when the person has no use for one. */
     keepMailToken: async (userId: number, purpose: MailPurpose, hash: Buffer): Promise<boolean> => {
-      const useful = purpose === 'activation' ? sql`status = 'unverified'` : sql`status <> 'erased'`
+      const useful = purpose === 'activation' ? sql`status <> 'erased' and ${isUnproven}` : sql`status <> 'erased'`
       const rows = await db.run(sql`
         with person as (select id from ${users} where id = ${userId} and ${useful}),
         void as (
@@ -99,33 +109,37 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
         sql`u.id = (select user_id from ${mailTokens} where token_hash = ${hash} and purpose = ${purpose} and used_at is null and expires_at > now())`,
       ),
 
-    /** False when the token was used meanwhile. */
-    activate: async (hash: Buffer, event: NewEvent): Promise<boolean> => {
+    /** False when the token was used meanwhile. `activated` for an account that nobody could sign in to before. */
+    activate: async (hash: Buffer, activated: NewEvent, confirmed: NewEvent): Promise<boolean> => {
       const rows = await db.run(sql`
         with token as (
           update ${mailTokens} set used_at = now()
            where token_hash = ${hash} and purpose = 'activation' and used_at is null and expires_at > now() returning user_id
-        ), changed as (
-          update ${users} as u set status = 'active', version = u.version + 1 from token
-           where u.id = token.user_id and u.status = 'unverified' returning u.id, u.version
-        ), event as (${appendEvent(outbox, event, sql`changed`)})
+        ), ${mailbox(sql`token`)}, changed as (
+          update ${users} as u set status = 'active', email_confirmed_at = now(), version = u.version + 1 from unproven
+           where u.id = unproven.id returning u.id, u.version, unproven.status
+        ), event as (${appendEvent(outbox, activated, sql`(select * from changed where status = 'unverified')`)}),
+        confirmed as (${appendEvent(outbox, confirmed, sql`changed`)})
         select id from changed`)
       return rows.length > 0
     },
 
     /** Ends every sign-in, whoever's it was; false when the token was used meanwhile. */
-    reset: async (hash: Buffer, passwordHash: string, event: NewEvent): Promise<boolean> => {
+    reset: async (hash: Buffer, passwordHash: string, event: NewEvent, confirmed: NewEvent): Promise<boolean> => {
       const rows = await db.run(sql`
         with token as (
           update ${mailTokens} set used_at = now()
            where token_hash = ${hash} and purpose = 'reset' and used_at is null and expires_at > now() returning user_id
-        ), changed as (
-          update ${users} as u set status = 'active', session_version = u.session_version + 1, version = u.version + 1 from token
+        ), ${mailbox(sql`token`)}, changed as (
+          update ${users} as u
+             set status = 'active', email_confirmed_at = case when exists (select from unproven) then now() else u.email_confirmed_at end,
+                 session_version = u.session_version + 1, version = u.version + 1 from token
            where u.id = token.user_id and u.status <> 'erased' returning u.id, u.version, u.email_lookup
         ), ${withPassword(passwordHash)},
         others as (update ${mailTokens} as t set used_at = now() from changed where t.user_id = changed.id and t.token_hash <> ${hash} and t.used_at is null),
         attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
-        event as (${appendEvent(outbox, event, sql`changed`)})
+        event as (${appendEvent(outbox, event, sql`changed`)}),
+        confirmed as (${appendEvent(outbox, confirmed, sql`(select changed.* from changed join unproven using (id))`)})
         select id from changed`)
       return rows.length > 0
     },

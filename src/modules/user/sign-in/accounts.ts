@@ -5,7 +5,7 @@ import { invalid } from '../../../platform/field-errors.ts'
 import { rules } from '../../../platform/validation-messages.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
-import type { NewUser } from '../rows-repository.ts'
+import { confirmations, type NewUser } from '../rows-repository.ts'
 import type { UserService } from '../service.ts'
 import type { Account, AccountRepository } from './account-repository.ts'
 import { assertPassword } from './password-policy.ts'
@@ -61,7 +61,7 @@ export const createAccounts = (options: AccountsOptions) => {
 
   const insert = async (user: NewUser, password: string, context: CallContext): Promise<User> => {
     await assertPassword(password, user, 'password')
-    const activation = user.status === 'unverified' ? newEvent('user.activation_requested', context) : undefined
+    const activation = user.confirmed === false ? newEvent('user.activation_requested', context) : undefined
     const hash = await passwords.hash(password)
     const created = await repository.register(user, hash, newEvent('user.created', context), activation)
     if (!created) throw fail('user.email_taken')
@@ -81,7 +81,11 @@ export const createAccounts = (options: AccountsOptions) => {
         if (actor.type !== 'anonymous' || user.role !== 'user') throw fail('auth.forbidden')
         if (registration === 'off') throw fail('auth.registration_closed')
         if (password === undefined) throw passwordMissing()
-        return insert({ ...user, status: registration === 'verify' ? 'unverified' : 'active' }, password, context)
+        return insert(
+          { ...user, status: registration === 'verify' ? 'unverified' : 'active', confirmed: false },
+          password,
+          context,
+        )
       }
       return password === undefined ? users.create(user, context) : insert(user, password, context)
     },
@@ -90,7 +94,8 @@ export const createAccounts = (options: AccountsOptions) => {
       const account = await myself(context)
       const { id, role, locale, created_at } = account
       const { name, email, phone } = data.open(account)
-      return { id, name, email, phone, role, locale, created_at, mfa_enrolled: account.factor_confirmed }
+      const confirmed = confirmations(account)
+      return { id, name, email, phone, role, locale, ...confirmed, created_at, mfa_enrolled: account.factor_confirmed }
     },
 
     /** Ends every sign-in, this one too. @throws auth.invalid_credentials, auth.too_many_attempts, auth.busy */
@@ -116,8 +121,9 @@ export const createAccounts = (options: AccountsOptions) => {
       const account = await repository.byMailToken(hash, 'reset')
       if (!account) throw fail('auth.invalid_mail_token')
       await assertPassword(password, data.open(account), 'password')
-      const event = newEvent('user.password_changed', actingAs(context, account.id))
-      if (!(await repository.reset(hash, await passwords.hash(password), event))) throw fail('auth.invalid_mail_token')
+      const self = actingAs(context, account.id)
+      const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
+      if (!(await repository.reset(hash, await passwords.hash(password), ...events))) throw fail('auth.invalid_mail_token')
       nudge()
     },
 
@@ -125,8 +131,9 @@ export const createAccounts = (options: AccountsOptions) => {
     activate: async (token: string, context: CallContext): Promise<void> => {
       const hash = hashOf(token)
       const account = await repository.byMailToken(hash, 'activation')
-      const event = account && newEvent('user.activated', actingAs(context, account.id))
-      if (!event || !(await repository.activate(hash, event))) throw fail('auth.invalid_mail_token')
+      const self = account && actingAs(context, account.id)
+      if (!self || !(await repository.activate(hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))))
+        throw fail('auth.invalid_mail_token')
       nudge()
     },
 

@@ -47,7 +47,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
         select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(email)}::bytea, 'admin' from wanted
          where not exists (${plainAddress(email)})
         on conflict (email_lookup) do update
-           set role = 'admin', status = 'active', session_version = u.session_version + 1, version = u.version + 1
+           set role = 'admin', status = 'active', email_confirmed_at = now(), session_version = u.session_version + 1, version = u.version + 1
          where u.role <> 'admin' or u.status <> 'active'
         returning u.id, u.version
       ), target as (

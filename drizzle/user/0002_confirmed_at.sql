@@ -1,0 +1,2 @@
+ALTER TABLE "users"."users" ADD COLUMN "email_confirmed_at" timestamp(3) with time zone DEFAULT now();--> statement-breakpoint
+ALTER TABLE "users"."users" ADD COLUMN "phone_confirmed_at" timestamp(3) with time zone DEFAULT now();
