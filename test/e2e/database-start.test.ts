@@ -79,11 +79,6 @@ const faults: Record<string, [url: string, step: RegExp, status: number]> = {
     /database failed: database "none" does not exist/,
     78,
   ],
-  'a password with a character that ends the host': [
-    'postgres://me:12#harbour@127.0.0.1/x',
-    /address failed: it is not a URL/,
-    78,
-  ],
 }
 
 /** The line that ends a wait for this database of the product service. */
@@ -103,10 +98,10 @@ t.test('one line says which step failed, for how long it tried, and never the pa
     const { line, lasting } = await lineOf(url)
     t.match(line, step, what)
     t.match(line, /^the database of product[^\n]*$/, what)
-    if (!line.includes('not a URL')) t.match(line, /; tried for \d+ s$/, what)
+    t.match(line, /; tried for \d+ s$/, what)
     t.equal(lasting, status === 78, what)
-    for (const secret of [new URL(url.replace('#', '%23')).password, 'harbour'])
-      t.notOk(line.includes(secret), `${what}: no password`)
+    t.notOk(line.includes('harbour'), `${what}: no password`)
+    t.notOk(line.includes(new URL(url).password), `${what}: no password`)
   }
 })
 

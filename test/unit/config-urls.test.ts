@@ -40,6 +40,7 @@ t.test('what cannot be a URL of its kind is one line', async (t) => {
     DATABASE_URL: [
       'mysql://me:hunter2@db/x',
       'postgres://me:hunt#er2@db/x',
+      'postgres://me:12#hunter2@db/x',
       'postgres://me:100%hunter2@db/x',
       'postgres://db:99999/x',
     ],
