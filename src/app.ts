@@ -3,7 +3,6 @@ import type { Logger } from 'pino'
 import { bodyLimits } from './body-limits.ts'
 import type { Config } from './config.ts'
 import { createDatabases } from './databases.ts'
-import { serviceNames } from './environment.ts'
 import { createEventFlow } from './event-flow.ts'
 import { createIdentify } from './identity.ts'
 import { createLinks } from './links.ts'
@@ -13,6 +12,7 @@ import { createRefusals, watchRefusals } from './platform/audit/refusals.ts'
 import { authenticate } from './platform/auth/authenticate.ts'
 import { jwksRoutes } from './platform/auth/jwks-routes.ts'
 import { createOidc } from './platform/auth/oidc.ts'
+import { createRejection } from './platform/auth/rejected-tokens.ts'
 import { createServiceAccount } from './platform/auth/service-account.ts'
 import { createServiceTokens } from './platform/auth/service-tokens.ts'
 import { continueTrace } from './platform/context.ts'
@@ -29,7 +29,7 @@ import { addSuccessMessages } from './platform/success-messages.ts'
 import { createTls } from './platform/tls.ts'
 import { policy } from './policy.ts'
 import { type ModuleName, registry } from './registry.ts'
-import { checkReachable, loadInOrder, remoteNames } from './topology.ts'
+import { calledNames, checkReachable, loadInOrder, remoteNames } from './topology.ts'
 
 export interface Addresses {
   readonly url: string
@@ -95,9 +95,19 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const databases = createDatabases(definitions, config, metrics)
   const keys = createKeyStore({ folder: config.keysDir, strict: config.production })
   const self = config.selected[0] as ModuleName
-  const account = config.serviceAccount && createServiceAccount({ ...config.serviceAccount, services: serviceNames })
-  /** Each module speaks for itself, also where several share a process; a service account is the process'. */
-  const ownTokens = new Map(config.selected.map((name) => [name, account ?? createServiceTokens(keys, name)]))
+  const rejection = createRejection({
+    log,
+    count: metrics.counter('service_tokens_rejected_total', 'calls of this process whose own token another service refused'),
+  })
+  const withAccount =
+    config.serviceAccount && createServiceAccount({ ...config.serviceAccount, called: calledNames(definitions, config) })
+  /** Each module speaks for itself, also where several share a process. */
+  const ownTokens = new Map(
+    config.selected.map((name) => {
+      const tokens = createServiceTokens(keys, name, rejection)
+      return [name, withAccount ? withAccount(name, tokens) : tokens]
+    }),
+  )
   const tokensOf = (name: ModuleName) => (config.auth ? ownTokens.get(name) : undefined)
 
   const modules = new Map<ModuleName, Parts>()
@@ -157,6 +167,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       log,
     }),
     asOfNow: userContract.paths.map((path) => `/api/v1${path}`),
+    onRefused: metrics.counter('service_tokens_refused_total', "calls refused here for the calling service's token"),
   })
   addSuccessMessages(http)
   await describeRoutes(http, policy.routes)

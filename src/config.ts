@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import type { Static, TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { urlProblem } from './config-urls.ts'
+import { accountsOf, awsCredentialsOf, trust, type Values } from './config-values.ts'
 import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream-url.ts'
-
-type Values = Static<typeof Environment>
+import { readSecretFiles } from './secret-files.ts'
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
@@ -28,7 +28,7 @@ export class ConfigError extends Error {
 export type Config = ReturnType<typeof inspectConfig>['config']
 
 const validate = compile(Environment, 'params')
-const properties: Record<string, TSchema & { errorMessage?: string; secret?: boolean }> = Environment.properties
+const properties: Record<string, TSchema & { errorMessage?: string; quoted?: boolean }> = Environment.properties
 
 const upstreamProblem = (value: string): string | undefined => {
   // Before it is taken apart at its commas: a password may hold one, and a message quotes the parts.
@@ -41,27 +41,23 @@ const upstreamProblem = (value: string): string | undefined => {
   return undefined
 }
 
-const trust = (value: string): boolean | string[] | ((address: string, hop: number) => boolean) => {
-  if (value === 'true' || value === 'false') return value === 'true'
-  const hops = /^\d+$/.test(value) ? Number(value) : undefined
-  return hops === undefined ? value.split(',').map((part) => part.trim()) : (_address, hop) => hop < hops
-}
-
 /** Reads the environment as far as it can be read, and says what is wrong with it, one line each. */
-export const inspectConfig = (env: Readonly<Record<string, string | undefined>>) => {
+export const inspectConfig = (environment: Readonly<Record<string, string | undefined>>) => {
+  const { env, problems: fileProblems } = readSecretFiles(environment)
   const given = Object.fromEntries(
     Object.entries(env).filter(([key, value]) => key in properties && value !== '' && value !== undefined),
   )
   const problems = Object.keys(env)
     .filter((key) => ours.test(`${key}_`) && !(key in properties) && !loginKeys.includes(key) && !serviceLink.test(key))
     .map((key) => `${key} is not a key of the configuration`)
+    .concat(fileProblems)
 
   const values: Record<string, unknown> = { ...given }
   if (!validate(values)) {
     for (const { instancePath, message, params } of validate.errors ?? []) {
       const key = instancePath.slice(1)
       const allowed = params.allowedValues ? `: ${params.allowedValues.join(', ')}` : ''
-      const value = properties[key]?.secret ? '' : `, not ${JSON.stringify(given[key])}`
+      const value = properties[key]?.quoted === false ? '' : `, not ${JSON.stringify(given[key])}`
       problems.push(`${key} ${properties[key]?.errorMessage ?? message}${allowed}${value}`)
     }
   }
@@ -102,12 +98,13 @@ export const inspectConfig = (env: Readonly<Record<string, string | undefined>>)
       problems.push(`${key} must begin with https:// or dns+srvs:// with TLS_CERT_FILE`)
   }
   together('ADMIN_EMAIL', 'ADMIN_PASSWORD')
-  if (
-    selected.includes('audit') &&
-    given.AUDIT_ANCHOR?.startsWith('s3://') &&
-    !(given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY)
-  )
-    problems.push('AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
+  together('SERVICE_ACCOUNT_TOKEN_FILE', 'SERVICE_ACCOUNT_NAMES')
+  together('AWS_WEB_IDENTITY_TOKEN_FILE', 'AWS_ROLE_ARN')
+  const bucketAccess = (given.AWS_ACCESS_KEY_ID && given.AWS_SECRET_ACCESS_KEY) || given.AWS_WEB_IDENTITY_TOKEN_FILE
+  if (selected.includes('audit') && given.AUDIT_ANCHOR?.startsWith('s3://') && !bucketAccess)
+    problems.push(
+      'AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN',
+    )
 
   const port = checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName])
   /** On a laptop, of a gateway whose port is known beforehand. */
@@ -168,16 +165,14 @@ export const inspectConfig = (env: Readonly<Record<string, string | undefined>>)
         : undefined,
     serviceAccount: checked.SERVICE_ACCOUNT_TOKEN_FILE
       ? {
+          accounts: accountsOf(checked.SERVICE_ACCOUNT_NAMES ?? ''),
           tokenFile: checked.SERVICE_ACCOUNT_TOKEN_FILE,
           caFile: checked.SERVICE_ACCOUNT_CA_FILE,
           apiTokenFile: checked.SERVICE_ACCOUNT_API_TOKEN_FILE,
         }
       : undefined,
     auditAnchor: checked.AUDIT_ANCHOR,
-    awsCredentials:
-      checked.AWS_ACCESS_KEY_ID && checked.AWS_SECRET_ACCESS_KEY
-        ? { accessKeyId: checked.AWS_ACCESS_KEY_ID, secretAccessKey: checked.AWS_SECRET_ACCESS_KEY }
-        : undefined,
+    awsCredentials: awsCredentialsOf(checked),
   }
   return { config, problems: problems as readonly string[] }
 }

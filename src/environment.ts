@@ -7,14 +7,19 @@ export const serviceNames = Object.keys(ports) as ServiceName[]
 /** The services that keep data: no other one reads a database's address, nor needs the database. */
 export const storingServices: readonly ServiceName[] = serviceNames.filter((name) => name !== 'gateway')
 
-/** `secret`: no message holds the value. */
-const url = (schemes: string, description: string) =>
+/**
+ * `quoted: false`: no message holds the value. `secret`: the value may also be in a file that `<KEY>_FILE` names.
+ * `readBy`: the services that read it, where not all do; no other one should be given it.
+ */
+const secret = (...readBy: readonly ServiceName[]) => ({ secret: true, quoted: false, ...(readBy.length > 0 ? { readBy } : {}) })
+
+const url = (schemes: string, description: string, more: object = { quoted: false }) =>
   Type.Optional(
     Type.String({
       pattern: `^(${schemes})://.+`,
       description,
       errorMessage: `must begin with ${schemes.replaceAll('|', ':// or ')}://`,
-      secret: true,
+      ...more,
     }),
   )
 const port = (description: string, fallback?: number) =>
@@ -22,10 +27,14 @@ const port = (description: string, fallback?: number) =>
 const milliseconds = (fallback: number, description: string) =>
   Type.Integer({ minimum: 0, maximum: 600_000, default: fallback, description })
 
+const accountName = '[a-z0-9]([a-z0-9.-]*[a-z0-9])?'
+const account = `(${serviceNames.join('|')})=(${accountName}/)?${accountName}`
+const accountsPattern = `^${account}(,${account})*$`
+
 const databaseKeys = Object.fromEntries(
   storingServices.map((name) => [
     `${name.toUpperCase()}_DATABASE_URL`,
-    url('postgres|postgresql', `a database of its own for ${name}; otherwise DATABASE_URL`),
+    url('postgres|postgresql', `a database, or a login, of its own for ${name}; otherwise DATABASE_URL`, secret(name)),
   ]),
 )
 const serviceKeys = Object.fromEntries(
@@ -59,6 +68,7 @@ export const Environment = Type.Object({
   DATABASE_URL: url(
     'postgres|postgresql',
     'PostgreSQL for all modules; without it a real PostgreSQL starts by itself (development only)',
+    secret(...storingServices),
   ),
   ...databaseKeys,
   DATABASE_POOL: Type.Integer({
@@ -73,10 +83,10 @@ export const Environment = Type.Object({
     default: 60,
     description: 'how long a start waits for databases that do not answer; what waiting cannot change ends it at once',
   }),
-  REDIS_URL: url('redis|rediss', 'carries the events; without it they travel through PostgreSQL (`DATABASE_URL`)'),
+  REDIS_URL: url('redis|rediss', 'carries the events; without it they travel through PostgreSQL (`DATABASE_URL`)', secret()),
   ...serviceKeys,
   DATA_DIR: Type.String({ default: '.data', description: 'everything that the embedded mode writes' }),
-  SMTP_URL: url('smtp|smtps', 'e-mail provider; without it messages are written to `DATA_DIR`/mail'),
+  SMTP_URL: url('smtp|smtps', 'e-mail provider; without it messages are written to `DATA_DIR`/mail', secret('notification')),
   MAIL_FROM: Type.String({
     default: 'OrderHub <orders@orderhub.example>',
     pattern: '^([^<>\\r\\n]*<[^<>@\\s]+@[^<>@\\s]+>|[^<>@\\s]+@[^<>@\\s]+)$',
@@ -86,6 +96,7 @@ export const Environment = Type.Object({
   SMS_URL: url(
     'http|https',
     'SMS provider: `POST` with JSON `{to, from, text}` and `Idempotency-Key`; without it messages are written to `DATA_DIR`/mail',
+    secret('notification'),
   ),
   SMS_FROM: Type.String({ default: 'OrderHub', description: 'sender of SMS' }),
   RATE_LIMIT_PER_MINUTE: Type.Integer({
@@ -138,7 +149,7 @@ export const Environment = Type.Object({
     Type.String({
       minLength: 12,
       maxLength: 128,
-      secret: true,
+      ...secret('user'),
       description: "the first administrator's password; with the embedded database one is made up and shown once",
     }),
   ),
@@ -165,8 +176,18 @@ export const Environment = Type.Object({
   TLS_CA_FILE: Type.Optional(Type.String({ description: 'authorities whose certificates other services show (PEM)' })),
   SERVICE_ACCOUNT_TOKEN_FILE: Type.Optional(
     Type.String({
+      pattern: '\\{service\\}',
+      errorMessage: 'must have {service} in it: there is a token for each service that is called',
       description:
-        "a projected Kubernetes service-account token of audience `orderhub`, which takes the place of the service's key",
+        'projected Kubernetes service-account tokens, shown beside the token of the service: a path with `{service}` in it for the one that is called, of audience `orderhub-` and its name; with `SERVICE_ACCOUNT_NAMES`',
+    }),
+  ),
+  SERVICE_ACCOUNT_NAMES: Type.Optional(
+    Type.String({
+      pattern: accountsPattern,
+      errorMessage: `must be a comma list of SERVICE=ACCOUNT or SERVICE=NAMESPACE/ACCOUNT, SERVICE being one of ${serviceNames.join(', ')}`,
+      description:
+        'the account that each service runs under, by its exact name, in the namespace of this process or another: `gateway=orderhub-gateway,user=shop/orderhub-user`',
     }),
   ),
   SERVICE_ACCOUNT_CA_FILE: Type.String({
@@ -183,8 +204,18 @@ export const Environment = Type.Object({
         'where checkpoints of the audit trail go outside the database: a folder, or `s3://bucket/prefix?region=NAME&endpoint=URL` with object lock; with the embedded database `DATA_DIR`/audit-anchor',
     }),
   ),
-  AWS_ACCESS_KEY_ID: Type.Optional(Type.String({ description: 'for an `AUDIT_ANCHOR` in a bucket' })),
-  AWS_SECRET_ACCESS_KEY: Type.Optional(Type.String({ description: 'its secret' })),
+  AWS_ACCESS_KEY_ID: Type.Optional(
+    Type.String({ ...secret('audit'), description: 'for an `AUDIT_ANCHOR` in a bucket; without it, web identity' }),
+  ),
+  AWS_SECRET_ACCESS_KEY: Type.Optional(Type.String({ ...secret('audit'), description: 'its secret' })),
+  AWS_SESSION_TOKEN: Type.Optional(Type.String({ ...secret('audit'), description: 'with credentials that end' })),
+  AWS_WEB_IDENTITY_TOKEN_FILE: Type.Optional(
+    Type.String({
+      description: "a token that AWS STS changes into credentials for the bucket, such as a pod's; with `AWS_ROLE_ARN`",
+    }),
+  ),
+  AWS_ROLE_ARN: Type.Optional(Type.String({ description: 'the role that the token is for' })),
+  AWS_ENDPOINT_URL_STS: url('https|http', 'where that is changed; by default AWS STS in the region of `AUDIT_ANCHOR`'),
   SEED: Type.Optional(
     Type.Boolean({ description: 'writes the sample data to an empty database; on by default with the embedded database' }),
   ),

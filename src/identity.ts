@@ -26,7 +26,8 @@ export interface IdentityOptions {
 /** How long a read that could go on without an answer waits for one: at first, and once one has failed to come. */
 const patienceMs = { first: 1000, away: 200 } as const
 
-const isAway = (error: unknown): boolean => error instanceof Failure && error.code === 'user.unavailable'
+const isAway = (error: unknown): boolean =>
+  error instanceof Failure && (error.code === 'user.unavailable' || error.code === 'auth.service_token_rejected')
 
 /** Tells once when reads begin to go on with sessions known from before, and once when there are answers again. */
 const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs' | 'onStale' | 'log'>) => {

@@ -8,7 +8,7 @@ import type { Parts, Remote } from './platform/module.ts'
 import { remoteTransport } from './platform/rpc.ts'
 import { createUpstream, serviceConnections, type Upstream } from './platform/upstream.ts'
 import { type ModuleName, registry } from './registry.ts'
-import { askedByAll, askedNames, type Definitions, remoteNames } from './topology.ts'
+import { calledNames, type Definitions, remoteNames } from './topology.ts'
 
 export interface LinksOptions {
   readonly definitions: Definitions
@@ -50,10 +50,8 @@ const ownUpstream = (name: string, url: () => string | undefined): Upstream => (
 export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, routes, loopback }: LinksOptions): Links => {
   const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
-  // Whoever has an address of the user module can ask it what a person's token is worth, and of the audit module tells refusals.
-  const forAll = (Object.keys(askedByAll) as ModuleName[]).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))
   const upstreams = new Map<ModuleName, Upstream>(
-    [...new Set([...needed.keys(), ...forAll, ...askedNames(definitions, config)])].map((name) => [
+    calledNames(definitions, config).map((name) => [
       name,
       createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }),
     ]),

@@ -19,13 +19,10 @@ export const holdsDataKeys = (service: string): boolean => service === 'user'
 const callsOthers = ({ selected, serviceUrlOf }: Config): boolean =>
   serviceNames.some((name) => !selected.includes(name) && serviceUrlOf(name) !== undefined)
 
-/**
- * A service account takes the place of the services' keys, and a process that calls no other needs neither; without AUTH
- * there is nothing to prove but the trail.
- */
+/** A process that calls no other need not prove who it is; without AUTH there is nothing to prove but the trail. */
 const signingKeys = (config: Config): Purpose[] => {
-  const { selected, auth, serviceAccount } = config
-  const provesItself = !serviceAccount && callsOthers(config)
+  const { selected, auth } = config
+  const provesItself = callsOthers(config)
   return selected
     .flatMap(signingKeysOf)
     .filter((purpose) => purpose.startsWith('audit-') || (auth && (provesItself || !purpose.startsWith('service-'))))

@@ -44,6 +44,15 @@ export const askedNames = (definitions: Definitions, config: Config): ModuleName
     .flatMap(({ asks = {} }) => Object.values(asks).map(({ name }) => name as ModuleName))
     .filter((name) => !definitions.has(name) && config.serviceUrlOf(name) !== undefined)
 
+/**
+ * Every module elsewhere that this process calls: besides those, each process that has their address asks the user module
+ * what a person's token is worth, and tells the audit module of refusals.
+ */
+export const calledNames = (definitions: Definitions, config: Config): ModuleName[] => {
+  const forAll = (Object.keys(askedByAll) as ModuleName[]).filter((name) => !definitions.has(name) && config.serviceUrlOf(name))
+  return [...new Set([...remoteNames(definitions).keys(), ...forAll, ...askedNames(definitions, config)])]
+}
+
 export const checkReachable = (remotes: Map<ModuleName, string>, config: Config): void => {
   const problems = [...remotes]
     .filter(([name]) => !config.serviceUrlOf(name))

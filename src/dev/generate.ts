@@ -13,6 +13,7 @@ import { createApp } from '../app.ts'
 import { Environment } from '../environment.ts'
 import { eventRoutes, loadModule, type ModuleName, registry } from '../registry.ts'
 import { prepare } from '../run.ts'
+import { secretKeys } from '../secret-files.ts'
 import { generateManifests } from './generate-manifests.ts'
 import { callsBetweenModules } from './module-calls.ts'
 
@@ -86,7 +87,8 @@ const configurationTable = (): string => {
     Environment.properties as Record<string, TSchema & { default?: unknown; description?: string }>,
   ).map(([key, schema]) => {
     const fallback = schema.default === undefined || schema.default === '' ? '' : `\`${schema.default}\``
-    return `| \`${key}\` | ${fallback} | ${schema.description?.replaceAll('|', '\\|')} |`
+    const file = secretKeys.includes(key) ? ` (or \`${key}_FILE\`)` : ''
+    return `| \`${key}\`${file} | ${fallback} | ${schema.description?.replaceAll('|', '\\|')} |`
   })
   return ['| key | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

@@ -3,6 +3,7 @@ import { type Config, readConfig } from '../config.ts'
 import { ports, type ServiceName, serviceNames, storingServices } from '../environment.ts'
 import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts'
 import { freePort, isFree } from '../port-taken.ts'
+import { readersOf, readSecretFiles } from '../secret-files.ts'
 import { splitDatabase } from '../split-databases.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -68,11 +69,16 @@ export interface Environments {
   readonly together: Env
 }
 
+/** Of secrets, a service gets those alone that it reads. */
+const withoutOthersSecrets = (env: Env, service: ServiceName): Env =>
+  Object.fromEntries(Object.entries(env).filter(([key]) => readersOf(key)?.includes(service) ?? true))
+
 export const splitEnvironments = async (
-  env: Env,
+  given: Env,
   { config, embedded }: { readonly config: Config; readonly embedded: EmbeddedPostgres | undefined },
   places: Places,
 ): Promise<Environments> => {
+  const { env } = readSecretFiles(given)
   const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, places[name].url]))
   const common = {
     ...env,
@@ -84,7 +90,7 @@ export const splitEnvironments = async (
   return {
     together: { ...common, SERVICE: 'all' },
     of: (name) => ({
-      ...common,
+      ...withoutOthersSecrets(common, name),
       ...urls,
       SERVICE: name,
       PORT: String(places[name].port),

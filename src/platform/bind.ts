@@ -19,7 +19,7 @@ const overJson = (value: unknown): unknown => (value === undefined ? undefined :
 /**
  * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
  * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
- * a refusal (4xx) comes out as the Failure it was; anything else means `<module>.unavailable`.
+ * a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything else means `<module>.unavailable`.
  */
 export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
@@ -29,7 +29,7 @@ export const bind = <C extends Contract>(contract: C, transport: Transport, log:
     try {
       return await within(left, transport(op, operation, parsed, { ...context, deadline }), () => new Error('deadline exceeded'))
     } catch (error) {
-      if (error instanceof Failure && error.status < 500) throw error
+      if (error instanceof Failure && (error.status < 500 || error.code === 'auth.service_token_rejected')) throw error
       const code = unavailable(contract)
       log.warn({ err: error, call: `${contract.name}.${op}`, trace_id: context.traceparent.slice(3, 35) }, 'call failed')
       throw fail(code, {}, error)

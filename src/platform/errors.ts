@@ -145,6 +145,11 @@ export const errors = {
     'zh-TW': '請出示此服務信任的憑證。',
   },
   'auth.invalid_token': { status: 401, en: 'The token is not valid; sign in again.', 'zh-TW': '憑證無效，請重新登入。' },
+  'auth.service_token_rejected': {
+    status: 503,
+    en: 'The services do not accept each other at the moment; your sign-in is not at fault.',
+    'zh-TW': '系統內部服務目前無法互相驗證，並非您的登入有誤。',
+  },
   'auth.invalid_credentials': {
     status: 401,
     en: 'The e-mail address or the password is wrong.',

@@ -60,6 +60,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     const given = new AbortController()
     const timer = whenLate(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
     let answer: Answer
+    let rejected: Failure | undefined
     try {
       const { statusCode, headers, body } = await dispatcher.request({
         origin,
@@ -76,6 +77,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
         signal: given.signal,
       })
       upstream.reportAnswer(origin, statusCode, headers)
+      rejected = tokens?.rejection(contract.name, headers)
       const text = await body.text()
       answer = { status: statusCode, body: text === '' ? undefined : JSON.parse(text) }
     } catch (error) {
@@ -85,7 +87,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
       clearTimeout(timer)
     }
     if (answer.status === 200) return answer.body
-    throw refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
+    throw rejected ?? refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
   }
 
   return async (op, operation, input, context) => {

@@ -61,7 +61,7 @@ export const startService = async (name: string, env: Record<string, string> = {
       'exit',
       atEnd(() => started.kill('SIGKILL')),
     )
-    const deadline = Date.now() + 60_000
+    const deadline = Date.now() + 180_000
     while (!(await isReady(url))) {
       if (!isAlive(started) || Date.now() > deadline) {
         started.kill('SIGKILL')

@@ -80,14 +80,21 @@ t.test('a service token of a wrong shape', async (t) => {
   }
   const now = Math.floor(Date.now() / 1000)
   t.match(await order.verify(await sign(), ['order']), { caller: 'gateway' })
+  for (const ahead of [-25, 8, 25])
+    t.match(
+      await order.verify(await sign({ iat: now + ahead, exp: now + ahead + 1 }), ['order']),
+      { caller: 'gateway' },
+      `${ahead} s`,
+    )
   const user = keys.signer('service-user')
   const bad: Record<string, Promise<string>> = {
-    expired: sign({ iat: now - 60, exp: now - 1 }),
+    expired: sign({ iat: now - 91, exp: now - 31 }),
     'without an end': sign({ exp: undefined }),
     'without a beginning': sign({ iat: undefined }),
     'good for an hour': sign({ exp: now + 3600 }),
-    'from the future': sign({ iat: now + 600, exp: now + 630 }),
-    'not yet good': sign({ nbf: now + 30 }),
+    'from the future': sign({ iat: now + 35, exp: now + 65 }),
+    'not yet good': sign({ nbf: now + 35 }),
+    'bound to another credential': sign({ ath: 'hash' }),
     'of an unknown service': sign({ iss: 'urn:orderhub:service:nobody' }),
     'of a service in another name': sign({}, { kid: user.kid }, user.key),
     'of a service without its prefix': sign({ iss: 'gateway' }),

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { BrokenCircuitError, circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
+import type { Rejection } from '../../platform/auth/rejected-tokens.ts'
 import { whenLate } from '../../platform/deadline.ts'
 import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
 import type { Upstream } from '../../platform/upstream.ts'
@@ -39,9 +40,14 @@ const pauseMs = 50
  * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
  * may change something never is, but it is tried once more where no connection came about. When half of the requests of five
  * seconds, and at least five, had no connection, they fail at once, until one tried a second later gets through (circuit
- * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed.
+ * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed, and what `rejection` makes of an answer.
  */
-export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, timeoutMs: number): Forwarder => {
+export const createForwarder = (
+  upstream: Upstream,
+  dispatcher: Dispatcher,
+  timeoutMs: number,
+  rejection: Rejection = () => undefined,
+): Forwarder => {
   const asked = new AsyncLocalStorage<{ readonly path: string; readonly signal: AbortSignal }>()
   const breaker = circuitBreaker(handleWhen(connectionFailed), {
     halfOpenAfter: 1000,
@@ -61,7 +67,11 @@ export const createForwarder = (upstream: Upstream, dispatcher: Dispatcher, time
     try {
       const answer = await dispatcher.request({ ...options, ...(signal ? { signal } : {}) })
       upstream.reportAnswer(String(options.origin), answer.statusCode, answer.headers)
-      return answer
+      const rejected = rejection(upstream.name, answer.headers)
+      if (!rejected) return answer
+      // A body that nobody reads would keep its connection.
+      await answer.body.dump()
+      throw rejected
     } catch (error) {
       if (connectionFailed(error)) upstream.reportFailure(String(options.origin))
       throw error

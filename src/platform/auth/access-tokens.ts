@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 import { createCache } from '../cache.ts'
+import { acceptedSkewSeconds, tokenTime } from '../clock.ts'
 import { fail } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
@@ -58,11 +59,12 @@ export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => P
         issuer,
         audience,
         requiredClaims: ['exp', 'sub', 'iat'],
+        ...tokenTime(),
       })
       const userId = Number(payload.sub)
       if (!Number.isSafeInteger(userId) || typeof payload.session_version !== 'number') throw new Error('claims are missing')
       const claims = { userId, sessionVersion: payload.session_version }
-      known.set(token, { kid, key, claims }, Number(payload.exp) * 1000)
+      known.set(token, { kid, key, claims }, (Number(payload.exp) + acceptedSkewSeconds) * 1000)
       return claims
     } catch (error) {
       throw fail('auth.invalid_token', {}, error)

@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type CallContext, traceIdOf } from '../context.ts'
 import { Failure, fail } from '../errors.ts'
 import type { Permission, Role } from './permission.ts'
-import { isServiceToken, type ServiceTokens } from './service-tokens.ts'
+import { rejectedHeader, rejectedValue } from './rejected-tokens.ts'
+import { claimedSkew, isServiceToken, type ServiceTokens } from './service-tokens.ts'
 
 /** Who a token stands for, as of now. */
 export interface Identity {
@@ -29,6 +30,8 @@ export interface AuthenticateOptions {
   readonly identify: (token: string, context: CallContext, mayBeStale: boolean) => Promise<Identity>
   /** Paths at which even a read needs to know who asks as of now. */
   readonly asOfNow: readonly string[]
+  /** Another service's token was refused. */
+  readonly onRefused?: () => void
 }
 
 declare module 'fastify' {
@@ -57,7 +60,7 @@ const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallCo
  * it must stand in `routes` or be internal. @throws Error at the registration of any other
  */
 export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
-  const { routes, modules, serviceTokens, edge, open, identify, asOfNow } = options
+  const { routes, modules, serviceTokens, edge, open, identify, asOfNow, onRefused } = options
 
   const audiencesOf = (url: string): string[] => {
     if (isInternal(url)) return url.split('/').slice(2, 3)
@@ -75,14 +78,17 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   if (!serviceTokens) return
 
   /** A service speaks for the person that it names, with that person's role; for itself it has none. */
-  const speaker = async (token: string, { routeOptions, call, log }: FastifyRequest): Promise<Identity & { caller: string }> => {
+  const speaker = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity & { caller: string }> => {
+    const { routeOptions, call, log } = request
     try {
       const { caller, actor, role } = await serviceTokens.verify(token, routeOptions.config.audiences ?? [])
       return { caller, actor, role: actor.type === 'user' ? role : null }
     } catch (error) {
       const reason = error instanceof Failure && error.cause instanceof Error ? error.cause.message : String(error)
-      const request = { route: routeOptions.url, trace_id: traceIdOf(call.traceparent), request_id: call.requestId }
-      log.warn({ ...request, reason }, "a service's token was refused")
+      const where = { route: routeOptions.url, trace_id: traceIdOf(call.traceparent), request_id: call.requestId }
+      log.warn({ ...where, reason, skew_seconds: claimedSkew(token) }, "a service's token was refused")
+      onRefused?.()
+      reply.header(rejectedHeader, rejectedValue)
       throw error
     }
   }
@@ -91,21 +97,21 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   const mayBeStale = ({ method, routeOptions: { url } }: FastifyRequest): boolean =>
     (method === 'GET' || method === 'HEAD') && !asOfNow.some((path) => `${url}/`.startsWith(`${path}/`))
 
-  const whoAsks = async (token: string, request: FastifyRequest): Promise<Identity> => {
+  const whoAsks = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity> => {
     if (!isServiceToken(token)) return identify(token, request.call, mayBeStale(request))
     if (open) throw fail('auth.invalid_token')
-    const { caller, ...identity } = await speaker(token, request)
+    const { caller, ...identity } = await speaker(token, request, reply)
     return caller === edge ? identity : { actor: { type: 'service', id: caller }, role: null }
   }
 
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const { url, config } = request.routeOptions
     // No route; for OPTIONS it is the wildcard of CORS.
     if (url === undefined || url === '*') return
     const token = bearerOf(request)
     if (isInternal(url)) {
       if (token === undefined) throw fail('auth.required')
-      const { caller, actor, role } = await speaker(token, request)
+      const { caller, actor, role } = await speaker(token, request, reply)
       const allowed = config.callers?.includes(caller) ?? true
       request.call = { ...request.call, actor: allowed ? actor : { type: 'service', id: caller }, role }
       if (!allowed) throw fail('auth.forbidden')
@@ -114,7 +120,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     const { method } = request
     const permission = routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
     if (token !== undefined && !permission?.tokenIgnored) {
-      const { actor, role, mfaSatisfied } = await whoAsks(token, request)
+      const { actor, role, mfaSatisfied } = await whoAsks(token, request, reply)
       request.call = { ...request.call, actor, role }
       if (mfaSatisfied === false && !permission?.withoutSecondFactor) throw fail('auth.mfa_enrolment_required')
     }

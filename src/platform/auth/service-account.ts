@@ -3,22 +3,33 @@ import { rootCertificates } from 'node:tls'
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { Agent, request } from 'undici'
 import { createCache } from '../cache.ts'
+import { acceptedSkewSeconds, now, tokenTime } from '../clock.ts'
+import { fail } from '../errors.ts'
 import { KeysError } from '../keys/keys-error.ts'
 import { asymmetricAlgorithms, createIssuerKeys, type Fetch, tokenFailure } from './issuer-keys.ts'
-import { accountSeparator, originOf, type ServiceTokens } from './service-tokens.ts'
+import { accountSeparator, type BoundTokens, type ServiceTokens } from './service-tokens.ts'
+
+/** An account's exact name; in this process's own namespace where none is named. */
+export interface AccountName {
+  readonly namespace: string | undefined
+  readonly name: string
+}
 
 export interface ServiceAccountOptions {
-  /** The projected token, of audience `orderhub`; the kubelet writes a new one before it expires. */
+  /** Where the projected tokens are, `{service}` standing for the one that is called; the kubelet writes new ones in time. */
   readonly tokenFile: string
   /** Authorities that vouch for the issuer, beside the public ones; it need not be there. */
   readonly caFile: string
   /** Shown to an issuer that does not answer everybody: a token that is meant for the cluster's API. It need not be there. */
   readonly apiTokenFile: string
-  /** Names that a caller may have. */
-  readonly services: readonly string[]
+  /** The account that each service runs under. */
+  readonly accounts: ReadonlyMap<string, AccountName>
+  /** What this process calls: it needs a token for each. */
+  readonly called: readonly string[]
 }
 
-const audience = 'orderhub'
+/** Each token is good at one service: what one was shown it cannot show to another. */
+const audienceOf = (service: string): string => `orderhub-${service}`
 const rereadMs = 1000
 /** A token is verified again after so long, so that a key which the cluster withdraws does not live on here. */
 const knownMs = 60_000
@@ -54,12 +65,12 @@ const createTokenFile = (file: string) => {
   }
 }
 
-/** What the kubelet's own word is for this process: whose tokens count, and of which namespace. */
-const ownAccount = (token: string, file: string): { issuer: string; namespace: string } => {
+/** What the kubelet's own word is for this process: whose tokens count, and who it is itself. */
+const ownAccount = (token: string, file: string): { issuer: string; own: Account } => {
   try {
     const { iss: issuer = '', ...claims } = decodeJwt(token)
     if (!issuer.startsWith('https://')) throw new Error('its issuer is not an https address')
-    return { issuer, namespace: accountOf(claims).namespace }
+    return { issuer, own: accountOf(claims) }
   } catch (error) {
     throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: ${file}: ${(error as Error).message}`)
   }
@@ -85,51 +96,82 @@ const createFetch =
     }
   }
 
-/**
- * Kubernetes says who calls: the projected token of the caller's service account, followed by on whose behalf, in one
- * credential, so that neither is believed without the other. Good for every service of the namespace, for as long as the
- * cluster says. @throws KeysError when there is no token
- */
-export const createServiceAccount = ({ tokenFile, caFile, apiTokenFile, services }: ServiceAccountOptions): ServiceTokens => {
-  const ownToken = createTokenFile(tokenFile)
-  const { issuer, namespace } = ownAccount(ownToken(), tokenFile)
+/** Kubernetes says who calls: the verifier of projected tokens. @throws KeysError when there is none of this process's own */
+const createAccounts = ({ tokenFile, caFile, apiTokenFile, accounts, called }: ServiceAccountOptions) => {
+  const fileOf = (service: string) => tokenFile.replaceAll('{service}', service)
+  const tokens = new Map([...accounts.keys()].map((service) => [service, createTokenFile(fileOf(service))]))
+  const ownToken = (service: string): string => {
+    const read = tokens.get(service)
+    if (!read) throw new KeysError(`SERVICE_ACCOUNT_NAMES does not name the account of ${service}`)
+    return read()
+  }
+  // One that calls nobody needs a token all the same, to know the cluster's issuer by.
+  const shown = called.length > 0 ? called : [...accounts.keys()].filter((service) => existsSync(fileOf(service))).slice(0, 1)
+  if (shown.length === 0) throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: there is no ${tokenFile} for any service`)
+  const [first] = shown.map((service) => ownAccount(ownToken(service), fileOf(service)))
+  const { issuer, own } = first as ReturnType<typeof ownAccount>
   const keys = createIssuerKeys(issuer, createFetch(caFile, apiTokenFile))
-  const known = createCache<string>()
+  const known = createCache<Account>()
 
-  const verifyAccount = async (token: string): Promise<string> => {
+  const verify = async (token: string, audiences: readonly string[]): Promise<Account> => {
+    const name = JSON.stringify([audiences, token])
+    const seen = known.get(name)
+    if (seen) return seen
     const { payload } = await jwtVerify(token, keys, {
       algorithms: asymmetricAlgorithms,
       issuer,
-      audience,
+      audience: audiences.map(audienceOf),
       requiredClaims: ['exp', 'iat', 'sub'],
+      ...tokenTime(),
     })
     const account = accountOf(payload)
-    const caller = services.find((service) => account.name === service || account.name.endsWith(`-${service}`))
-    if (account.namespace !== namespace || caller === undefined) throw new errors.JWTInvalid('not an account of ours')
-    known.set(token, caller, Math.min(Number(payload.exp) * 1000, Date.now() + knownMs))
-    return caller
+    known.set(name, account, Math.min((Number(payload.exp) + acceptedSkewSeconds) * 1000, now() + knownMs))
+    return account
   }
 
   return {
-    mint: async (_audience, { actor, role }) =>
-      `${ownToken()}${accountSeparator}${Buffer.from(JSON.stringify({ actor, role })).toString('base64url')}`,
-    verify: async (credential) => {
-      const [token = '', origin = '', ...more] = credential.split(accountSeparator)
-      try {
-        if (more.length > 0) throw new errors.JWTInvalid('not a credential')
-        const caller = known.get(token) ?? (await verifyAccount(token))
-        return { caller, ...spokenFor(origin) }
-      } catch (error) {
-        throw tokenFailure(error)
-      }
+    own,
+    ownToken,
+    verify,
+    isOf: (service: string, { namespace, name }: Account): boolean => {
+      const account = accounts.get(service)
+      return account !== undefined && account.name === name && (account.namespace ?? own.namespace) === namespace
     },
   }
 }
 
-const spokenFor = (origin: string) => {
-  try {
-    return originOf(JSON.parse(Buffer.from(origin, 'base64url').toString()))
-  } catch (error) {
-    throw new errors.JWTInvalid('on behalf of nobody', { cause: error })
+/**
+ * Two proofs in one credential: the projected token of the caller's account, meant for the service that is called, and the
+ * service's own token, which says on whose behalf and is signed for this account's token alone. A token that is stolen from
+ * a pod says nothing without the service's key, and the key says nothing without a pod of the service.
+ * @returns what each module of the process mints and verifies with. @throws KeysError when there is no token
+ */
+export const createServiceAccount = (options: ServiceAccountOptions): ((self: string, tokens: BoundTokens) => ServiceTokens) => {
+  const accounts = createAccounts(options)
+  return (self, tokens) => {
+    if (!accounts.isOf(self, accounts.own)) {
+      const { namespace, name } = accounts.own
+      throw new KeysError(`SERVICE_ACCOUNT_NAMES: ${self} runs under ${namespace}/${name}, which is not its account there`)
+    }
+    return {
+      mint: async (audience, claims) => {
+        const token = accounts.ownToken(audience)
+        return `${token}${accountSeparator}${await tokens.mint(audience, claims, token)}`
+      },
+      verify: async (credential, audiences) => {
+        const [token = '', origin = '', ...more] = credential.split(accountSeparator)
+        if (more.length > 0) throw fail('auth.invalid_token', {}, new Error('not a credential'))
+        // First the signature, which asks nobody.
+        const claims = await tokens.verify(origin, audiences, token)
+        try {
+          if (!accounts.isOf(claims.caller, await accounts.verify(token, audiences)))
+            throw new errors.JWTInvalid(`not the account of ${claims.caller}`)
+          return claims
+        } catch (error) {
+          throw tokenFailure(error)
+        }
+      },
+      rejection: tokens.rejection,
+    }
   }
 }

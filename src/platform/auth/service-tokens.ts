@@ -1,15 +1,15 @@
-import type { KeyObject } from 'node:crypto'
-import { decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { createHash, type KeyObject } from 'node:crypto'
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { createCache } from '../cache.ts'
+import { acceptedSkewSeconds, now, tokenTime } from '../clock.ts'
 import type { Actor } from '../context.ts'
 import { fail } from '../errors.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 import { type Role, roles } from './permission.ts'
+import type { Rejection } from './rejected-tokens.ts'
 
 /** Seconds; as short as a call may take, and never more than a minute. */
 const lifetime = 60
-/** Seconds by which another machine's clock may be ahead. */
-const skew = 5
 /** A token serves the calls of so long, so that each does not cost a signature. */
 const usedAgainMs = 20_000
 const typ = 'orderhub-service+jwt'
@@ -28,6 +28,13 @@ export interface ServiceTokens {
   mint(audience: string, claims: Omit<ServiceClaims, 'caller'>): Promise<string>
   /** @throws auth.invalid_token unless it is a service's token for one of `audiences` */
   verify(token: string, audiences: readonly string[]): Promise<ServiceClaims>
+  readonly rejection: Rejection
+}
+
+/** Tokens that are good only together with another credential, where one is given: a service account's token. */
+export interface BoundTokens extends ServiceTokens {
+  mint(audience: string, claims: Omit<ServiceClaims, 'caller'>, boundTo?: string): Promise<string>
+  verify(token: string, audiences: readonly string[], boundTo?: string): Promise<ServiceClaims>
 }
 
 /** Whether a bearer token says that it is a service's; it may still be a false one. */
@@ -41,13 +48,13 @@ export const isServiceToken = (token: string): boolean => {
   }
 }
 
-/** Between a service account's token and on whose behalf it speaks: a character of no JWT, but of a bearer token (RFC 6750, 2.1). */
+/** Between a service account's token and the service's own, which says on whose behalf: a character of no JWT, but of a bearer token (RFC 6750, 2.1). */
 export const accountSeparator = '~'
 
 const prefix = 'urn:orderhub:service:'
 
 /** On whose behalf, as another service says it. @throws Error when it says nothing that can be */
-export const originOf = (claims: Record<string, unknown>): Pick<ServiceClaims, 'actor' | 'role'> => {
+const originOf = (claims: Record<string, unknown>): Pick<ServiceClaims, 'actor' | 'role'> => {
   const { actor, role = null } = claims
   const { type, id = null } = (actor ?? {}) as Record<string, unknown>
   const isActor = (type === 'anonymous' && id === null) || ((type === 'user' || type === 'service') && typeof id === 'string')
@@ -55,34 +62,48 @@ export const originOf = (claims: Record<string, unknown>): Pick<ServiceClaims, '
   return { actor: { type, id } as Actor, role: role as Role | null }
 }
 
+/** As RFC 9449 (4.2) binds a proof to an access token. */
+const hashOf = (credential: string): string => createHash('sha256').update(credential).digest('base64url')
+
+/** Seconds by which the caller's clock seems to be ahead, as a token of its own says; undefined where it does not say. */
+export const claimedSkew = (token: string): number | undefined => {
+  try {
+    const { iat } = decodeJwt(token.split(accountSeparator).at(-1) ?? '')
+    return iat === undefined ? undefined : Math.round(iat - now() / 1000)
+  } catch {
+    return undefined
+  }
+}
+
 /** Tokens signed with the service's own key; `self` is the calling service's name. */
-export const createServiceTokens = (keys: KeyStore, self: string): ServiceTokens => {
+export const createServiceTokens = (keys: KeyStore, self: string, rejection: Rejection = () => undefined): BoundTokens => {
   const minted = createCache<string>()
   const known = createCache<{ readonly kid: string; readonly key: KeyObject; readonly claims: ServiceClaims }>()
 
-  const sign = async (audience: string, { actor, role }: Omit<ServiceClaims, 'caller'>): Promise<string> => {
+  const sign = async (audience: string, claims: JWTPayload): Promise<string> => {
     const { kid, key } = keys.signer(`service-${self}`)
-    return new SignJWT({ actor, role })
+    const issuedAt = Math.floor(now() / 1000)
+    return new SignJWT(claims)
       .setProtectedHeader({ alg: algorithm, typ, kid })
       .setIssuer(`${prefix}${self}`)
       .setAudience(`${prefix}${audience}`)
-      .setIssuedAt()
-      .setExpirationTime(`${lifetime}s`)
+      .setIssuedAt(issuedAt)
+      .setExpirationTime(issuedAt + lifetime)
       .sign(key)
   }
 
   return {
-    mint: async (audience, { actor, role }) => {
-      const name = JSON.stringify([audience, actor.type, actor.id, role])
+    mint: async (audience, { actor, role }, boundTo) => {
+      const name = JSON.stringify([audience, actor.type, actor.id, role, boundTo])
       const ready = minted.get(name)
       if (ready !== undefined) return ready
-      const token = await sign(audience, { actor, role })
+      const token = await sign(audience, { actor, role, ...(boundTo === undefined ? {} : { ath: hashOf(boundTo) }) })
       minted.set(name, token, Date.now() + usedAgainMs)
       return token
     },
 
-    verify: async (token, audiences) => {
-      const name = `${audiences.join()} ${token}`
+    verify: async (token, audiences, boundTo) => {
+      const name = JSON.stringify([audiences, token, boundTo])
       const seen = known.get(name)
       if (seen && keys.verifier(`service-${seen.claims.caller}`, seen.kid) === seen.key) return seen.claims
       try {
@@ -97,15 +118,18 @@ export const createServiceTokens = (keys: KeyStore, self: string): ServiceTokens
           issuer,
           audience: audiences.map((audience) => `${prefix}${audience}`),
           requiredClaims: ['exp', 'iat'],
+          ...tokenTime(),
         })
-        const { exp = 0, iat = 0 } = payload
-        if (exp - iat > lifetime || iat > Date.now() / 1000 + skew) throw new Error('it is good for too long')
+        const { exp = 0, iat = 0, ath } = payload
+        if (exp - iat > lifetime || iat > now() / 1000 + acceptedSkewSeconds) throw new Error('it is good for too long')
+        if (ath !== (boundTo === undefined ? undefined : hashOf(boundTo))) throw new Error('it is not bound to this credential')
         const claims = { caller, ...originOf(payload) }
-        known.set(name, { kid, key, claims }, exp * 1000)
+        known.set(name, { kid, key, claims }, (exp + acceptedSkewSeconds) * 1000)
         return claims
       } catch (error) {
         throw fail('auth.invalid_token', {}, error)
       }
     },
+    rejection,
   }
 }

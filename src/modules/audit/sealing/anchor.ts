@@ -3,6 +3,7 @@ import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AwsClient } from 'aws4fetch'
 import { newUuid } from '../../../platform/ids.ts'
+import { type Credentials, type WebIdentity, webIdentityCredentials } from './web-identity.ts'
 
 /** A place outside the database that keeps every checkpoint and lets none be replaced. */
 export interface Anchor {
@@ -13,7 +14,7 @@ export interface Anchor {
 export interface AnchorOptions {
   /** A folder, or s3://bucket/prefix?endpoint=URL&region=NAME. */
   readonly address: string
-  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
+  readonly credentials: Credentials | WebIdentity | undefined
 }
 
 const retentionYears = 5
@@ -54,9 +55,11 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
   const region = address.searchParams.get('region') ?? 'us-east-1'
   const endpoint = address.searchParams.get('endpoint') ?? `https://s3.${region}.amazonaws.com`
   const prefix = address.pathname.replace(/^\/|\/$/g, '')
-  const client = new AwsClient({ ...credentials, service: 's3', region, retries: 0 })
-  const request = async (url: string, init: RequestInit = {}): Promise<Response> =>
-    client.fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) })
+  const credentialsOfNow = 'tokenFile' in credentials ? webIdentityCredentials(credentials, region) : async () => credentials
+  const request = async (url: string, init: RequestInit = {}): Promise<Response> => {
+    const client = new AwsClient({ ...(await credentialsOfNow()), service: 's3', region, retries: 0 })
+    return client.fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) })
+  }
   const place = (size: number) => {
     const path = [address.hostname, ...(prefix ? [prefix] : []), anchorName(size)].join('/')
     return `${endpoint.replace(/\/$/, '')}/${path}`
@@ -89,6 +92,6 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
 /** @throws Error when a bucket is named without credentials */
 export const createAnchor = ({ address, credentials }: AnchorOptions): Anchor => {
   if (!address.startsWith('s3://')) return folderAnchor(address)
-  if (!credentials) throw new Error('an s3:// anchor needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY')
+  if (!credentials) throw new Error('an s3:// anchor needs credentials')
   return bucketAnchor(new URL(address), credentials)
 }
