@@ -15,7 +15,7 @@ const lockId = 7_203_118
 
 const folderOf = (module: string): string => fileURLToPath(new URL(`../drizzle/${module}`, import.meta.url))
 
-interface Target {
+export interface Target {
   readonly module: string
   readonly url: string
 }
@@ -28,8 +28,14 @@ export const migrationTargets = (config: Config): Target[] => {
   return modules.map((module) => ({ module, url: config.databaseUrlOf(module) as string }))
 }
 
-const connect = (url: string) =>
+export const connect = (url: string): postgres.Sql =>
   postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10, connection: { application_name: 'orderhub-migrate' } })
+
+/** One at a time of all who migrate this database; the rest wait. The lock ends with the connection. */
+export const locked = async (client: postgres.Sql, work: () => Promise<void>): Promise<void> => {
+  await client`select pg_advisory_lock(${lockId})`
+  await work()
+}
 
 /**
  * What a module's roles may do, as statements that can be repeated: roles belong to the whole cluster, and are not in a
@@ -49,13 +55,14 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
   for (const { module, url } of targets) {
     const client = connect(url)
     try {
-      await client`select pg_advisory_lock(${lockId})`
-      await migrate(drizzle(client), {
-        migrationsFolder: folderOf(module),
-        migrationsSchema: recordSchema,
-        migrationsTable: module,
+      await locked(client, async () => {
+        await migrate(drizzle(client), {
+          migrationsFolder: folderOf(module),
+          migrationsSchema: recordSchema,
+          migrationsTable: module,
+        })
+        await grantRights(client, module)
       })
-      await grantRights(client, module)
     } catch (error) {
       throw explained({ url, of: [module] }, error)
     } finally {

@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises'
-import { createPostgresBackend, runMigrations } from 'bullmq'
+import { createPostgresBackend } from 'bullmq'
 import pg from 'pg'
 import { createCompletions } from './queue-postgres-completions.ts'
+import { bringUpToDate, schema } from './queue-postgres-schema.ts'
 import { createPresence, type DeliveryState, isAway, type Transport, type TransportOptions, within } from './queue-transport.ts'
 
-const schema = 'bullmq'
 const pollMs = 2_000
 const retryable = new Set(['40001', '40P01'])
 const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed: 'failed' }
@@ -81,7 +81,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
 
   try {
     const client = await consumers.connect()
-    await runMigrations(client, schema).finally(() => client.release())
+    await bringUpToDate(client).finally(() => client.release())
   } catch (error) {
     await close()
     throw error
