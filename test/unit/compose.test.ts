@@ -6,18 +6,20 @@ const file = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 
 
 /** A container's own affair: where it listens and what is mounted where. A shell that has one means something else by it. */
 const ofTheContainer = ['NODE_ENV', 'SERVICE', 'HOST', 'PORT', 'METRICS_PORT', 'DATA_DIR', 'KEYS_DIR']
+/** Stands for those of all services where the shell has it. */
+const forAll = 'DATABASE_URL'
 
-/** Of the keys that all services get, those that take the shell's value. */
+/** Of the keys that all services get, or one alone, those that take the shell's value. */
 const passedOn = (text: string): string[] => {
-  const [, common = ''] = /^x-environment: &environment\n((?: .*\n)+)/m.exec(text) ?? []
-  return [...common.matchAll(/^ {2}([A-Z_]+):(?: \$\{\1:-[^}]*\})?$/gm)].map(([, key]) => key as string)
+  const blocks = [...text.matchAll(/^x-[a-z-]+: &(?:environment|with-redis|of-[a-z]+)\n((?: .*\n)+)/gm)].map(([, block]) => block)
+  return [...blocks.join('').matchAll(/^ {2}([A-Z_]+):(?: \$\{\1:-[^}]*\})?$/gm)].map(([, key]) => key as string)
 }
 
 t.test('every key of the configuration reaches the services from the shell', (t) => {
   const known = passedOn(file)
   const perService = [...file.matchAll(/^ {2}([A-Z]+_DATABASE_URL): &\S+ \$\{\1:-/gm)].map(([, key]) => key as string)
   const missing = Object.keys(Environment.properties).filter(
-    (key) => !ofTheContainer.includes(key) && !known.includes(key) && !perService.includes(key),
+    (key) => !ofTheContainer.includes(key) && !known.includes(key) && !perService.includes(key) && key !== forAll,
   )
   t.same(missing, [])
   t.end()

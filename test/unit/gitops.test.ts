@@ -169,6 +169,8 @@ t.test('every Secret that the pods name comes from the store', async (t) => {
     const pod = spec.template.spec
     for (const source of pod.containers.flatMap((container: Manifest) => container.envFrom))
       if (source.secretRef) used.add(source.secretRef.name)
+    for (const { valueFrom } of pod.containers.flatMap((container: Manifest) => container.env ?? []))
+      if (valueFrom?.secretKeyRef) used.add(valueFrom.secretKeyRef.name)
     for (const { secret } of pod.volumes) if (secret) used.add(secret.secretName)
   }
   t.same(named(all('components/external-secrets'), 'ExternalSecret').sort(), [...used].sort())

@@ -86,6 +86,11 @@ What runs, as a JSON list: {name, service, values} with the values of each put o
 {{- if eq .Values.mode "monolith" -}}monolith{{- else if .Values.services.gateway.enabled -}}gateway{{- end -}}
 {{- end }}
 
+{{/* Not empty where a proxy of the cluster is in front, which says who the client is (X-Forwarded-For). */}}
+{{- define "orderhub.hasFront" -}}
+{{- if or .Values.ingress.enabled .Values.httpRoute.enabled }}true{{ end }}
+{{- end }}
+
 {{/* A service's address inside the cluster. Takes (list . service). */}}
 {{- define "orderhub.serviceUrl" -}}
 {{- $root := index . 0 -}}
@@ -145,23 +150,6 @@ Takes (list sleep-seconds environment).
 {{- if and (index . 0).Values.serviceAccountTokens.enabled (has (index . 1).name (keys (include "orderhub.calls" (index . 0) | fromYaml))) }}true{{ end }}
 {{- end }}
 
-{{/* Where the environment's secret values are: names of Secrets, as a JSON list. Takes (list . component-values). */}}
-{{- define "orderhub.secrets" -}}
-{{- $root := index . 0 -}}
-{{- $names := list }}
-{{- if $root.Values.externalSecrets.enabled }}{{ $names = append $names (printf "%s-external" (include "orderhub.fullname" $root)) }}{{ end }}
-{{- with $root.Values.existingSecret }}{{ $names = append $names . }}{{ end }}
-{{- with (index . 1).existingSecret }}{{ $names = append $names . }}{{ end }}
-{{- $names | uniq | toJson }}
-{{- end }}
-
-{{- define "orderhub.envFromSecrets" -}}
-{{- range include "orderhub.secrets" . | fromJsonArray }}
-- secretRef:
-    name: {{ . }}
-{{- end }}
-{{- end }}
-
 {{/*
 A component's environment without what is secret, as a JSON map. Its own config goes over that of all.
 Takes (list . component).
@@ -181,9 +169,17 @@ Takes (list . component).
 {{- $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%d --max-semi-space-size=4" $heap) }}
 {{- end }}
 {{- if include "orderhub.hasToken" . }}
-{{- $_ := set $env "SERVICE_ACCOUNT_TOKEN_FILE" "/var/run/secrets/orderhub/token" }}
+{{- $names := list }}
+{{- range include "orderhub.components" $root | fromJsonArray }}
+{{- $names = append $names (printf "%s=%s-%s" .name (include "orderhub.fullname" $root) .name) }}
+{{- end }}
+{{- $_ := set $env "SERVICE_ACCOUNT_NAMES" (join "," $names) }}
+{{- $_ := set $env "SERVICE_ACCOUNT_TOKEN_FILE" "/var/run/secrets/orderhub/token-{service}" }}
 {{- $_ := set $env "SERVICE_ACCOUNT_API_TOKEN_FILE" "/var/run/secrets/orderhub/api-token" }}
 {{- $_ := set $env "SERVICE_ACCOUNT_CA_FILE" "/var/run/secrets/orderhub/ca.crt" }}
+{{- end }}
+{{- if and (eq $component.name (include "orderhub.entry" $root)) (include "orderhub.hasFront" $root) }}
+{{- $_ := set $env "TRUST_PROXY" "1" }}
 {{- end }}
 {{- range $key, $value := mustMergeOverwrite (dict) $root.Values.config $component.values.config }}
 {{- $_ := set $env $key (include "orderhub.text" $value) }}

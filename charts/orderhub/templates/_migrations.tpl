@@ -31,24 +31,17 @@ same place, and one for each that has an environment of its own, since the same 
 {{- $own := $root.Values.migrations -}}
 name: {{ $migration.name }}
 {{ include "orderhub.onceContainer" $root }}
-command: [node, dist/migrate.js]
+command: [node, dist/migrate.js{{ if $own.logins }}, --logins{{ end }}]
 envFrom:
   - configMapRef:
       name: {{ include "orderhub.fullname" $root }}-{{ $migration.name }}
-  {{- include "orderhub.envFromSecrets" (list $root $migration.values) | nindent 2 }}
-  {{- with $own.existingSecret }}
+  {{- range include "orderhub.migrationSecrets" . | fromJsonArray }}
   - secretRef:
       name: {{ . }}
   {{- end }}
-{{- if or $root.Values.extraEnv $migration.values.extraEnv $own.config }}
+{{- with include "orderhub.migrationEnv" . | fromJsonArray }}
 env:
-  {{- with concat $root.Values.extraEnv $migration.values.extraEnv }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- range $key, $value := $own.config }}
-  - name: {{ $key }}
-    value: {{ include "orderhub.text" $value | quote }}
-  {{- end }}
 {{- end }}
 resources:
   {{- toYaml $migration.values.resources | nindent 2 }}

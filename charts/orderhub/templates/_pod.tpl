@@ -72,8 +72,11 @@ spec:
       envFrom:
         - configMapRef:
             name: {{ include "orderhub.configName" . }}
-        {{- include "orderhub.envFromSecrets" (list $root $values) | nindent 8 }}
-      {{- with concat $root.Values.extraEnv $values.extraEnv }}
+        {{- with $values.existingSecret }}
+        - secretRef:
+            name: {{ . }}
+        {{- end }}
+      {{- with include "orderhub.env" . | fromJsonArray }}
       env:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -121,10 +124,13 @@ spec:
       projected:
         defaultMode: 0440
         sources:
+          # One for each service that it calls: none of them can show its own to another.
+          {{- range index (include "orderhub.calls" $root | fromYaml) $component.name }}
           - serviceAccountToken:
-              path: token
-              audience: orderhub
+              path: token-{{ . }}
+              audience: orderhub-{{ . }}
               expirationSeconds: {{ $root.Values.serviceAccountTokens.expirationSeconds }}
+          {{- end }}
           # For the cluster's issuer, where it gives its public keys to nobody without a token.
           - serviceAccountToken:
               path: api-token

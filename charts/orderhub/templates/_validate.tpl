@@ -3,7 +3,7 @@
 {{- $root := index . 0 -}}
 {{- $values := (index . 1).values -}}
 {{- $names := keys (include "orderhub.environment" . | fromJson) }}
-{{- range concat $root.Values.extraEnv $values.extraEnv }}{{ $names = append $names .name }}{{ end }}
+{{- $names = concat $names (include "orderhub.envNames" (concat $root.Values.extraEnv $values.extraEnv) | fromJsonArray) }}
 {{- $names | toJson }}
 {{- end }}
 
@@ -15,9 +15,8 @@
 {{- $place := ternary "monolith" (printf "services.%s" $name) (eq $name "monolith") }}
 {{- $problems := list }}
 {{- $given := include "orderhub.givenNames" . | fromJsonArray }}
-{{- $secrets := include "orderhub.secrets" (list $root $values) | fromJsonArray }}
-{{- if not $secrets }}
-{{- if and (ne $name "gateway") (not (has "DATABASE_URL" $given)) (or (eq $name "monolith") (not (has (printf "%s_DATABASE_URL" (upper $name)) $given))) }}
+{{- if not $values.existingSecret }}
+{{- if and (ne $name "gateway") (not (include "orderhub.hasSharedSecret" $root)) (not (has "DATABASE_URL" $given)) (or (eq $name "monolith") (not (has (printf "%s_DATABASE_URL" (upper $name)) $given))) }}
 {{- $problems = append $problems (printf "%s has no database: put DATABASE_URL in a Secret and name it in existingSecret or %s.existingSecret" $name $place) }}
 {{- end }}
 {{- range index (include "orderhub.needs" $root | fromYaml) $name }}
@@ -37,6 +36,15 @@
 {{- range $key, $expected := dict "PORT" "8080" "METRICS_PORT" "9464" "SERVICE" (index . 1).service }}
 {{- if ne (get $environment $key) $expected }}
 {{- $problems = append $problems (printf "%s cannot be set for %s: the chart's Services and probes rely on %s" $key $name $expected) }}
+{{- end }}
+{{- end }}
+{{- if and (eq $name (include "orderhub.entry" $root)) (include "orderhub.hasFront" $root) }}
+{{- $trusted := get $environment "TRUST_PROXY" }}
+{{- range concat $root.Values.extraEnv $values.extraEnv }}
+{{- if and (eq .name "TRUST_PROXY") (hasKey . "value") }}{{ $trusted = .value }}{{ end }}
+{{- end }}
+{{- if has $trusted (list "" "0" "false") }}
+{{- $problems = append $problems (printf "TRUST_PROXY=%s for %s: behind ingress or httpRoute every client would have the proxy's address; leave it out for one proxy, or give their number" $trusted $name) }}
 {{- end }}
 {{- end }}
 {{- $startup := $root.Values.probes.startup }}
@@ -104,6 +112,12 @@ notification: [user]
 {{- if not (or .externalSecrets.data .externalSecrets.dataFrom) }}
 {{- $problems = append $problems "externalSecrets.enabled needs externalSecrets.data or externalSecrets.dataFrom" }}
 {{- end }}
+{{- end }}
+{{- if and .migrations.logins (not .migrations.existingSecret) }}
+{{- $problems = append $problems "migrations.logins needs migrations.existingSecret, with DATABASE_URL of a login that owns the schemas and may create roles" }}
+{{- end }}
+{{- if and .externalSecrets.enabled .externalSecrets.dataFrom .existingSecret }}
+{{- $problems = append $problems "externalSecrets.dataFrom and existingSecret: nobody can tell which of the two has a key; name the keys in externalSecrets.data, or use one of the two" }}
 {{- end }}
 {{- if .keda.enabled }}
 {{- if not (or .keda.redisAddress .keda.prometheusAddress) }}

@@ -32,6 +32,9 @@
 {{- $place := ternary "monolith" (printf "services.%s" $component.name) (eq $component.name "monolith") }}
 {{- $warnings = concat $warnings (include "orderhub.openSecrets" (list $component.values.config (printf "%s." $place)) | fromJsonArray) }}
 {{- $config := mustMergeOverwrite (dict) $.Values.config $component.values.config }}
+{{- if eq (toString (get $config "TRUST_PROXY")) "true" }}
+{{- $warnings = append $warnings (printf "TRUST_PROXY is true for %s: it believes whatever address a client writes. Give the number of proxies in front." $component.name) }}
+{{- end }}
 {{- if has $component.name (list "user" "monolith") }}
 {{- if ne (toString (get $config "REQUIRE_ADMIN_MFA")) "true" }}
 {{- $warnings = append $warnings "REQUIRE_ADMIN_MFA is not true: a password alone makes an administrator." }}
@@ -40,7 +43,7 @@
 {{- $warnings = append $warnings "SEED is true: the sample data is written to an empty database." }}
 {{- end }}
 {{- end }}
-{{- if include "orderhub.secrets" (list $ $component.values) | fromJsonArray }}
+{{- if $component.values.existingSecret }}
 {{- $given := include "orderhub.givenNames" (list $ $component) | fromJsonArray }}
 {{- range index (include "orderhub.needs" $ | fromYaml) $component.name }}
 {{- $key := printf "%s_SERVICE_URL" (upper .) }}

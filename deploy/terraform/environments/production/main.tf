@@ -31,12 +31,13 @@ provider "helm" {
 module "orderhub" {
   source = "../../modules/orderhub"
 
-  environment      = "production"
-  chart_version    = var.chart_version
-  image_digest     = var.image_digest
-  secrets          = var.secrets
-  keys             = var.keys
-  secrets_revision = var.secrets_revision
+  environment       = "production"
+  chart_version     = var.chart_version
+  image_digest      = var.image_digest
+  secrets           = var.secrets
+  migration_secrets = var.migration_secrets
+  keys              = var.keys
+  secrets_revision  = var.secrets_revision
 
   config = {
     PUBLIC_URL        = "https://orderhub.example"

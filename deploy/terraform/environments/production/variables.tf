@@ -23,6 +23,13 @@ variable "secrets" {
   ephemeral   = true
 }
 
+variable "migration_secrets" {
+  description = "DATABASE_URL of the schemas' owner, from TF_VAR_migration_secrets or a vault."
+  type        = map(string)
+  sensitive   = true
+  ephemeral   = true
+}
+
 variable "keys" {
   description = "Files of each service's key folder."
   type        = map(map(string))

@@ -13,6 +13,8 @@ locals {
     image          = { digest = var.image_digest }
     config         = var.config
     existingSecret = kubernetes_secret_v1.environment.metadata[0].name
+    # The owner's login migrates, and makes those of the services.
+    migrations = { existingSecret = kubernetes_secret_v1.migrations.metadata[0].name, logins = true }
     keys = {
       generate        = false
       existingSecrets = { for name, secret in kubernetes_secret_v1.keys : name => secret.metadata[0].name }
@@ -66,6 +68,16 @@ resource "kubernetes_secret_v1" "environment" {
     labels    = local.labels
   }
   data_wo          = var.secrets
+  data_wo_revision = var.secrets_revision
+}
+
+resource "kubernetes_secret_v1" "migrations" {
+  metadata {
+    name      = "${local.name}-migrations"
+    namespace = kubernetes_namespace_v1.this.metadata[0].name
+    labels    = local.labels
+  }
+  data_wo          = var.migration_secrets
   data_wo_revision = var.secrets_revision
 }
 

@@ -58,7 +58,14 @@ variable "values" {
 }
 
 variable "secrets" {
-  description = "Secret environment of all services: DATABASE_URL, REDIS_URL, SMTP_URL, …"
+  description = "Secret environment, of which each service gets the keys that it reads: USER_DATABASE_URL, ORDER_DATABASE_URL, …, REDIS_URL, SMTP_URL, …"
+  type        = map(string)
+  sensitive   = true
+  ephemeral   = true
+}
+
+variable "migration_secrets" {
+  description = "DATABASE_URL of the schemas' owner, who migrates and makes the logins that the addresses in `secrets` name."
   type        = map(string)
   sensitive   = true
   ephemeral   = true

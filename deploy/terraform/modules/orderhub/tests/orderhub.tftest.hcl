@@ -5,8 +5,10 @@ variables {
   environment      = "staging"
   chart_version    = "0.1.0"
   image_digest     = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-  secrets          = { DATABASE_URL = "postgres://orderhub@database/orderhub" }
+  secrets          = { USER_DATABASE_URL = "postgres://user_service:x@database/orderhub" }
   secrets_revision = 3
+
+  migration_secrets = { DATABASE_URL = "postgres://orderhub@database/orderhub" }
   keys = {
     for name in ["gateway", "user", "order", "product", "notification", "audit"] : name => { "public.json" = "{}" }
   }
@@ -47,11 +49,18 @@ run "release_is_pinned" {
     }
     error_message = "The chart makes no keys; each service gets its own."
   }
+  assert {
+    condition     = yamldecode(helm_release.this.values[0]).migrations == { existingSecret = "orderhub-migrations", logins = true }
+    error_message = "The schemas' owner migrates, and no service."
+  }
 }
 
 run "secrets_stay_out_of_the_state" {
   assert {
-    condition     = length(kubernetes_secret_v1.environment.data) == 0 && kubernetes_secret_v1.environment.data_wo == null
+    condition = alltrue([
+      for secret in [kubernetes_secret_v1.environment, kubernetes_secret_v1.migrations] :
+      length(secret.data) == 0 && secret.data_wo == null
+    ])
     error_message = "The state holds no secret."
   }
   assert {
