@@ -52,32 +52,42 @@ export const loginTargets = ({ selected, databaseUrl, databaseUrlOf }: Config): 
   return targets
 }
 
-const makeLogin = async (client: postgres.Sql, login: string, password: string): Promise<void> => {
-  // Not in a statement with parameters, which CREATE ROLE does not take; the server quotes.
-  const [made] = await client`select exists (select from pg_roles where rolname = ${login}) as there,
-    format('%I with login password %L', ${login}::text, ${password}::text) as role`
-  await client.unsafe(`${made?.there ? 'alter' : 'create'} role ${made?.role}`)
+/** Runs a statement that takes no parameters; the server quotes what stands for %I and %L. */
+const run = async (client: postgres.Sql, statement: string, ...values: readonly string[]): Promise<void> => {
+  const [row] = await client`select format(${statement}, variadic ${values as string[]}::text[]) as text`
+  await client.unsafe(row?.text)
 }
 
-const dataRights = async (client: postgres.Sql, schema: string, login: string): Promise<void> => {
-  const [at, to] = [client(schema), client(login)]
-  await client`grant usage on schema ${at} to ${to}`
-  await client`grant select, insert, update, delete on all tables in schema ${at} to ${to}`
-  await client`grant usage, select on all sequences in schema ${at} to ${to}`
-  // For what the owner's next migration makes.
-  await client`alter default privileges in schema ${at} grant select, insert, update, delete on tables to ${to}`
-  await client`alter default privileges in schema ${at} grant usage, select on sequences to ${to}`
+const makeLogin = async (client: postgres.Sql, login: string, password: string): Promise<void> => {
+  const known = await client`select from pg_roles where rolname = ${login}`
+  await run(client, `${known.length > 0 ? 'alter' : 'create'} role %I with login password %L`, login, password)
+}
+
+const grantConnect = async (client: postgres.Sql, login: string): Promise<void> => {
+  const [database] = await client`select current_database() as name`
+  await run(client, 'grant connect on database %I to %I', database?.name, login)
+}
+
+const grantData = async (client: postgres.Sql, schema: string, login: string): Promise<void> => {
+  const rights = [
+    'grant usage on schema %I to %I',
+    'grant select, insert, update, delete on all tables in schema %I to %I',
+    'grant usage, select on all sequences in schema %I to %I',
+    // For what the owner's next migration makes.
+    'alter default privileges in schema %I grant select, insert, update, delete on tables to %I',
+    'alter default privileges in schema %I grant usage, select on sequences to %I',
+  ]
+  for (const right of rights) await run(client, right, schema, login)
 }
 
 const grantOwn = async (client: postgres.Sql, { module, login }: LoginTarget): Promise<void> => {
-  const [database] = await client`select current_database() as name`
-  await client`grant connect on database ${client(database?.name)} to ${client(login)}`
+  await grantConnect(client, login)
   // Less than its schema: drizzle/audit/rights.sql.
-  if (module === 'audit') await client`grant orderhub_audit to ${client(login)}`
-  else await dataRights(client, `${module}s`, login)
+  if (module === 'audit') await run(client, 'grant orderhub_audit to %I', login)
+  else await grantData(client, `${module}s`, login)
   // To see whether the database is up to date.
-  await client`grant usage on schema orderhub_migrations to ${client(login)}`
-  await client`grant select on ${client(`orderhub_migrations.${module}`)} to ${client(login)}`
+  await run(client, 'grant usage on schema orderhub_migrations to %I', login)
+  await run(client, 'grant select on orderhub_migrations.%I to %I', module, login)
 }
 
 /** Where events travel through PostgreSQL: one schema that all share, made by the owner. */
@@ -86,10 +96,9 @@ const grantQueue = async (url: string, logins: readonly string[]): Promise<void>
   const client = connect(url)
   try {
     await locked(client, async () => {
-      const [database] = await client`select current_database() as name`
       for (const login of logins) {
-        await client`grant connect on database ${client(database?.name)} to ${client(login)}`
-        await dataRights(client, queueSchema, login)
+        await grantConnect(client, login)
+        await grantData(client, queueSchema, login)
       }
     })
   } finally {
