@@ -11,8 +11,9 @@ BEGIN
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
       END;
     END IF;
-    -- A login that may create roles, without being a superuser, hands its tables over as a member.
-    IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+    -- A login that may create roles, without being a superuser, hands its tables over as a member. Since PostgreSQL 16 it is one
+    -- of what it makes that may not yet act for it.
+    IF NOT pg_has_role(current_user, wanted, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
       EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
     END IF;
   END LOOP;

@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { main } from '../../src/commands/migrate.ts'
 import { serviceNames, storingServices } from '../../src/environment.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { call } from '../support/app.ts'
@@ -13,7 +12,7 @@ import { freePort } from '../support/port.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type ServiceProcess, startService } from '../support/service.ts'
 
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const server = await startPostgres()
 t.teardown(() => server.stop())
@@ -37,13 +36,15 @@ const owner = { DATABASE_URL: urlOf('shop_owner', 'owner') }
 const passwordOf = (module: string) => `it's ${module}'s / "own" %`
 const own = Object.fromEntries(storingServices.map((module) => [key(module), urlOf(`shop_${module}`, passwordOf(module))]))
 
-const migrate = fileURLToPath(new URL('../../src/migrate.ts', import.meta.url))
-const makeLogins = (env: Record<string, string>, ...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [migrate, ...(args.length > 0 ? args : ['--logins'])], {
-    env: { PATH: process.env.PATH, ...env },
-    encoding: 'utf8',
-  })
-  return { status, output: stdout + stderr }
+/** As the program does it. */
+const makeLogins = async (t: Test, env: Record<string, string>, ...args: string[]) => {
+  const said = (['log', 'error'] as const).map((method) => t.capture(console, method))
+  try {
+    const status = await main(args.length > 0 ? args : ['--logins'], env)
+    return { status, output: said.flatMap((results) => results().map((call) => String(call.args[0]))).join('\n') }
+  } finally {
+    for (const { restore } of said) restore()
+  }
 }
 const connectAs = (t: Test, login: string, password: string): postgres.Sql => {
   const sql = postgres(urlOf(login, password), { max: 1, onnotice: () => {} })
@@ -56,10 +57,10 @@ t.test('a login for each module, made as often as somebody likes', async (t) => 
   const done = {
     status: 0,
     output:
-      'migrated: user, order, product, notification, audit; logins: shop_user, shop_order, shop_product, shop_notification, shop_audit\n',
+      'migrated: user, order, product, notification, audit; logins: shop_user, shop_order, shop_product, shop_notification, shop_audit',
   }
-  t.same(makeLogins({ ...owner, ...own }), done)
-  t.same(makeLogins({ ...owner, ...own }), done)
+  t.same(await makeLogins(t, { ...owner, ...own }), done)
+  t.same(await makeLogins(t, { ...owner, ...own }), done)
   const roles = await superuser`
     select rolname from pg_roles where rolname like 'shop\\_%' and rolname <> 'shop_owner'
        and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolreplication)`
@@ -109,31 +110,34 @@ t.test('what a stolen login of the order service may do', async (t) => {
 
 t.test('another password takes the place of the old one', async (t) => {
   const changed = { ...own, [key('order')]: urlOf('shop_order', 'new') }
-  t.equal(makeLogins({ ...owner, ...changed }).status, 0)
+  t.equal((await makeLogins(t, { ...owner, ...changed })).status, 0)
   await t.rejects(postgres(urlOf('shop_order', passwordOf('order')), { max: 1 })`select 1`, { code: '28P01' })
-  t.equal(makeLogins({ ...owner, ...own }).status, 0)
+  t.equal((await makeLogins(t, { ...owner, ...own })).status, 0)
 })
 
 t.test('mistakes', async (t) => {
   const { [key('user')]: _, ...withoutUser } = own
-  const said = (env: Record<string, string>, ...args: string[]) => makeLogins(env, ...args)
-  t.same(said({ ...own }), {
+  const said = (env: Record<string, string>, ...args: string[]) => makeLogins(t, env, ...args)
+  t.same(await said({ ...own }), {
     status: 78,
-    output: 'DATABASE_URL is missing: with --logins, the address with the login of the schemas’ owner\n',
+    output: 'DATABASE_URL is missing: with --logins, the address with the login of the schemas’ owner',
   })
-  t.same(said({ ...owner, ...withoutUser }), {
+  t.same(await said({ ...owner, ...withoutUser }), {
     status: 78,
-    output: 'USER_DATABASE_URL is missing: with --logins, the address with the login of user\n',
+    output: 'USER_DATABASE_URL is missing: with --logins, the address with the login of user',
   })
-  t.same(said({ ...owner, ...own, [key('user')]: own[key('order')] as string }), {
+  t.same(await said({ ...owner, ...own, [key('user')]: own[key('order')] as string }), {
     status: 78,
-    output: 'order and user have the same login: each needs one of its own\n',
+    output: 'order and user have the same login: each needs one of its own',
   })
-  t.same(said({ ...owner, ...own, [key('user')]: owner.DATABASE_URL.replace('test_logins', 'test_logins?sslmode=prefer') }), {
-    status: 78,
-    output: 'USER_DATABASE_URL has the login of DATABASE_URL, which owns every schema\n',
-  })
-  t.equal(said({}, '--logon').status, 64)
+  t.same(
+    await said({ ...owner, ...own, [key('user')]: owner.DATABASE_URL.replace('test_logins', 'test_logins?sslmode=prefer') }),
+    {
+      status: 78,
+      output: 'USER_DATABASE_URL has the login of DATABASE_URL, which owns every schema',
+    },
+  )
+  t.equal((await said({}, '--logon')).status, 64)
 })
 
 t.test('the six services work with their own logins alone, events through PostgreSQL too', async (t) => {
