@@ -92,7 +92,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   await metrics.instrument(http)
   const requestsUnderWay = countRequests(http)
 
-  const databases = createDatabases(definitions, config, metrics)
+  const databases = createDatabases(definitions, config, metrics, log)
   const keys = createKeyStore({ folder: config.keysDir, strict: config.production })
   const self = config.selected[0] as ModuleName
   const rejection = createRejection({
@@ -178,6 +178,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     starting: gate.closed,
     stopping: () => stopping,
     checks: databases.checks,
+    stuck: events.stuck,
     ...(health ? { details: health } : {}),
   })
   await http.register(

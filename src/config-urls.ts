@@ -1,3 +1,6 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
 /**
  * What is wrong with a URL of the configuration, as words that follow its key. No message holds the URL: it may have a
  * password in it.
@@ -30,8 +33,29 @@ const firstHost = (value: string): string => value.replace(/^(\w+:\/\/(?:[^@/?#]
 const databaseParameters: Readonly<Record<string, readonly string[] | undefined>> = {
   sslmode: ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'],
   sslnegotiation: ['postgres', 'direct'],
-  target_session_attrs: ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'],
+  // The others would look for a server that takes no writes.
+  target_session_attrs: ['any', 'read-write', 'primary'],
+  sslrootcert: undefined,
   application_name: undefined,
+}
+
+/** `system` stands for the authorities that Node.js knows, as libpq has it for those of the system. */
+const rootCertificatesProblem = ({ searchParams }: URL): string | undefined => {
+  const file = searchParams.get('sslrootcert')
+  const mode = searchParams.get('sslmode')
+  if (file === null) return undefined
+  if (file === 'system')
+    return mode === null || mode === 'verify-full' ? undefined : 'has sslrootcert=system, which needs sslmode=verify-full'
+  if (mode === null || mode === 'disable' || mode === 'prefer')
+    return 'has sslrootcert, which needs sslmode to be require, verify-ca or verify-full'
+  try {
+    new X509Certificate(readFileSync(file))
+    return undefined
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const why = code === undefined || code.startsWith('ERR_') ? 'holds no certificate in PEM' : `cannot be read (${code})`
+    return `has an sslrootcert that ${why}: ${JSON.stringify(file)}`
+  }
 }
 
 export const databaseUrlProblem: Check = (value) => {
@@ -43,7 +67,9 @@ export const databaseUrlProblem: Check = (value) => {
     const allowed = databaseParameters[name]
     if (allowed && !allowed.includes(given)) return `has a wrong value of ${name}; it is one of ${allowed.join(', ')}`
   }
-  return undefined
+  if (url.searchParams.get('sslnegotiation') === 'direct' && /^(disable|prefer)?$/.test(url.searchParams.get('sslmode') ?? ''))
+    return 'has sslnegotiation=direct, which needs sslmode to be require, verify-ca or verify-full'
+  return rootCertificatesProblem(url)
 }
 
 const redisUrlProblem: Check = (value) => {

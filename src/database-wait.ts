@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { statementTimeoutOf } from './databases.ts'
 import { storingServices } from './environment.ts'
 import { type DatabasePlace, untilUsable, type WaitOptions } from './platform/database-start.ts'
 import { loadInOrder } from './topology.ts'
@@ -32,7 +33,16 @@ export const databasesOpen = async (config: Config, onWait: WaitOptions['onWait'
   const options = { waitMs: config.databaseWaitMs, onWait }
   await Promise.all(
     storedIn(config).map(({ name, url }) =>
-      untilUsable({ url, of: [name], role: definitions.get(name)?.databaseRole, schemas: [`${name}s`] }, options),
+      untilUsable(
+        {
+          url,
+          of: [name],
+          role: definitions.get(name)?.databaseRole,
+          statementTimeoutMs: statementTimeoutOf(config),
+          schemas: [`${name}s`],
+        },
+        options,
+      ),
     ),
   )
 }

@@ -1,5 +1,7 @@
+import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import type { ServiceName } from './environment.ts'
+import { isPlainText, parseDatabaseUrl } from './platform/database-url.ts'
 import { createDatabase, type Database } from './platform/db.ts'
 import type { Metrics } from './platform/metrics.ts'
 import type { Definitions } from './topology.ts'
@@ -21,12 +23,32 @@ const noDatabase: Database = {
   close: async () => {},
 }
 
+/** Of each statement, in milliseconds: half of the request's. */
+export const statementTimeoutOf = ({ requestTimeoutMs }: Config): number => Math.max(100, Math.round(requestTimeoutMs * 0.5))
+
+const complainEveryMs = 60_000
+
 /** One pool for each database and role that the modules of this process work with. */
-export const createDatabases = (definitions: Definitions, config: Config, metrics: Metrics): Databases => {
+export const createDatabases = (definitions: Definitions, config: Config, metrics: Metrics, log: Logger): Databases => {
   const open = new Map<string, Database>()
+  const plain = new Set<string>()
+  const warnOfPlainText = (url: string | undefined, of: string) => {
+    if (!config.production || !url || plain.has(url) || !isPlainText(parseDatabaseUrl(url))) return
+    plain.add(url)
+    log.warn(`the database of ${of} is on another host and its connections are not encrypted: add sslmode=verify-full to its URL`)
+  }
+  const onRefused = (name: string) => {
+    let lastComplaint = Number.NEGATIVE_INFINITY
+    return (reason: string) => {
+      if (performance.now() - lastComplaint < complainEveryMs) return
+      lastComplaint = performance.now()
+      log.error(`a connection to the database of ${name} is refused: ${reason}`)
+    }
+  }
   const of = (name: ServiceName): Database => {
     const url = config.databaseUrlOf(name)
     if (!url) return noDatabase
+    warnOfPlainText(url, name)
     const role = definitions.get(name)?.databaseRole
     const place = role ? `${url} ${role}` : url
     const database =
@@ -34,10 +56,11 @@ export const createDatabases = (definitions: Definitions, config: Config, metric
       createDatabase({
         url,
         max: config.databasePool,
-        statementTimeoutMs: Math.max(100, Math.round(config.requestTimeoutMs * 0.5)),
+        statementTimeoutMs: statementTimeoutOf(config),
         applicationName: config.healthName,
         role,
         onWait: (seconds) => metrics.observePoolWait(name, seconds),
+        onRefused: onRefused(name),
       })
     open.set(place, database)
     return database

@@ -10,7 +10,7 @@ import { createTurns } from './platform/events/turns.ts'
 import type { KeyStore } from './platform/keys/key-store.ts'
 import type { Metrics } from './platform/metrics.ts'
 import type { Parts } from './platform/module.ts'
-import { createEventQueues, type EventQueues } from './platform/queue.ts'
+import { createEventQueues, type EventQueues, type QueueConsumer } from './platform/queue.ts'
 import { eventRoutes, type ModuleName, registry } from './registry.ts'
 import type { Definitions } from './topology.ts'
 
@@ -33,6 +33,8 @@ export interface EventFlow {
   readonly queues: EventQueues
   /** The module has committed an event. */
   nudge(name: ModuleName): void
+  /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
+  stuck(): Readonly<Record<string, number>>
   start(modules: ReadonlyMap<ModuleName, Parts>): Promise<void>
   /** Takes and hands over no more; the queues stay open for what is still under way. */
   stop(): Promise<void>
@@ -88,7 +90,7 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
   const queues = opened ?? noQueues
   const turns = createTurns(busy)
   const relays = new Map<ModuleName, Relay>()
-  const consumers: { close(): Promise<void> }[] = []
+  const consumers = new Map<ModuleName, QueueConsumer>()
 
   for (const [name, { tables }] of definitions) {
     if (!tables) continue
@@ -105,20 +107,25 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     if (!handlers || !opened || !tables?.deadLetters || !tables.inbox) return
     const deadLetters = createDeadLetterRepository(databases.of(name), tables.deadLetters, tables.outbox)
     const inbox = createInboxRepository(databases.of(name), tables.inbox)
-    metrics.consumer(name, deadLetters.count, () => opened.counts(name))
+    const stuckSeconds = async () => consumers.get(name)?.stuckSeconds() ?? 0
+    metrics.consumer(name, deadLetters.count, () => opened.counts(name), stuckSeconds)
     const own = { handlers, deadLetters, inbox, log: log.child({ module: name }) }
-    consumers.push(await startConsumer({ name, queues, turns, concurrency: config.workers, ...own }))
+    consumers.set(name, await startConsumer({ name, queues, turns, concurrency: config.workers, ...own }))
   }
 
   return {
     queues,
     nudge: (name) => relays.get(name)?.nudge(),
+    stuck: () =>
+      Object.fromEntries(
+        [...consumers].map(([name, { stuckSeconds }]) => [name, stuckSeconds()] as const).filter(([, seconds]) => seconds > 0),
+      ),
     start: async (modules) => {
       for (const [name, parts] of modules) await consume(name, parts)
       for (const relay of relays.values()) relay.start()
     },
     stop: async () => {
-      await Promise.allSettled(consumers.map((consumer) => consumer.close()))
+      await Promise.allSettled([...consumers.values()].map((consumer) => consumer.close()))
       await Promise.allSettled([...relays.values()].map((relay) => relay.close()))
     },
     close: async () => {

@@ -3,7 +3,7 @@ import { type Config, ConfigError } from './config.ts'
 import { storingServices } from './environment.ts'
 import { connect, locked, type Target } from './migrations.ts'
 import { explained } from './platform/database-start.ts'
-import { schema as queueSchema, upToDate } from './platform/queue-postgres-schema.ts'
+import { bringQueuesUpToDate, schema as queueSchema } from './platform/queue-postgres-schema.ts'
 
 /** A module's own login, and its database as the owner of the schemas reaches it. */
 export interface LoginTarget extends Target {
@@ -92,8 +92,8 @@ const grantOwn = async (client: postgres.Sql, { module, login }: LoginTarget): P
 
 /** Where events travel through PostgreSQL: one schema that all share, made by the owner. */
 const grantQueue = async (url: string, logins: readonly string[]): Promise<void> => {
-  await upToDate(url)
-  const client = connect(url)
+  await bringQueuesUpToDate(url)
+  const client = await connect(url)
   try {
     await locked(client, async () => {
       for (const login of logins) {
@@ -113,7 +113,7 @@ const grantQueue = async (url: string, logins: readonly string[]): Promise<void>
 export const makeLogins = async (targets: readonly LoginTarget[], { databaseUrl, redisUrl }: Config): Promise<void> => {
   for (const target of targets) {
     const { module, url, login, password } = target
-    const client = connect(url)
+    const client = await connect(url)
     try {
       await locked(client, async () => {
         await makeLogin(client, login, password)

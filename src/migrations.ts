@@ -6,7 +6,7 @@ import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import { type Config, ConfigError, databaseProblems } from './config.ts'
 import { storingServices } from './environment.ts'
-import { explained } from './platform/database-start.ts'
+import { explained, usableServer } from './platform/database-start.ts'
 
 /** Where applied migrations are recorded: one table per module. */
 const recordSchema = 'orderhub_migrations'
@@ -28,8 +28,14 @@ export const migrationTargets = (config: Config): Target[] => {
   return modules.map((module) => ({ module, url: config.databaseUrlOf(module) as string }))
 }
 
-export const connect = (url: string): postgres.Sql =>
-  postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10, connection: { application_name: 'orderhub-migrate' } })
+export const connect = async (url: string): Promise<postgres.Sql> =>
+  postgres({
+    ...(await usableServer(url)),
+    max: 1,
+    onnotice: () => {},
+    connect_timeout: 10,
+    connection: { application_name: 'orderhub-migrate' },
+  })
 
 /** One at a time of all who migrate this database; the rest wait. The lock ends with the connection. */
 export const locked = async (client: postgres.Sql, work: () => Promise<void>): Promise<void> => {
@@ -53,7 +59,7 @@ const grantRights = async (client: postgres.Sql, module: string): Promise<void> 
  */
 export const runMigrations = async (targets: readonly Target[]): Promise<void> => {
   for (const { module, url } of targets) {
-    const client = connect(url)
+    const client = await connect(url)
     try {
       await locked(client, async () => {
         await migrate(drizzle(client), {
@@ -76,7 +82,7 @@ export const modulesBehind = async (targets: readonly Target[]): Promise<string[
   const behind: string[] = []
   for (const { module, url } of targets) {
     const { entries } = JSON.parse(await readFile(`${folderOf(module)}/meta/_journal.json`, 'utf8')) as { entries: unknown[] }
-    const client = connect(url)
+    const client = await connect(url)
     try {
       const [known] = await client`select to_regclass(${`${recordSchema}.${module}`}) is not null as there`
       const [applied] = known?.there

@@ -28,7 +28,8 @@ export const onFirstSignal = (work: (signal: string) => void): void => {
 export const stopOnSignal = ({ delayMs, log, stop }: StopOptions): void => {
   let signal: string | undefined
   const { close } = closeWithGrace({ delay: delayMs, logger: log as never, skip: [...signals] }, async ({ err }) => {
-    log.info({ ...(signal ? { signal } : {}), ...(err ? { err } : {}) }, 'stopping')
+    if (err) log.fatal({ err }, 'stopping after an error that nothing caught')
+    else log.info({ ...(signal ? { signal } : {}) }, 'stopping')
     await stop()
     log.info('stopped')
   })

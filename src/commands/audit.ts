@@ -106,6 +106,7 @@ const verify = async (given: NonNullable<ReturnType<typeof readArguments>>): Pro
     max: 2,
     statementTimeoutMs,
     applicationName: 'orderhub-audit-verify',
+    readsOnly: true,
   })
   try {
     return await check(await databaseTrail(createTrailRepository(db)), Number.MAX_SAFE_INTEGER)

@@ -1,8 +1,10 @@
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
-import { DrizzleQueryError, fillPlaceholders, type SQL, sql } from 'drizzle-orm'
+import { fillPlaceholders, type SQL } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
-import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { createEndpoints, parseDatabaseUrl } from './database-url.ts'
+import { type Connection, connect, databaseFailure, isBackendAlone } from './db-connection.ts'
 import { Failure, fail } from './errors.ts'
 
 /** One pool of connections to one database. Single statements only: see docs/adr/0002. */
@@ -13,6 +15,11 @@ export interface Database {
   run<T extends object>(statement: SQL): Promise<T[]>
   /** A statement whose text is made once, for what every request asks; its values come by the names of its placeholders. */
   prepare<T extends object>(statement: SQL): (values: Readonly<Record<string, unknown>>) => Promise<T[]>
+  /**
+   * Resolves when the database takes writes. Has a connection of its own, so that it neither waits for those of statements nor
+   * takes one; calls at the same time share one look.
+   * @throws database.unavailable
+   */
   ping(): Promise<void>
   close(): Promise<void>
 }
@@ -25,21 +32,12 @@ export interface DatabaseOptions {
   readonly applicationName: string
   /** Whose rights statements have, from the first one on: a role that the login is a member of; otherwise the login's own. */
   readonly role?: string | undefined
+  /** For reading alone: a server that takes no writes will do. */
+  readonly readsOnly?: boolean
   /** Seconds that a statement waited for a connection. */
   readonly onWait?: (seconds: number) => void
-}
-
-const connectionLost =
-  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|08|57P0|53[0-9A-Z]{3}$)/
-
-/** What a driver's error means to a caller: away, too slow, or as it is. */
-const translate = (error: unknown): unknown => {
-  const cause = error instanceof DrizzleQueryError ? error.cause : error // Drizzle's message holds the parameters: personal data.
-  const code = (cause as { code?: unknown } | undefined)?.code
-  if (typeof code !== 'string') return cause
-  if (connectionLost.test(code)) return fail('database.unavailable', {}, cause)
-  if (code === '57014' || code === '55P03') return fail('database.busy', {}, cause)
-  return cause
+  /** Why connections are refused that the server took, in one line. */
+  readonly onRefused?: (reason: string) => void
 }
 
 /** The name of the unique constraint that an error is about, or undefined. */
@@ -49,61 +47,83 @@ export const violatedConstraint = (error: unknown): string | undefined =>
 /** A parameter of an integer or uuid array type: one prepared statement for any length. */
 export const arrayLiteral = (values: readonly (number | string)[]): string => `{${values.join(',')}}`
 
-/** PostgreSQL's text in UTC, as in 2025-01-01 10:00:00.5+00, in the form of RFC 3339. */
-const isoTimestamp = (text: string): string => {
-  const [seconds = '', fraction] = text.slice(0, -3).split('.')
-  return `${seconds.replace(' ', 'T')}${fraction ? `.${fraction.padEnd(3, '0')}` : ''}Z`
-}
-
-/** One connection, which opens when it is first used. */
-const connect = ({ url, statementTimeoutMs, applicationName, role }: DatabaseOptions) => {
-  const client = postgres(url, {
-    max: 1,
-    fetch_types: false,
-    connect_timeout: 5,
-    idle_timeout: 60,
-    onnotice: () => {},
-    connection: {
-      application_name: applicationName,
-      statement_timeout: statementTimeoutMs,
-      TimeZone: 'UTC',
-      ...(role ? { role } : {}),
-    },
-    types: { int8: { to: 20, from: [20], parse: Number, serialize: String } },
-  })
-  const unsafe = client.unsafe
-  // Drizzle leaves statements unprepared, which costs a round trip and a plan each time.
-  client.unsafe = ((text: string, parameters?: never[], options?: object) =>
-    unsafe(text, parameters, { ...options, prepare: true })) as typeof unsafe
-  const orm = drizzle(client)
-  client.options.parsers[1184] = isoTimestamp
-  return { client, orm, close: (seconds: number) => client.end({ timeout: seconds }).catch(() => {}) }
-}
-
-type Connection = ReturnType<typeof connect>
-
 const dialect = new PgDialect()
 
 /** A statement's own limit, and a little for the way: the server cannot say that it does not answer. */
 const graceMs = 1000
 
+const pruneEveryMs = 10_000
+/** For one look whether the database takes writes: it reads no table. */
+const lookMs = 2_000
+
+const away = (error: unknown): Failure => {
+  const known = databaseFailure(error)
+  return known instanceof Failure ? known : fail('database.unavailable', {}, known)
+}
+
 export const createDatabase = (options: DatabaseOptions): Database => {
   const { max, statementTimeoutMs, onWait } = options
+  const parsed = parseDatabaseUrl(options.url)
+  const address = options.readsOnly ? { ...parsed, writes: false } : parsed
+  const endpoints = createEndpoints(address)
   const all = new Set<Connection>()
   const idle: Connection[] = []
   let closed = false
+  const pruning = setInterval(() => {
+    for (const connection of idle.splice(0)) {
+      if (connection.tooOld()) discard(connection)
+      else idle.push(connection)
+    }
+  }, pruneEveryMs).unref()
 
-  const take = (): Connection => {
-    if (closed) throw fail('database.unavailable')
-    const connection = idle.pop() ?? connect(options)
-    all.add(connection)
-    return connection
+  const answerOf = async <T>(answer: PromiseLike<T>, limitMs = statementTimeoutMs + graceMs): Promise<T> => {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(fail('database.unavailable')), limitMs)
+    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  }
+  const discard = (connection: Connection) => {
+    all.delete(connection)
+    void connection.close(0)
+  }
+  /** The server of this connection is lost, or takes no writes any more: nothing else goes there over an old connection. */
+  const leave = (lost: Connection) => {
+    discard(lost)
+    endpoints.failed(lost.endpoint)
+    for (const other of idle.splice(0)) {
+      if (other.endpoint === lost.endpoint) discard(other)
+      else idle.push(other)
+    }
   }
 
-  const answerOf = async <T>(answer: PromiseLike<T>): Promise<T> => {
-    const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(fail('database.unavailable')), statementTimeoutMs + graceMs)
-    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  const openOne = async (): Promise<Connection> => {
+    const connection = connect(address, endpoints.current(), options)
+    all.add(connection)
+    try {
+      await answerOf(connection.check())
+      return connection
+    } catch (error) {
+      leave(connection)
+      throw away(error)
+    }
+  }
+  const open = async (): Promise<Connection> => {
+    for (let tries = address.endpoints.length; tries > 1; tries--) {
+      const connection = await openOne().catch(() => undefined)
+      if (connection) return connection
+    }
+    return openOne()
+  }
+  const take = async (): Promise<Connection> => {
+    if (closed) throw fail('database.unavailable')
+    for (let known = idle.pop(); known; known = idle.pop()) {
+      if (known.isOpen()) return known
+      discard(known)
+    }
+    return open()
+  }
+  const giveBack = (connection: Connection) => {
+    connection.used()
+    idle.push(connection)
   }
 
   // Waiting happens here and not in the driver: it can be measured, and it has an end. So does the choice of a connection:
@@ -114,17 +134,16 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     try {
       return await gate.execute(async () => {
         onWait?.((performance.now() - asked) / 1000)
-        const connection = take()
+        const connection = await take()
         try {
           const answer = await answerOf(query(connection))
-          idle.push(connection)
+          giveBack(connection)
           return answer
         } catch (error) {
-          const known = translate(error)
-          if (known instanceof Failure && known.code === 'database.unavailable') {
-            all.delete(connection)
-            void connection.close(0)
-          } else idle.push(connection)
+          const known = databaseFailure(error)
+          if (!(known instanceof Failure) || known.code !== 'database.unavailable') giveBack(connection)
+          else if (isBackendAlone(known)) discard(connection)
+          else leave(connection)
           throw known
         }
       })
@@ -138,16 +157,39 @@ export const createDatabase = (options: DatabaseOptions): Database => {
       ...(await withConnection(({ client }) => client.unsafe<T[]>(text, fillPlaceholders(params, values) as never[]))),
     ]
   }
+  let watching: Connection | undefined
+  let looking: Promise<void> | undefined
+  const look = async () => {
+    if (closed) throw fail('database.unavailable')
+    const connection = watching
+    if (!connection?.isOpen()) {
+      if (connection) discard(connection)
+      watching = undefined
+      watching = await open()
+      return
+    }
+    try {
+      await answerOf(connection.check(), lookMs)
+    } catch (error) {
+      watching = undefined
+      leave(connection)
+      throw away(error)
+    }
+  }
   const run: Database['run'] = <T extends object>(statement: SQL) => prepare<T>(statement)({})
   return {
     prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),
     run,
-    ping: async () => {
-      await run(sql`select 1`)
+    ping: () => {
+      looking ??= look().finally(() => {
+        looking = undefined
+      })
+      return looking
     },
     close: async () => {
       closed = true
+      clearInterval(pruning)
       await Promise.all([...all].map((connection) => connection.close(5)))
     },
   }

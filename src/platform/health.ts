@@ -8,6 +8,8 @@ export interface HealthOptions {
   readonly stopping: () => boolean
   /** What readiness needs; each rejects when its dependency is away. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
+  /** Consumers that take nothing while jobs wait, with the seconds: shown, and no reason to send requests elsewhere. */
+  readonly stuck?: () => Readonly<Record<string, number>>
   /** More to show in /health: the gateway's upstreams. */
   readonly details?: () => Record<string, unknown>
 }
@@ -30,7 +32,7 @@ const within = async (check: () => Promise<void>, milliseconds: number): Promise
 /** /health says what this is, /health/live that the process turns, /health/ready whether to send requests here. */
 export const healthRoutes = async (
   app: FastifyInstance,
-  { service, starting, stopping, checks, details }: HealthOptions,
+  { service, starting, stopping, checks, stuck = () => ({}), details }: HealthOptions,
 ): Promise<void> => {
   const answer = (status: string, more: Record<string, unknown> = {}) => ({
     status,
@@ -51,8 +53,13 @@ export const healthRoutes = async (
       Object.entries(checks).map(async ([name, check]) => [name, (await within(check, 2000)) ? 'up' : 'down'] as const),
     )
     const ready = results.every(([, state]) => state === 'up')
-    return reply
-      .code(ready ? 200 : 503)
-      .send(answer(ready ? 'healthy' : 'unhealthy', { dependencies: Object.fromEntries(results) }))
+    const stuckConsumers = stuck()
+    const degraded = Object.keys(stuckConsumers).length > 0
+    return reply.code(ready ? 200 : 503).send(
+      answer(ready ? (degraded ? 'degraded' : 'healthy') : 'unhealthy', {
+        dependencies: Object.fromEntries(results),
+        ...(degraded ? { stuck_consumers: stuckConsumers } : {}),
+      }),
+    )
   })
 }

@@ -8,7 +8,12 @@ export interface Metrics {
   /** A module's outbox: events that are committed and not yet seen delivered. */
   outbox(module: string, read: () => Promise<{ depth: number; ageSeconds: number }>): void
   /** A consumer's queue and dead letters. */
-  consumer(module: string, deadLetters: () => Promise<number>, counts: () => Promise<Record<string, number>>): void
+  consumer(
+    module: string,
+    deadLetters: () => Promise<number>,
+    counts: () => Promise<Record<string, number>>,
+    stuckSeconds: () => Promise<number>,
+  ): void
   /** A number of a module's own, read when the metrics are asked for. */
   gauge(name: string, help: string, read: () => Promise<number>): void
   /** Counts what happens now and then; returns what adds one. */
@@ -72,6 +77,7 @@ export const createMetrics = (): Metrics => {
   const addDepth = readAtScrape('outbox_depth', 'events committed and not yet seen delivered', ['module'])
   const addAge = readAtScrape('outbox_oldest_seconds', 'age of the oldest event in the outbox', ['module'])
   const addQueue = readAtScrape('queue_depth', 'jobs of a subscriber by state', ['queue', 'state'])
+  const addStuck = readAtScrape('queue_consumer_stuck_seconds', 'for how long a consumer took nothing while jobs wait', ['queue'])
   const addDeadLetters = readAtScrape('dead_letters', 'events that a consumer gave up on', ['module'])
 
   return {
@@ -79,7 +85,8 @@ export const createMetrics = (): Metrics => {
       addDepth(async () => [{ labels: { module }, value: (await read()).depth }])
       addAge(async () => [{ labels: { module }, value: (await read()).ageSeconds }])
     },
-    consumer: (module, deadLetters, counts) => {
+    consumer: (module, deadLetters, counts, stuckSeconds) => {
+      addStuck(async () => [{ labels: { queue: module }, value: await stuckSeconds() }])
       addDeadLetters(async () => [{ labels: { module }, value: await deadLetters() }])
       addQueue(async () => Object.entries(await counts()).map(([state, value]) => ({ labels: { queue: module, state }, value })))
     },

@@ -1,4 +1,5 @@
 import { type Job, Worker } from 'bullmq'
+import type { IdleWatch } from './queue-idle-watch.ts'
 import { type QueueMessage, type Transport, within } from './queue-transport.ts'
 
 export interface Delivery {
@@ -29,10 +30,17 @@ export const startConsumer = async (
   transport: Transport,
   queue: string,
   handler: (delivery: Delivery) => Promise<void>,
-  options: Concurrency & { backoffMs: number; lockMs: number; stalledMs: number; complain: (error: Error) => void },
+  options: Concurrency & {
+    backoffMs: number
+    lockMs: number
+    stalledMs: number
+    watch: IdleWatch
+    complain: (error: Error) => void
+  },
 ): Promise<{ close(): Promise<void> }> => {
   const running = new Set<Promise<void>>()
   const run = async (job: Job<Record<string, unknown>>) => {
+    options.watch.moved()
     const attempt = job.attemptsMade + 1
     const work = handler({
       message: { id: job.id ?? '', payload: job.data },
@@ -40,7 +48,10 @@ export const startConsumer = async (
       lastAttempt: attempt >= (job.opts.attempts ?? 1),
     })
     running.add(work)
-    await work.finally(() => running.delete(work))
+    await work.finally(() => {
+      running.delete(work)
+      options.watch.moved()
+    })
   }
   const worker = new Worker(
     transport.nameOf(queue),
@@ -65,6 +76,7 @@ export const startConsumer = async (
   }, lookAtLoadMs).unref()
   const close = async () => {
     clearInterval(yielding)
+    options.watch.close()
     const deadline = Date.now() + handlersEndWithinMs
     const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())
     // Without the transport a plain close would wait for ever, and a forced one would not let handlers end.

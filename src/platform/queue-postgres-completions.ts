@@ -1,18 +1,40 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type pg from 'pg'
+import { withHeartbeat } from './queue-postgres-heartbeat.ts'
+import type { PostgresPool, PostgresPools } from './queue-postgres-pool.ts'
 
 const windowMs = 50
-const overlapMs = 1_000
-const lookBackMs = 10_000
 const reconnectMs = 500
+/** Jobs of one queue that are looked for, at the most, and for how long: the relay asks again for what takes longer. */
+const mostExpected = 5_000
+const expectedForMs = 120_000
+
+interface Completions {
+  /** Jobs that this process hands over: their end is what it wants to know. */
+  expect(queue: string, ids: readonly string[]): void
+  follow(queue: string, tell: (id: string) => void, complain: (error: Error) => void): Promise<() => Promise<void>>
+  close(): Promise<void>
+}
 
 /**
- * Follows completed jobs by their rows. BullMQ's own event stream is read by a growing id, and ids become visible out of
- * order when jobs end at the same time, so about one event in ten is lost that way.
- * One connection listens for all queues; `follow` reads anew on each notification and every `pollMs`.
+ * Follows the ends of jobs by looking for the ids that this process handed over. Neither BullMQ's event stream nor the times in
+ * the rows will do: the ids of events become visible out of order when jobs end together, so about one in ten is lost, and
+ * the times are of the clocks of those who worked.
+ * One connection listens for all queues; each is read on a notification and every `pollMs`.
  */
-export const createCompletions = ({ pool, schema, pollMs }: { pool: pg.Pool; schema: string; pollMs: number }) => {
+export const createCompletions = ({
+  pool,
+  check,
+  schema,
+  pollMs,
+}: {
+  pool: PostgresPool
+  check: PostgresPools['check']
+  schema: string
+  pollMs: number
+}): Completions => {
   const nudges = new Map<string, Set<() => void>>()
+  const expected = new Map<string, Map<string, number>>()
+  const tellers = new Map<string, Set<(id: string) => void>>()
   const closing = new AbortController()
   let listening: Promise<void> | undefined
 
@@ -21,7 +43,7 @@ export const createCompletions = ({ pool, schema, pollMs }: { pool: pg.Pool; sch
   }
 
   const listenOnce = async () => {
-    const client = await pool.connect()
+    const client = withHeartbeat(await pool.connect(), check)
     try {
       const lost = new Promise<void>((resolve) => {
         client.once('end', resolve)
@@ -38,45 +60,61 @@ export const createCompletions = ({ pool, schema, pollMs }: { pool: pg.Pool; sch
   }
 
   const listen = async () => {
-    pool.options.max += 1
+    pool.grow()
     while (!closing.signal.aborted) {
       await listenOnce().catch(() => {})
       await wait(reconnectMs, undefined, { signal: closing.signal }).catch(() => {})
     }
   }
 
-  const follow = async (queue: string, tell: (id: string) => void, complain: (error: Error) => void) => {
+  const expectedOf = (queue: string) => {
+    const known = expected.get(queue) ?? new Map<string, number>()
+    expected.set(queue, known)
+    return known
+  }
+
+  const expect: Completions['expect'] = (queue, ids) => {
+    const known = expectedOf(queue)
+    const now = performance.now()
+    for (const id of ids) {
+      known.delete(id)
+      known.set(id, now)
+    }
+    for (const [id, since] of known) {
+      if (known.size <= mostExpected && since > now - expectedForMs) break
+      known.delete(id)
+    }
+  }
+
+  const read = async (queue: string) => {
+    const known = expectedOf(queue)
+    if (known.size === 0) return 0
+    const { rows } = await pool.query<{ id: string }>(
+      `select id from ${schema}.job where queue = $1 and id = any($2::text[]) and state = 'completed'`,
+      [queue, [...known.keys()]],
+    )
+    for (const { id } of rows) {
+      known.delete(id)
+      for (const tell of tellers.get(queue) ?? []) tell(id)
+    }
+    return rows.length
+  }
+
+  const follow: Completions['follow'] = async (queue, tell, complain) => {
     listening ??= listen()
     const stopping = new AbortController()
     const ended = AbortSignal.any([closing.signal, stopping.signal])
-    const told = new Map<string, number>()
-    let newest = Date.now() - lookBackMs
     let again = Promise.withResolvers<void>()
     const one = () => again.resolve()
     const ones = nudges.get(queue) ?? new Set()
     nudges.set(queue, ones.add(one))
-
-    const read = async () => {
-      const since = newest - overlapMs
-      const { rows } = await pool.query<{ id: string; at: string }>(
-        `select id, finished_at_ms as at from ${schema}.job where queue = $1 and state = 'completed' and finished_at_ms > $2`,
-        [queue, since],
-      )
-      for (const [id, at] of told) if (at <= since) told.delete(id)
-      const fresh = rows.filter(({ id, at }) => told.get(id) !== Number(at))
-      for (const { id, at } of fresh) {
-        told.set(id, Number(at))
-        newest = Math.max(newest, Number(at))
-        tell(id)
-      }
-      return fresh.length
-    }
+    const told = tellers.get(queue) ?? new Set()
+    tellers.set(queue, told.add(tell))
 
     const run = async () => {
       while (!ended.aborted) {
         again = Promise.withResolvers()
-        // A job whose row became visible after the read has its notification left out while another commits.
-        const found = await read().catch((error: Error) => {
+        const found = await read(queue).catch((error: Error) => {
           complain(error)
           return 0
         })
@@ -91,11 +129,13 @@ export const createCompletions = ({ pool, schema, pollMs }: { pool: pg.Pool; sch
     return async () => {
       stopping.abort()
       ones.delete(one)
+      told.delete(tell)
       await running
     }
   }
 
   return {
+    expect,
     follow,
     close: async () => {
       closing.abort()

@@ -1,22 +1,34 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPostgresBackend } from 'bullmq'
-import pg from 'pg'
 import { createCompletions } from './queue-postgres-completions.ts'
-import { bringUpToDate, schema } from './queue-postgres-schema.ts'
-import { createPresence, type DeliveryState, isAway, type Transport, type TransportOptions, within } from './queue-transport.ts'
+import { withHeartbeat } from './queue-postgres-heartbeat.ts'
+import { createPostgresPools, type PostgresPool } from './queue-postgres-pool.ts'
+import { schema, upToDate } from './queue-postgres-schema.ts'
+import {
+  createPresence,
+  type DeliveryState,
+  isAway,
+  overdueMs,
+  type Transport,
+  type TransportOptions,
+  within,
+} from './queue-transport.ts'
+import { createServerClock } from './server-clock.ts'
 
 const pollMs = 2_000
-const retryable = new Set(['40001', '40P01'])
+/** A worker with nothing to do looks again after this time, also where its next delayed job is far off. */
+const longestBlockSeconds = 5
+/** 57014: the statement took too long, as when the server is overloaded. */
+const retryable = new Set(['40001', '40P01', '57014'])
 const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed: 'failed' }
 
 /** Opens the pools and brings the schema `bullmq` up to date (safe from several processes at once). Rejects when that fails. */
 export const createPostgresTransport = async ({ url, prefix, log }: TransportOptions): Promise<Transport> => {
   const presence = createPresence('postgres', log)
-  // No wait for the disk: what a crash of the server takes from a queue, the outbox and the inboxes make good.
-  const settings = `-c search_path=${schema} -c synchronous_commit=off`
-  const base = { connectionString: url, options: settings, keepAlive: true, application_name: 'orderhub-queue' }
-  const producers = new pg.Pool({ ...base, max: 2, connectionTimeoutMillis: 1_000, query_timeout: 2_000 })
-  const consumers = new pg.Pool({ ...base, max: 4, connectionTimeoutMillis: 5_000, keepAliveInitialDelayMillis: 10_000 })
+  const clock = createServerClock()
+  const pools = createPostgresPools(url, schema, clock)
+  const producers = pools.open({ max: 2, connectMs: 1_000, statementMs: 3_000 }, () => void probe())
+  const consumers = pools.open({ max: 4, connectMs: 3_000, statementMs: 5_000 }, () => void probe())
   const nameOf = (queue: string) => (prefix ? `${prefix}.${queue}` : queue)
   let closing = false
   let probing = false
@@ -40,7 +52,15 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
     if (isAway(error) && !closing) void probe()
     throw error
   }
-  for (const pool of [producers, consumers]) pool.on('error', () => void probe())
+
+  /** Of BullMQ's results, the times that a worker compares with its own clock. */
+  const inOurTime = (row: Record<string, unknown>) =>
+    row.next_delay == null ? row : { ...row, next_delay: String(clock.fromServer(Number(row.next_delay))) }
+  const ask = async (pool: PostgresPool, text: string, params: readonly unknown[] = []) => {
+    // BullMQ writes the times of its process; several processes compare them, so they are made the server's.
+    const result = await pool.query<Record<string, unknown>>(text, params.map(clock.toServer))
+    return { ...result, rows: result.rows.map(inOurTime) }
+  }
 
   // BullMQ waits and tries again only after this code; anything else would count as a fault of the job.
   const asRefused = (error: unknown): never => {
@@ -48,7 +68,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
     if (!isAway(error) && !retryable.has(code)) throw error
     throw Object.assign(new Error(error instanceof Error ? error.message : String(error)), { code: 'ECONNREFUSED' })
   }
-  const poolFor = (pool: pg.Pool, mapped: (error: unknown) => never) => {
+  const poolFor = (pool: PostgresPool, mapped: (error: unknown) => never) => {
     const fail = (error: unknown): never => {
       try {
         return noticed(error)
@@ -57,8 +77,12 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
       }
     }
     const facade = {
-      query: (text: string, params?: readonly unknown[]) => pool.query(text, params as unknown[]).catch(fail),
-      connect: () => pool.connect().catch(fail),
+      query: (text: string, params?: readonly unknown[]) => ask(pool, text, params).catch(fail),
+      connect: () =>
+        pool
+          .connect()
+          .then((client) => withHeartbeat(client, pools.check))
+          .catch(fail),
       end: () => Promise.resolve(),
       on: () => facade,
       removeAllListeners: () => facade,
@@ -71,7 +95,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   })
   const forConsumers = poolFor(consumers, asRefused)
 
-  const completions = createCompletions({ pool: consumers, schema, pollMs })
+  const completions = createCompletions({ pool: consumers, check: pools.check, schema, pollMs })
 
   const close = async () => {
     closing = true
@@ -80,8 +104,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   }
 
   try {
-    const client = await consumers.connect()
-    await bringUpToDate(client).finally(() => client.release())
+    await upToDate(pools)
   } catch (error) {
     await close()
     throw error
@@ -98,18 +121,31 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
     return new Map(ids.map((id): [string, DeliveryState] => [id, found.get(id) ?? 'missing']))
   }
 
+  const waits = async (queue: string) => {
+    const { rows } = await producers.query<{ some: boolean }>(
+      `select exists (select from ${schema}.job where queue = $1 and state = 'waiting')
+           or exists (select from ${schema}.job where queue = $1 and state = 'delayed'
+                         and process_at_ms < extract(epoch from clock_timestamp()) * 1000 - $2::int) as some`,
+      [nameOf(queue), overdueMs],
+    )
+    return rows[0]?.some ?? false
+  }
+
   return {
     backend: 'postgres',
     factory: (name, options, kind = {}) => {
       const listens = kind.blocking || kind.withBlockingConnection
       // A LISTEN keeps a connection of the pool for itself.
-      if (listens) consumers.options.max += 1
-      return createPostgresBackend(name, { ...options, connection: listens ? forConsumers : forProducers }, kind)
+      if (listens) consumers.grow()
+      const backend = createPostgresBackend(name, { ...options, connection: listens ? forConsumers : forProducers }, kind)
+      return Object.defineProperty(backend, 'maximumBlockTimeout', { value: longestBlockSeconds })
     },
     // A count would make BullMQ read all kept jobs at the end of each one.
     pollMs,
     nameOf,
     states,
+    waits,
+    expect: (queue, ids) => completions.expect(nameOf(queue), ids),
     completions: (queue, tell, complain) => completions.follow(nameOf(queue), tell, complain),
     started: (one) => one.waitUntilReady(),
     up: presence.isUp,

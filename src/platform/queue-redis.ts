@@ -1,9 +1,22 @@
 import { createRedisBackend, QueueEvents } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
-import { createPresence, type DeliveryState, type Transport, type TransportOptions, within } from './queue-transport.ts'
+import {
+  createPresence,
+  type DeliveryState,
+  overdueMs,
+  type Transport,
+  type TransportOptions,
+  within,
+} from './queue-transport.ts'
 
 const pollMs = 2_000
 const retryStrategy = (times: number) => Math.min(50 * 2 ** Math.min(times - 1, 10), 1_000)
+
+/** What a server says that takes no writes, or not yet: a replica, a primary that was demoted, one that reads its files. */
+const notPrimary = /\b(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/
+const checkRoleMs = 5_000
+
+const isPrimary = (info: Readonly<Record<string, unknown>>) => info.role === undefined || info.role === 'master'
 
 /** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
 export const createRedisTransport = async ({ url, prefix = 'bull', log }: TransportOptions): Promise<Transport> => {
@@ -12,8 +25,16 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
   let lastError: Error | undefined
   let closing = false
 
+  /** The server was demoted, and goes on answering: another one is behind the address, now or soon. */
+  const moveAll = () => {
+    for (const redis of sockets) if (redis.status === 'ready') redis.disconnect(true)
+  }
+
   const track = (redis: Redis): Redis => {
     sockets.add(redis)
+    // Asked with the server's INFO before a connection is ready: commands wait until it leads to a primary.
+    const { connector } = redis as unknown as { connector: { check(info: Record<string, unknown>): boolean } }
+    connector.check = isPrimary
     redis.on('error', (error: Error) => {
       lastError = error
     })
@@ -25,6 +46,13 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     return redis
   }
 
+  const reconnectOnError = (resend: 2 | false) => (error: Error) => {
+    if (!notPrimary.test(error.message)) return false
+    lastError = error
+    setImmediate(moveAll)
+    return resend || 1
+  }
+
   const producer = track(
     new Redis(url, {
       retryStrategy,
@@ -32,11 +60,23 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
       maxRetriesPerRequest: 0,
       connectTimeout: 1_000,
       socketTimeout: 1_000,
+      maxLoadingRetryTime: 1_000,
+      reconnectOnError: reconnectOnError(false),
     }),
   )
   let shared: Redis | undefined
   const consumer = () => {
-    shared ??= track(new Redis(url, { retryStrategy, maxRetriesPerRequest: null, connectTimeout: 2_000, socketTimeout: 5_000 }))
+    shared ??= track(
+      new Redis(url, {
+        retryStrategy,
+        maxRetriesPerRequest: null,
+        connectTimeout: 2_000,
+        socketTimeout: 5_000,
+        maxLoadingRetryTime: 1_000,
+        // What a worker reports must not fail: the error would count as a fault of the job.
+        reconnectOnError: reconnectOnError(2),
+      }),
+    )
     return shared
   }
 
@@ -46,8 +86,18 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     return new Error(`Redis may evict queued events: its maxmemory-policy is ${policy} and must be noeviction`)
   }
 
+  // A connection that only reads would never be told; and nobody may write for hours.
+  const checking = setInterval(() => {
+    if (producer.status !== 'ready') return
+    producer.info('replication').then(
+      (text) => /^role:slave/m.test(text) && moveAll(),
+      () => {},
+    )
+  }, checkRoleMs).unref()
+
   const close = async () => {
     closing = true
+    clearInterval(checking)
     for (const redis of sockets) redis.disconnect()
   }
 
@@ -100,6 +150,15 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     )
   }
 
+  const waits: Transport['waits'] = async (queue) => {
+    const due = (Date.now() - overdueMs) * 0x1000
+    const counts = await Promise.all([
+      producer.llen(`${prefix}:${queue}:wait`),
+      producer.zcount(`${prefix}:${queue}:delayed`, '-inf', due),
+    ])
+    return counts.some((count) => count > 0)
+  }
+
   const factory: Transport['factory'] = (name, options, kind = {}) => {
     const blocks = kind.blocking || kind.withBlockingConnection
     return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
@@ -123,6 +182,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     pollMs,
     nameOf: (queue) => queue,
     states,
+    waits,
     completions,
     // It starts by itself when Redis is reachable, which may be much later.
     started: () => Promise.resolve(),

@@ -21,6 +21,10 @@ export interface Transport {
   readonly pollMs: number
   nameOf(queue: string): string
   states(queue: string, ids: readonly string[]): Promise<Map<string, DeliveryState>>
+  /** Whether jobs of the queue wait that a consumer would take now, or should have taken by now. */
+  waits(queue: string): Promise<boolean>
+  /** Jobs that are about to be added by this process, where `completions` has to know them. */
+  expect?(queue: string, ids: readonly string[]): void
   /** Calls `tell` with the id of each job that completes, perhaps more than once. Gives the way to stop. */
   completions(queue: string, tell: (id: string) => void, complain: (error: Error) => void): Promise<() => Promise<void>>
   /** Waits for a new worker where it cannot start by itself later. */
@@ -35,6 +39,9 @@ export interface TransportOptions {
   prefix?: string | undefined
   log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
+
+/** A delayed job that nobody took so long after its time waits. */
+export const overdueMs = 5_000
 
 /** Waits at most `ms` for work whose result and failure do not matter. */
 export const within = async (ms: number, work: Promise<unknown>): Promise<void> => {
@@ -58,7 +65,7 @@ const awayCodes = new Set([
     'EHOSTUNREACH',
     'ENETUNREACH',
   ],
-  ...['57P01', '57P02', '57P03', '53300'],
+  ...['57P01', '57P02', '57P03', '53300', '25006', '25P02'],
 ])
 const awayText =
   /connection (is closed|terminated|timeout)|timeout exceeded when trying to connect|query read timeout|socket timeout/i

@@ -1,11 +1,18 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
 import { type Concurrency, type Delivery, startConsumer } from './queue-consumer.ts'
+import { watchIdleness } from './queue-idle-watch.ts'
 import { createPostgresTransport } from './queue-postgres.ts'
 import { createRedisTransport } from './queue-redis.ts'
 import { type DeliveryState, isAway, type QueueMessage, type Transport, within } from './queue-transport.ts'
 
 export type { Delivery, DeliveryState, QueueMessage }
+
+export interface QueueConsumer {
+  /** For how long it has taken nothing while jobs wait, when that is too long; otherwise 0. */
+  stuckSeconds(): number
+  close(): Promise<void>
+}
 
 export interface EventQueues {
   readonly backend: 'redis' | 'postgres'
@@ -23,11 +30,7 @@ export interface EventQueues {
    */
   onCompleted(queue: string, listener: (ids: string[]) => void): Promise<() => Promise<void>>
   /** Runs the handler for each job; a rejection is a failed try. `close` waits a few seconds for running handlers. */
-  consume(
-    queue: string,
-    handler: (delivery: Delivery) => Promise<void>,
-    options: Concurrency,
-  ): Promise<{ close(): Promise<void> }>
+  consume(queue: string, handler: (delivery: Delivery) => Promise<void>, options: Concurrency): Promise<QueueConsumer>
   /** Calls back each time that the transport was away and is back: what it held may be lost. */
   onBack(listener: () => void): void
   counts(queue: string): Promise<{ waiting: number; active: number; delayed: number; failed: number }>
@@ -118,6 +121,10 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
     if (messages.length === 0) return
     const producer = await producerOf(queue)
     const [first] = messages
+    transport.expect?.(
+      queue,
+      messages.map(({ id }) => id),
+    )
     // On PostgreSQL a bulk makes temporary tables, which for one message costs more than the message.
     if (messages.length === 1 && first) await producer.add('event', first.payload, { jobId: first.id })
     else
@@ -171,9 +178,10 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   }
 
   const consume: EventQueues['consume'] = async (queue, handler, concurrency) => {
-    const settings = { ...concurrency, backoffMs, lockMs, stalledMs, complain: complain(queue) }
+    const watch = watchIdleness({ queue, waits: () => transport.waits(queue), log })
+    const settings = { ...concurrency, backoffMs, lockMs, stalledMs, watch, complain: complain(queue) }
     const consumer = await startConsumer(transport, queue, handler, settings)
-    return { close: opened(consumer.close) }
+    return { stuckSeconds: watch.stuckSeconds, close: opened(consumer.close) }
   }
 
   const counts: EventQueues['counts'] = async (queue) => {

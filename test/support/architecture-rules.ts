@@ -24,7 +24,7 @@ const importsWhere =
 /** What a process is started with: these alone read its environment and do something when they are imported. */
 export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/embedded-postgres-host)\.ts$|^src\/dev\//
 const holdsSql =
-  /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(logins|migrations|platform\/(db|database-start|drizzle-loading)|split-databases|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
+  /\/([\w-]*repository[\w-]*|tables)\.ts$|^src\/(logins|migrations|platform\/(db|db-connection|database-session|database-start|drizzle-loading)|split-databases|modules\/order\/place-orders)\.ts$|^src\/platform\/queue-postgres[^/]*\.ts$|^src\/dev\//
 const root = /^src\/(commands\/)?[^/]+\.ts$/
 const tables = /\/tables\.ts$/
 const moduleOf = (file = ''): string | undefined => /^src\/modules\/([^/]+)\//.exec(file)?.[1]

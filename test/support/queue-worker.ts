@@ -1,9 +1,10 @@
+import { setTimeout } from 'node:timers/promises'
 import { pino } from 'pino'
 import { createEventQueues } from '../../src/platform/queue.ts'
 
-// A process that takes jobs and never finishes one; it prints the id of each. It ends with its parent.
-// Arguments: kind, URL, queue, lock in ms, stalled in ms.
-const [kind = '', url = '', queue = '', lockMs = '', stalledMs = ''] = process.argv.slice(2)
+// A process that takes jobs and prints the id of each. It ends with its parent.
+// Arguments: kind, URL, queue, lock in ms, stalled in ms, and how long a job takes in ms; without, none is ever finished.
+const [kind = '', url = '', queue = '', lockMs = '', stalledMs = '', workMs] = process.argv.slice(2)
 const queues = await createEventQueues({
   ...(kind === 'redis' ? { redisUrl: url } : { databaseUrl: url }),
   lockMs: Number(lockMs),
@@ -12,9 +13,9 @@ const queues = await createEventQueues({
 })
 await queues.consume(
   queue,
-  ({ message }) => {
+  async ({ message }) => {
     process.stdout.write(`${message.id}\n`)
-    return new Promise<void>(() => {})
+    await (workMs === undefined ? new Promise<void>(() => {}) : setTimeout(Number(workMs)))
   },
   { concurrency: 1 },
 )

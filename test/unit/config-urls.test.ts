@@ -12,7 +12,7 @@ t.test('a database URL with a parameter that the server would refuse is one line
     t.match(problems[0], new RegExp(`^${key} has the parameter "schema"; a database URL takes sslmode, `))
     t.match(problemsOf({ [key]: 'postgres://db/shop?sslmode=sure' }), [/has a wrong value of sslmode; it is one of disable, /])
   }
-  for (const name of ['host', 'options', 'statement_timeout', 'constructor', 'search_path', 'sslrootcert'])
+  for (const name of ['host', 'options', 'statement_timeout', 'constructor', 'search_path', 'sslcert'])
     t.match(problemsOf({ DATABASE_URL: `postgresql://db/shop?${name}=x` }), [new RegExp(`parameter "${name}"`)], name)
 })
 
@@ -22,6 +22,7 @@ t.test('what is fine stays fine', async (t) => {
       'postgres://localhost/x',
       'postgresql://me:p%40ss@db:5432/shop?sslmode=verify-full&application_name=shop',
       'postgres://me:pw@a:5432,b:5433/shop?target_session_attrs=read-write',
+      'postgres://[::1]:5432,[fe80::1]:5433/shop?sslmode=require',
       'postgres://[::1]:5432/shop',
       'postgres:///shop',
     ],

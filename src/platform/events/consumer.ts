@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Static, TSchema } from 'typebox'
 import { type CallContext, continueTrace } from '../context.ts'
 import { everyEvent } from '../contract.ts'
-import type { Delivery, EventQueues } from '../queue.ts'
+import type { Delivery, EventQueues, QueueConsumer } from '../queue.ts'
 import { safeMessage } from '../redact.ts'
 import { parse } from '../schema.ts'
 import type { EventEnvelope } from './event.ts'
@@ -41,7 +41,7 @@ const reasonOf = (error: unknown): string =>
   (error instanceof Error ? `${error.name}: ${safeMessage(error)}` : typeof error).slice(0, 500)
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
-export const startConsumer = async (options: ConsumerOptions): Promise<{ close(): Promise<void> }> => {
+export const startConsumer = async (options: ConsumerOptions): Promise<QueueConsumer> => {
   const { name, handlers, queues, deadLetters, inbox, concurrency, turns, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
@@ -89,6 +89,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<{ close()
   const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
   const pruning = setInterval(prune, pruneEveryMs).unref()
   return {
+    stuckSeconds: consumer.stuckSeconds,
     close: () => {
       clearInterval(pruning)
       return consumer.close()

@@ -1,0 +1,35 @@
+import { connect, type Socket } from 'node:net'
+
+/** One server; a host that begins with `/` is the folder of a Unix socket. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+const connectMs = 5_000
+
+const failed = (message: string, code: string) => Object.assign(new Error(message), { code })
+
+/**
+ * Opens the only socket that a client of postgres.js may have. By itself the driver (3.4.9) connects again, at once and without end,
+ * when a connection closes during its start, as it does behind a proxy whose server is away; and it uses a new connection that
+ * nobody has checked. See porsager/postgres#1193.
+ */
+export const onlySocket = ({ host, port }: Endpoint) => {
+  let used = false
+  return async (): Promise<Socket> => {
+    if (used) throw failed('the connection was closed', 'CONNECTION_CLOSED')
+    used = true
+    const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host)
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => socket.destroy(failed('no connection in time', 'CONNECT_TIMEOUT')), connectMs)
+      socket.once('close', () => clearTimeout(late))
+      socket.once('error', reject)
+      socket.once('connect', () => {
+        clearTimeout(late)
+        resolve()
+      })
+    })
+    return socket
+  }
+}

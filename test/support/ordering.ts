@@ -1,0 +1,102 @@
+import postgres from 'postgres'
+import { call } from './app.ts'
+import { eventually } from './eventually.ts'
+
+export interface Ordering {
+  /** Milliseconds from `since` (performance.now()) to the answer to the first order that was asked for after it. */
+  served(since: number): Promise<number>
+  /** Milliseconds from `since` until an order that was asked for after it is on the audit trail. */
+  delivered(since: number): Promise<number>
+  /** Ends, and waits until everything that was answered 201 is on the trail; `databaseUrl` is where it is now. */
+  stop(databaseUrl?: string): Promise<Outcome>
+}
+
+export interface Outcome {
+  readonly placed: number
+  readonly statuses: Readonly<Record<string, number>>
+  /** Orders that were answered 201 and are not there, or whose event is not on the trail. */
+  readonly lost: number
+  /** Orders beyond one for a key, and events beyond one for an order. */
+  readonly doubled: number
+}
+
+interface Placed {
+  readonly id: number
+  readonly askedAt: number
+  readonly answeredAt: number
+}
+
+const everyMs = 100
+
+/** Places one order after another, as a shop does all day, whatever happens to what is behind the address. */
+export const startOrdering = (url: string, databaseUrl: string): Ordering => {
+  const placed: Placed[] = []
+  const statuses: Record<string, number> = {}
+  let serial = 0
+
+  const one = async () => {
+    const askedAt = performance.now()
+    const headers = { 'idempotency-key': `ordering-${++serial}` }
+    const order = { user_id: 3, items: [{ product_id: 2, quantity: 1 }] }
+    const answer = await call(`${url}/api/v1/orders`, 'POST', order, headers).catch(() => undefined)
+    const status = String(answer?.status ?? 'none')
+    statuses[status] = (statuses[status] ?? 0) + 1
+    if (answer?.status === 201) placed.push({ id: answer.body.data.id, askedAt, answeredAt: performance.now() })
+  }
+  const open = new Set<Promise<void>>()
+  const timer = setInterval(() => {
+    if (open.size > 50) return
+    const work = one().finally(() => open.delete(work))
+    open.add(work)
+  }, everyMs)
+
+  const onTrail = async (at: string, ids: readonly number[]) => {
+    const sql = postgres(at, { max: 1, onnotice: () => {}, connect_timeout: 2 })
+    try {
+      const rows = await sql<{ id: number; orders: number; entries: number }[]>`
+        select o.id::int as id, count(distinct o.id)::int as orders, count(e.id)::int as entries
+          from orders.orders o
+          left join audits.entries e on e.action = 'order.created' and e.resource_id = o.id::text
+         where o.id = any(${`{${ids.join()}}`}::int[]) group by o.id`
+      const [keys] = await sql<{ extra: number }[]>`
+        select count(*)::int - count(distinct idempotency_key)::int as extra from orders.orders where idempotency_key is not null`
+      return { entries: new Map(rows.map(({ id, entries }) => [id, entries])), extra: keys?.extra ?? 0 }
+    } finally {
+      await sql.end({ timeout: 1 })
+    }
+  }
+  const after = (since: number) => placed.filter(({ askedAt }) => askedAt > since)
+  const long = { timeoutMs: 120_000, everyMs: 250 }
+
+  return {
+    served: async (since) => {
+      const first = await eventually(() => after(since)[0] ?? false, long)
+      return Math.round(first.answeredAt - since)
+    },
+    delivered: async (since) => {
+      await eventually(async () => {
+        const ids = after(since).map(({ id }) => id)
+        return ids.length > 0 && [...(await onTrail(databaseUrl, ids)).entries.values()].some((entries) => entries > 0)
+      }, long)
+      return Math.round(performance.now() - since)
+    },
+    stop: async (at = databaseUrl) => {
+      clearInterval(timer)
+      await Promise.all(open)
+      const ids = placed.map(({ id }) => id)
+      const complete = async () => {
+        const { entries } = await onTrail(at, ids)
+        return ids.every((id) => (entries.get(id) ?? 0) > 0)
+      }
+      await eventually(complete, long).catch(() => {})
+      const { entries, extra } = await onTrail(at, ids)
+      const counts = ids.map((id) => entries.get(id) ?? 0)
+      return {
+        placed: ids.length,
+        statuses,
+        lost: counts.filter((count) => count === 0).length,
+        doubled: extra + counts.reduce((sum, count) => sum + Math.max(0, count - 1), 0),
+      }
+    },
+  }
+}
