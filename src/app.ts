@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { audited } from './audited.ts'
 import { bodyLimits } from './body-limits.ts'
 import type { Config } from './config.ts'
 import { createDatabases } from './databases.ts'
@@ -8,7 +9,9 @@ import { createIdentify } from './identity.ts'
 import { createLinks } from './links.ts'
 import { auditContract } from './modules/audit/contract.ts'
 import { userContract } from './modules/user/contract.ts'
-import { createRefusals, watchRefusals } from './platform/audit/refusals.ts'
+import { createAccessTrail } from './platform/audit/access-trail.ts'
+import { accountHash } from './platform/audit/pseudonyms.ts'
+import { watchAccess } from './platform/audit/watch-access.ts'
 import { authenticate } from './platform/auth/authenticate.ts'
 import { jwksRoutes } from './platform/auth/jwks-routes.ts'
 import { createOidc } from './platform/auth/oidc.ts'
@@ -146,11 +149,18 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   }
 
   const { record } = links.apiOf(auditContract, self)
-  const refusals = links.reachable('audit')
-    ? createRefusals({ service: self, keys, policyVersion: policy.version, record, log })
+  const accessTrail = links.reachable('audit')
+    ? createAccessTrail({ service: self, keys, policyVersion: policy.version, record, log })
     : undefined
-  if (refusals) watchRefusals(http, refusals)
-  else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here stands in this log alone')
+  if (accessTrail) {
+    watchAccess(http, {
+      ...audited,
+      trail: accessTrail,
+      accountHash: (email) => accountHash(keys, email),
+      log,
+      onError: metrics.counter('audit_unrecorded_total', 'requests that belong on the audit trail and could not be put there'),
+    })
+  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here stands in this log alone')
   for (const { server } of modules.values()) await server?.(http)
   authenticate(http, {
     routes: policy.routes,
@@ -232,7 +242,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       const addresses = await listen()
       await events.start(modules)
       for (const { start } of modules.values()) start?.()
-      refusals?.start()
+      accessTrail?.start()
       gate.open()
       return addresses
     },
@@ -241,7 +251,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       if (ownUrl) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelayMs))
       await http.close()
       await events.stop()
-      await refusals?.close()
+      await accessTrail?.close()
       await Promise.allSettled([...modules.values()].map(({ close }) => close?.()))
       await events.close()
       await links.close()

@@ -9,7 +9,7 @@ const everyName = Object.keys(registry) as ModuleName[]
 const neededBy = (definition: ModuleDefinition): ModuleName[] =>
   Object.values(definition.needs).map(({ name }) => name as ModuleName)
 
-/** What every process asks of other modules beside what its own modules do: whether a token is still valid, and to record refusals. */
+/** What every process asks of other modules beside what its own modules do: whether a token is still valid, and to record what it refuses. */
 export const askedByAll = { user: ['getSessions'], audit: ['record'] } as const satisfies Partial<Record<ModuleName, string[]>>
 
 /** Loads the selected modules, callees before callers. @throws ConfigError on a cycle */

@@ -20,6 +20,8 @@ export interface SystemOptions {
   readonly instances?: Partial<Record<SystemService, number>>
   /** For every service. */
   readonly env?: Record<string, string>
+  /** For one service beside what all have. */
+  readonly own?: Partial<Record<SystemService, Record<string, string>>>
 }
 
 export interface System {
@@ -35,7 +37,7 @@ export interface System {
 }
 
 /** OrderHub as real processes with the sample data: a database for each module, one Redis, gateways in front. */
-export const startSystem = async ({ instances = {}, env = {} }: SystemOptions = {}): Promise<System> => {
+export const startSystem = async ({ instances = {}, env = {}, own: particular = {} }: SystemOptions = {}): Promise<System> => {
   const postgres = await startPostgres()
   const redis = hasRedis() ? await startRedis() : undefined
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-system-'))
@@ -82,6 +84,7 @@ export const startSystem = async ({ instances = {}, env = {} }: SystemOptions = 
             KEYS_DIR: keysDir,
             DATA_DIR: folder,
             ...env,
+            ...particular[name],
             PORT: String(port),
           }
           const service = await startService(name, environment as Record<string, string>)

@@ -41,11 +41,18 @@ declare module 'fastify' {
     /** The services that may call it; every service where it is undefined. */
     callers?: readonly string[] | undefined
   }
+  interface FastifyRequest {
+    /** The client's address as the gateway passes it on, where the gateway proved that it did; empty for any other request. */
+    clientAddress: string
+  }
 }
 
 /** The token of a request (RFC 6750, 2.1). */
 export const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
   /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+
+/** The gateway writes the client first, by its own TRUST_PROXY. */
+const forwardedFor = ({ headers }: FastifyRequest): string => headers['x-forwarded-for']?.toString().split(',')[0]?.trim() ?? ''
 
 const isInternal = (url: string): boolean => url.startsWith('/internal/')
 
@@ -75,6 +82,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
       if (!routes[`${method === 'HEAD' ? 'GET' : method} ${route.url}`])
         throw new Error(`${method} ${route.url} is not in src/policy.ts`)
   })
+  app.decorateRequest('clientAddress', '')
   if (!serviceTokens) return
 
   /** A service speaks for the person that it names, with that person's role; for itself it has none. */
@@ -101,7 +109,16 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     if (!isServiceToken(token)) return identify(token, request.call, mayBeStale(request))
     if (open) throw fail('auth.invalid_token')
     const { caller, ...identity } = await speaker(token, request, reply)
-    return caller === edge ? identity : { actor: { type: 'service', id: caller }, role: null }
+    if (caller !== edge) return { actor: { type: 'service', id: caller }, role: null }
+    request.clientAddress = forwardedFor(request)
+    return identity
+  }
+
+  /** At a route that looks at no token, the gateway's still says whose address it passes on. */
+  const noteClient = async (token: string, request: FastifyRequest): Promise<void> => {
+    if (open || !isServiceToken(token)) return
+    const claims = await serviceTokens.verify(token, request.routeOptions.config.audiences ?? []).catch(() => undefined)
+    if (claims?.caller === edge) request.clientAddress = forwardedFor(request)
   }
 
   app.addHook('onRequest', async (request, reply) => {
@@ -119,6 +136,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     }
     const { method } = request
     const permission = routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
+    if (token !== undefined && permission?.tokenIgnored) await noteClient(token, request)
     if (token !== undefined && !permission?.tokenIgnored) {
       const { actor, role, mfaSatisfied } = await whoAsks(token, request, reply)
       request.call = { ...request.call, actor, role }

@@ -1,0 +1,120 @@
+import type { Logger } from 'pino'
+import { type CallContext, serviceContext, traceIdOf } from '../context.ts'
+import { Failure } from '../errors.ts'
+import { newUuid } from '../ids.ts'
+import type { KeyStore } from '../keys/key-store.ts'
+import { type Access, type Counted, createBursts } from './bursts.ts'
+import { type AuditEntry, signEntry } from './entry.ts'
+
+type Unsigned = Omit<AuditEntry, 'service' | 'key_id' | 'signature'>
+
+export interface AccessTrailOptions {
+  /** Who refuses or shows, and signs. */
+  readonly service: string
+  readonly keys: KeyStore
+  readonly policyVersion: string
+  /** Takes entries into the trail, or rejects; one that it has already does no harm. */
+  readonly record: (input: { entries: AuditEntry[] }, context: CallContext) => Promise<unknown>
+  readonly log: Logger
+}
+
+export interface AccessTrail {
+  add(access: Access): void
+  start(): void
+  /** Writes what is left, for a few seconds at most. */
+  close(): Promise<void>
+}
+
+const flushMs = 250
+const longestPauseMs = 5000
+const batch = 500
+/** Entries that wait for the audit service, at most; beyond that accesses are only counted. */
+const bufferSize = 5000
+
+const entryOf = ({ first, count, lastAt }: Counted, policyVersion: string): Unsigned => ({
+  event_id: newUuid(),
+  timestamp: new Date(lastAt).toISOString(),
+  trace_id: traceIdOf(first.traceparent),
+  span_id: first.traceparent.slice(36, 52),
+  actor: { type: first.actor.type, id: first.actor.id },
+  resource: { ...first.resource, version: null },
+  action: first.action,
+  decision: first.decision,
+  policy_version: policyVersion,
+  compliance_tags: [first.decision === 'denied' ? 'access-control' : 'personal-data'],
+  details: {
+    ...first.facts,
+    count,
+    first_at: new Date(first.at).toISOString(),
+    last_at: new Date(lastAt).toISOString(),
+    client: first.client,
+    ...(first.subjects.length > 0 ? { subjects: [...first.subjects] } : {}),
+  },
+})
+
+/** The audit service has looked at these and will never take them: its own log and dead letters say why. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof Failure && (error.code === 'audit.invalid_signature' || error.code === 'auth.forbidden')
+
+/**
+ * Puts what this process refuses, and whose data it shows to others, on the audit trail: signed, bursts counted, at most a
+ * quarter of a second afterwards, and for as long as the audit service is away kept here. A process that is killed loses
+ * that much: such a request changes nothing, so there is no row that it could commit with.
+ */
+export const createAccessTrail = ({ service, keys, policyVersion, record, log }: AccessTrailOptions): AccessTrail => {
+  const bursts = createBursts()
+  const waiting: Unsigned[] = []
+  let sending: Promise<void> | undefined
+  let failures = 0
+  let notBefore = 0
+
+  const keep = (counted: Counted) => waiting.push(entryOf(counted, policyVersion))
+
+  const send = async () => {
+    try {
+      while (waiting.length > 0) {
+        const next = waiting.slice(0, batch)
+        await record(
+          { entries: next.map((entry) => signEntry(keys, service, entry)) },
+          serviceContext(service, 2000, policyVersion),
+        ).catch((error) => {
+          if (!isFinal(error)) throw error
+          log.error({ err: error, entries: next.length }, 'the audit service does not believe what this service signs')
+        })
+        waiting.splice(0, next.length)
+      }
+      if (failures > 0) log.info('refusals are on the audit trail again')
+      failures = 0
+    } catch (error) {
+      if (failures === 0) log.warn({ err: error }, 'refusals wait: the audit service does not take them')
+      notBefore = Date.now() + Math.min(flushMs * 2 ** failures++, longestPauseMs)
+    }
+  }
+
+  const flush = () => {
+    const now = Date.now()
+    for (const sum of bursts.due(now, bufferSize - waiting.length)) keep(sum)
+    if (sending || waiting.length === 0 || now < notBefore) return
+    sending = send().finally(() => {
+      sending = undefined
+    })
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  return {
+    add: (access) => {
+      const alone = bursts.add(access, waiting.length < bufferSize)
+      if (alone) keep(alone)
+    },
+    start: () => {
+      timer = setInterval(flush, flushMs).unref()
+    },
+    close: async () => {
+      clearInterval(timer)
+      await sending
+      for (const sum of bursts.due(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)) keep(sum)
+      await send()
+      if (waiting.length > 0) log.warn({ entries: waiting.length }, 'refusals are lost: the audit service did not take them')
+    },
+  }
+}
