@@ -63,25 +63,26 @@ const makeLogin = async (client: postgres.Sql, login: string, password: string):
   await run(client, `${known.length > 0 ? 'alter' : 'create'} role %I with login password %L`, login, password)
 }
 
-const grantConnect = async (client: postgres.Sql, login: string): Promise<void> => {
+const grantOnDatabase = async (client: postgres.Sql, right: 'connect' | 'connect, temporary', login: string): Promise<void> => {
   const [database] = await client`select current_database() as name`
-  await run(client, 'grant connect on database %I to %I', database?.name, login)
+  await run(client, `grant ${right} on database %I to %I`, database?.name, login)
 }
 
 const grantData = async (client: postgres.Sql, schema: string, login: string): Promise<void> => {
   const rights = [
     'grant usage on schema %I to %I',
     'grant select, insert, update, delete on all tables in schema %I to %I',
-    'grant usage, select on all sequences in schema %I to %I',
+    // `update` for setval, with which the sample data is written.
+    'grant usage, select, update on all sequences in schema %I to %I',
     // For what the owner's next migration makes.
     'alter default privileges in schema %I grant select, insert, update, delete on tables to %I',
-    'alter default privileges in schema %I grant usage, select on sequences to %I',
+    'alter default privileges in schema %I grant usage, select, update on sequences to %I',
   ]
   for (const right of rights) await run(client, right, schema, login)
 }
 
 const grantOwn = async (client: postgres.Sql, { module, login }: LoginTarget): Promise<void> => {
-  await grantConnect(client, login)
+  await grantOnDatabase(client, 'connect', login)
   // Less than its schema: drizzle/audit/rights.sql.
   if (module === 'audit') await run(client, 'grant orderhub_audit to %I', login)
   else await grantData(client, `${module}s`, login)
@@ -97,7 +98,8 @@ const grantQueue = async (url: string, logins: readonly string[]): Promise<void>
   try {
     await locked(client, async () => {
       for (const login of logins) {
-        await grantConnect(client, login)
+        // BullMQ's functions use temporary tables.
+        await grantOnDatabase(client, 'connect, temporary', login)
         await grantData(client, queueSchema, login)
       }
     })
