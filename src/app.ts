@@ -20,6 +20,8 @@ import { createServiceAccount } from './platform/auth/service-account.ts'
 import { createServiceTokens } from './platform/auth/service-tokens.ts'
 import { continueTrace } from './platform/context.ts'
 import type { Contract } from './platform/contract.ts'
+import { deadLetterRoutes } from './platform/events/dead-letter-routes.ts'
+import { type RetryPolicy, retryFor } from './platform/events/retry.ts'
 import { createGate } from './platform/gate.ts'
 import { healthRoutes } from './platform/health.ts'
 import { countRequests, createHttp } from './platform/http.ts'
@@ -60,8 +62,8 @@ export interface AppOptions {
   readonly log: Logger
   /** For tests: `loopback` sends every local call over HTTP, and each idempotent one twice. */
   readonly binding?: 'local' | 'loopback'
-  /** For tests: how often an event is tried, and the wait after the first failure in milliseconds. */
-  readonly queue?: { readonly attempts?: number; readonly backoffMs?: number }
+  /** For tests: how often an event is tried, and the pauses in between. */
+  readonly queue?: Partial<RetryPolicy>
 }
 
 const connectTimeoutMs = 2000
@@ -127,7 +129,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     loopback,
   })
   const busy = () => requestsUnderWay() > 1
-  const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, ...queue })
+  const retry = { ...retryFor(config.eventRetry.hours, config.eventRetry.longestSeconds), ...queue }
+  const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, retry })
 
   for (const [name, { needs, asks = {}, create }] of definitions) {
     const apiOf = (contract: Contract) => links.apiOf(contract, name)
@@ -193,7 +196,12 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   })
   await http.register(
     async (api) => {
-      for (const { routes } of modules.values()) await routes?.(api)
+      for (const [name, { routes }] of modules) {
+        await routes?.(api)
+        const repository = events.deadLetters.get(name)
+        const [path = `/${name}`] = registry[name].contract.paths
+        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository, nudge: () => events.nudge(name) })
+      }
     },
     { prefix: '/api/v1' },
   )

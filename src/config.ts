@@ -9,7 +9,7 @@ import { readSecretFiles } from './secret-files.ts'
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
-  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS)_/
+  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS|EVENT)_/
 /** What a login sets in everybody's environment (login(1), su(1)): an account's name and its mailbox. */
 const loginKeys: readonly string[] = ['USER', 'MAIL']
 /** What Kubernetes writes for a Service of such a name. */
@@ -139,6 +139,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
       .filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
     workers: checked.WORKERS,
+    eventRetry: { hours: checked.EVENT_RETRY_HOURS, longestSeconds: checked.EVENT_RETRY_LONGEST_SECONDS },
     shutdownDelayMs: checked.SHUTDOWN_DELAY_MS,
     trustProxy: trust(checked.TRUST_PROXY),
     logLevel: checked.LOG_LEVEL,

@@ -115,6 +115,19 @@ export const Environment = Type.Object({
     default: 10,
     description: 'events that a process takes from each of its queues at once',
   }),
+  EVENT_RETRY_HOURS: Type.Integer({
+    minimum: 1,
+    maximum: 168,
+    default: 24,
+    description:
+      'how long an event that its consumer cannot handle is tried again, with growing pauses, before it is a dead letter',
+  }),
+  EVENT_RETRY_LONGEST_SECONDS: Type.Integer({
+    minimum: 1,
+    maximum: 3600,
+    default: 300,
+    description: 'the longest pause between two tries of an event: so much later than its cause a failure may end',
+  }),
   SHUTDOWN_DELAY_MS: milliseconds(0, 'how long a stopping service goes on serving, with readiness off'),
   TRUST_PROXY: Type.String({
     default: 'false',

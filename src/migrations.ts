@@ -7,6 +7,8 @@ import postgres from 'postgres'
 import { type Config, ConfigError, databaseProblems } from './config.ts'
 import { storingServices } from './environment.ts'
 import { explained, usableServer } from './platform/database-start.ts'
+import { register } from './platform/events/subscription-repository.ts'
+import { type ModuleName, subscriptionsTo } from './registry.ts'
 
 /** Where applied migrations are recorded: one table per module. */
 const recordSchema = 'orderhub_migrations'
@@ -15,8 +17,11 @@ const lockId = 7_203_118
 
 const folderOf = (module: string): string => fileURLToPath(new URL(`../drizzle/${module}`, import.meta.url))
 
+/** By the design's rule: a module owns one schema, of this name. */
+const schemaNameOf = (module: ModuleName): string => `${module}s`
+
 export interface Target {
-  readonly module: string
+  readonly module: ModuleName
   readonly url: string
 }
 
@@ -68,6 +73,8 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
           migrationsTable: module,
         })
         await grantRights(client, module)
+        // Before the first process of this version: from now on the older ones' events go to its new subscribers too.
+        await drizzle(client).execute(register(schemaNameOf(module), subscriptionsTo(module)))
       })
     } catch (error) {
       throw explained({ url, of: [module] }, error)

@@ -15,7 +15,7 @@ const myself: Permission = { all: [], own: roles, anonymous: false }
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {
-  version: '2026-11-28.3',
+  version: '2026-11-28.4',
   routes: {
     'GET /': unasked,
     'GET /health': unasked,
@@ -63,12 +63,14 @@ export const policy = {
     'PUT /api/v1/inventory/:product_id': only('admin'),
     'DELETE /api/v1/inventory/:product_id': only('admin'),
     'GET /api/v1/orders/dead-letters': only('admin', 'support'),
+    'POST /api/v1/orders/dead-letters/replay': only('admin', 'support'),
     'POST /api/v1/orders/dead-letters/:event_id/replay': only('admin', 'support'),
 
     'GET /api/v1/notifications': ownOr('admin', 'support'),
     'GET /api/v1/notifications/:id': ownOr('admin', 'support'),
     'POST /api/v1/notifications/:id/retry': only('admin', 'support'),
     'GET /api/v1/notifications/dead-letters': only('admin', 'support'),
+    'POST /api/v1/notifications/dead-letters/replay': only('admin', 'support'),
     'POST /api/v1/notifications/dead-letters/:event_id/replay': only('admin', 'support'),
 
     'GET /api/v1/audit': only('admin', 'auditor'),
@@ -76,5 +78,8 @@ export const policy = {
     'GET /api/v1/audit/:id/proof': only('admin', 'auditor'),
     'GET /api/v1/audit/checkpoint': only('admin', 'auditor'),
     'GET /api/v1/audit/snapshot': only('admin', 'auditor'),
+    'GET /api/v1/audit/dead-letters': only('admin', 'auditor'),
+    'POST /api/v1/audit/dead-letters/replay': only('admin'),
+    'POST /api/v1/audit/dead-letters/:event_id/replay': only('admin'),
   } as Readonly<Record<string, Permission>>,
 } as const

@@ -5,7 +5,7 @@ import { orderContract } from './modules/order/contract.ts'
 import { productContract } from './modules/product/contract.ts'
 import { userContract } from './modules/user/contract.ts'
 import { type Contract, everyEvent } from './platform/contract.ts'
-import type { Routes } from './platform/events/repository.ts'
+import type { Subscription } from './platform/events/subscription-repository.ts'
 import type { ModuleDefinition } from './platform/module.ts'
 
 interface Entry {
@@ -32,14 +32,19 @@ export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> =>
   return definition as ModuleDefinition
 }
 
-/** The queues of every event type's subscribers; a queue has its module's name. */
-export const eventRoutes: Routes = Object.fromEntries(
-  Object.values(registry)
-    .flatMap(({ contract }) => Object.keys(contract.events))
-    .map((type) => [
-      type,
-      Object.values(registry)
-        .filter(({ contract }) => contract.subscribes.includes(type) || contract.subscribes.includes(everyEvent))
-        .map(({ contract }) => contract.name),
-    ]),
-)
+const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
+
+/** Every queue that this version knows: one for each module that subscribes to something, with its name. */
+export const queueNames: readonly string[] = contracts.filter(({ subscribes }) => subscribes.length > 0).map(({ name }) => name)
+
+/** The queues that take events of a type. */
+export const subscribersOf = (type: string): string[] =>
+  contracts.filter(({ subscribes }) => subscribes.includes(type) || subscribes.includes(everyEvent)).map(({ name }) => name)
+
+/** Who takes what a module publishes. */
+export const subscriptionsTo = (name: ModuleName): Subscription[] => {
+  const published = [everyEvent, ...Object.keys(registry[name].contract.events)]
+  return contracts.flatMap(({ name: queue, subscribes }) =>
+    subscribes.filter((type) => published.includes(type)).map((type) => ({ type, queue })),
+  )
+}

@@ -49,6 +49,7 @@ GRANT SELECT, INSERT ON audits.seals, audits.nodes, audits.anchored TO orderhub_
 GRANT SELECT, INSERT (size, note) ON audits.checkpoints TO orderhub_audit;
 GRANT SELECT, INSERT, DELETE ON audits.pending, audits.inbox TO orderhub_audit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON audits.outbox, audits.dead_letters TO orderhub_audit;
+GRANT SELECT, INSERT, UPDATE ON audits.subscriptions TO orderhub_audit;
 -- To see whether the database is up to date.
 GRANT USAGE ON SCHEMA orderhub_migrations TO orderhub_audit;
 GRANT SELECT ON orderhub_migrations.audit TO orderhub_audit;

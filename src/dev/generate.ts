@@ -11,7 +11,7 @@ import { pino } from 'pino'
 import type { TSchema } from 'typebox'
 import { createApp } from '../app.ts'
 import { Environment } from '../environment.ts'
-import { eventRoutes, loadModule, type ModuleName, registry } from '../registry.ts'
+import { loadModule, type ModuleName, registry, subscribersOf } from '../registry.ts'
 import { prepare } from '../run.ts'
 import { secretKeys } from '../secret-files.ts'
 import { generateManifests } from './generate-manifests.ts'
@@ -54,7 +54,7 @@ const generateModuleGraph = async (): Promise<void> => {
   const forwarded = names.flatMap((name) => registry[name].contract.paths.map((path) => `  gateway -->|${path}| ${name}`))
   const events = names.flatMap((name) =>
     Object.keys(registry[name].contract.events).flatMap((type) =>
-      (eventRoutes[type] ?? []).map((to) => `  ${name} -.->|${type}| ${to}`),
+      subscribersOf(type).map((to) => `  ${name} -.->|${type}| ${to}`),
     ),
   )
   const text = [

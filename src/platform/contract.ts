@@ -1,4 +1,4 @@
-import type { Static, TSchema } from 'typebox'
+import { type Static, type TSchema, Type } from 'typebox'
 import type { CallContext } from './context.ts'
 
 /** One operation that a module offers to other modules. */
@@ -15,6 +15,13 @@ export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSch
 
 /** Subscribes to all that any module publishes, also to what is added later. */
 export const everyEvent = '*'
+
+/** Of the event that has a dead letter of this module delivered again. */
+export const replayEventOf = (module: string): string => `${module}.dead_letter_replayed`
+
+/** `type`: of the event that is delivered again. */
+export const DeadLetterReplayed = Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() })
+export type DeadLetterReplayed = Static<typeof DeadLetterReplayed>
 
 type Operations = Record<string, Operation>
 type Events = Record<string, TSchema>
@@ -40,22 +47,36 @@ export type Api<C extends Contract> = {
   ) => Promise<Static<C['ops'][K]['output']>>
 }
 
-/** Declares a module's face to the others as data: it is bound to functions or to HTTP elsewhere. */
+/**
+ * Declares a module's face to the others as data: it is bound to functions or to HTTP elsewhere. A module that subscribes to
+ * something also publishes and takes the event that has its dead letters delivered again.
+ */
 export const defineContract = <
   const Ops extends Operations = Record<never, never>,
   const E extends Events = Record<never, never>,
->(contract: {
+>({
+  name,
+  paths = [],
+  bodyLimits = {},
+  ops = {} as Ops,
+  events = {} as E,
+  subscribes = [],
+}: {
   name: string
   paths?: readonly string[]
   bodyLimits?: Readonly<Record<string, number>>
   ops?: Ops
   events?: E
   subscribes?: readonly string[]
-}): Contract<Ops, E> => ({
-  name: contract.name,
-  paths: contract.paths ?? [],
-  bodyLimits: contract.bodyLimits ?? {},
-  ops: contract.ops ?? ({} as Ops),
-  events: contract.events ?? ({} as E),
-  subscribes: contract.subscribes ?? [],
-})
+}): Contract<Ops, E> => {
+  const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
+  return {
+    name,
+    paths,
+    // A hundred ids of events, in the longest form that JSON has for them.
+    bodyLimits: replayed ? { ...bodyLimits, [`POST ${paths[0]}/dead-letters/replay`]: 32 * 1024 } : bodyLimits,
+    ops,
+    events: replayed ? { ...events, [replayed]: DeadLetterReplayed } : events,
+    subscribes: replayed && !subscribes.includes(everyEvent) ? [...subscribes, replayed] : subscribes,
+  }
+}

@@ -15,6 +15,7 @@ export const messages = {
   'inventory.removed': { en: 'Stock tracking ended', 'zh-TW': '已停止追蹤庫存' },
   'notification.retry_requested': { en: 'The message will be sent again', 'zh-TW': '訊息將重新傳送' },
   'dead_letter.replayed': { en: 'The event will be delivered again', 'zh-TW': '事件將重新遞送' },
+  'dead_letters.replayed': { en: 'The events will be delivered again', 'zh-TW': '這些事件將重新遞送' },
   'session.started': { en: 'Signed in', 'zh-TW': '登入成功' },
   'session.refreshed': { en: 'Tokens refreshed', 'zh-TW': '權杖更新成功' },
   'session.ended': { en: 'Signed out', 'zh-TW': '登出成功' },

@@ -5,8 +5,8 @@ import metricsPlugin from 'fastify-metrics'
 
 /** What a process measures of itself, in Prometheus' text format on a port of its own. */
 export interface Metrics {
-  /** A module's outbox: events that are committed and not yet seen delivered. */
-  outbox(module: string, read: () => Promise<{ depth: number; ageSeconds: number }>): void
+  /** A module's outbox, by subscriber: events that are committed and not yet seen delivered. */
+  outbox(module: string, read: () => Promise<readonly { queue: string; depth: number; ageSeconds: number }[]>): void
   /** A consumer's queue and dead letters. */
   consumer(
     module: string,
@@ -74,16 +74,24 @@ export const createMetrics = (): Metrics => {
     })
     return (reader: Reader) => readers.push(reader)
   }
-  const addDepth = readAtScrape('outbox_depth', 'events committed and not yet seen delivered', ['module'])
-  const addAge = readAtScrape('outbox_oldest_seconds', 'age of the oldest event in the outbox', ['module'])
+  const addDepth = readAtScrape('outbox_depth', 'events committed and not yet seen delivered to a subscriber', [
+    'module',
+    'queue',
+  ])
+  const addAge = readAtScrape('outbox_oldest_seconds', 'age of the oldest event that a subscriber has not yet taken', [
+    'module',
+    'queue',
+  ])
   const addQueue = readAtScrape('queue_depth', 'jobs of a subscriber by state', ['queue', 'state'])
   const addStuck = readAtScrape('queue_consumer_stuck_seconds', 'for how long a consumer took nothing while jobs wait', ['queue'])
   const addDeadLetters = readAtScrape('dead_letters', 'events that a consumer gave up on', ['module'])
 
   return {
     outbox: (module, read) => {
-      addDepth(async () => [{ labels: { module }, value: (await read()).depth }])
-      addAge(async () => [{ labels: { module }, value: (await read()).ageSeconds }])
+      const sample = (value: 'depth' | 'ageSeconds') => async () =>
+        (await read()).map((backlog) => ({ labels: { module, queue: backlog.queue }, value: backlog[value] }))
+      addDepth(sample('depth'))
+      addAge(sample('ageSeconds'))
     },
     consumer: (module, deadLetters, counts, stuckSeconds) => {
       addStuck(async () => [{ labels: { queue: module }, value: await stuckSeconds() }])

@@ -17,11 +17,10 @@ export interface Concurrency {
 }
 
 const lookAtLoadMs = 100
-const longestBackoffMs = 30_000
 const handlersEndWithinMs = 5_000
 
-const jitteredBackoff = (baseMs: number) => (attempt: number) => {
-  const full = Math.min(baseMs * 2 ** (attempt - 1), longestBackoffMs)
+const jitteredBackoff = (baseMs: number, longestMs: number) => (attempt: number) => {
+  const full = Math.min(baseMs * 2 ** Math.min(attempt - 1, 30), longestMs)
   return Math.round(full * (0.5 + Math.random() / 2))
 }
 
@@ -32,6 +31,7 @@ export const startConsumer = async (
   handler: (delivery: Delivery) => Promise<void>,
   options: Concurrency & {
     backoffMs: number
+    longestBackoffMs: number
     lockMs: number
     stalledMs: number
     watch: IdleWatch
@@ -66,7 +66,7 @@ export const startConsumer = async (
       maxStalledCount: 1_000_000,
       drainDelay: transport.pollMs / 1_000,
       runRetryDelay: 500,
-      settings: { backoffStrategy: jitteredBackoff(options.backoffMs) },
+      settings: { backoffStrategy: jitteredBackoff(options.backoffMs, options.longestBackoffMs) },
     },
     transport.factory,
   )

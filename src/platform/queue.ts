@@ -43,6 +43,7 @@ export interface EventQueuesOptions {
   prefix?: string | undefined
   attempts?: number
   backoffMs?: number
+  longestBackoffMs?: number
   lockMs?: number
   stalledMs?: number
   log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -61,7 +62,7 @@ const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
  * Times are in milliseconds; a job of a killed worker runs elsewhere within `lockMs + stalledMs`.
  */
 export const createEventQueues = async (options: EventQueuesOptions): Promise<EventQueues> => {
-  const { prefix, attempts = 8, backoffMs = 500, lockMs = 10_000, stalledMs = 5_000, log } = options
+  const { prefix, attempts = 8, backoffMs = 500, longestBackoffMs = 30_000, lockMs = 10_000, stalledMs = 5_000, log } = options
   if (!options.redisUrl && !options.databaseUrl) throw new Error('The queues need a redisUrl or a databaseUrl')
   const transport: Transport = options.redisUrl
     ? await createRedisTransport({ url: options.redisUrl, prefix, log })
@@ -179,7 +180,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
 
   const consume: EventQueues['consume'] = async (queue, handler, concurrency) => {
     const watch = watchIdleness({ queue, waits: () => transport.waits(queue), log })
-    const settings = { ...concurrency, backoffMs, lockMs, stalledMs, watch, complain: complain(queue) }
+    const settings = { ...concurrency, backoffMs, longestBackoffMs, lockMs, stalledMs, watch, complain: complain(queue) }
     const consumer = await startConsumer(transport, queue, handler, settings)
     return { stuckSeconds: watch.stuckSeconds, close: opened(consumer.close) }
   }

@@ -8,6 +8,7 @@ const patterns: Readonly<Record<string, LocalizedText>> = {
   '^\\S+$': says('must not contain spaces', '不得包含空白字元'),
   '^[A-Z]{2}$': says('must be a country code of two capital letters, such as TW', '必須是兩個大寫字母的國家代碼，例如 TW'),
   '^[\\x21-\\x7e]+$': says('must consist of visible ASCII characters without spaces', '只能使用可見的 ASCII 字元，不得有空格'),
+  '^[\\x20-\\x7e]+$': says('must consist of visible ASCII characters and spaces', '只能使用可見的 ASCII 字元與空格'),
   '^[1-9]\\d{0,9}(,[1-9]\\d{0,9}){0,99}$': says(
     'must be ids with commas between, such as 1,2,3; at most 100',
     '必須是以逗號分隔的編號，例如 1,2,3；最多 100 個',

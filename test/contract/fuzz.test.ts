@@ -20,8 +20,9 @@ const turn = ({ method, path, id }: Route): number => {
  */
 const needsHistory = new Set([
   'retryNotification',
-  'replayDeadLetter',
+  'replayNotificationDeadLetter',
   'replayOrderDeadLetter',
+  'replayAuditDeadLetter',
   'me',
   'changePassword',
   'enrolSecondFactor',

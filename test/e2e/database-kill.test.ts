@@ -86,10 +86,10 @@ t.test('backends killed under load tear no order, and serving goes on', async (t
   const [whole] = await sql`
     select count(*)::int as orders, count(e.aggregate_id)::int as events, count(i.order_id)::int as items
       from orders.orders o
-      left join orders.outbox e on e.type = 'order.created' and e.aggregate_id = o.id::text and e.version = 1
+      left join orders.outbox e on e.type = 'order.created' and e.aggregate_id = o.id::text and e.version = 1 and e.queue = 'audit'
       left join orders.order_items i on i.order_id = o.id
      where o.idempotency_key is not null`
-  const [outbox] = await sql`select count(*)::int as events from orders.outbox where type = 'order.created'`
+  const [outbox] = await sql`select count(*)::int as events from orders.outbox where type = 'order.created' and queue = 'audit'`
   t.same(whole, { orders: whole?.orders, events: whole?.orders, items: whole?.orders }, 'each order has its item and its event')
   t.equal(outbox?.events, whole?.orders, 'and no event is without its order')
   const [stock] = await sql`select available::int from orders.stock where product_id = ${product}`

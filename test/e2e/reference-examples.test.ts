@@ -25,8 +25,9 @@ const refusals: Readonly<Record<string, readonly [code: string, reason: string]>
   confirmSecondFactor: ['auth.invalid_otp', 'an app shows the code'],
   removeSecondFactor: ['auth.invalid_credentials', madeAtStart],
   retryNotification: ['notification.not_retryable', 'no message failed'],
-  replayDeadLetter: ['dead_letter.not_found', nothingFailed],
+  replayNotificationDeadLetter: ['dead_letter.not_found', nothingFailed],
   replayOrderDeadLetter: ['dead_letter.not_found', nothingFailed],
+  replayAuditDeadLetter: ['dead_letter.not_found', nothingFailed],
 }
 
 /** The request that a route's examples make, and nothing that is optional. */

@@ -127,6 +127,10 @@ export const expectations: Readonly<Record<string, Row>> = {
     [401, 403, 403, 403, 403, 200],
   ),
   'GET /api/v1/orders/dead-letters': row('/api/v1/orders/dead-letters', [401, 403, 403, 200, 403, 200]),
+  'POST /api/v1/orders/dead-letters/replay': row(
+    () => ({ path: '/api/v1/orders/dead-letters/replay', body: { event_ids: [someId] } }),
+    [401, 403, 403, 202, 403, 202],
+  ),
   'POST /api/v1/orders/dead-letters/:event_id/replay': row(
     `/api/v1/orders/dead-letters/${someId}/replay`,
     [401, 403, 403, 404, 403, 404],
@@ -145,6 +149,10 @@ export const expectations: Readonly<Record<string, Row>> = {
     [401, 403, 403, 409, 403, 409],
   ),
   'GET /api/v1/notifications/dead-letters': row('/api/v1/notifications/dead-letters', [401, 403, 403, 200, 403, 200]),
+  'POST /api/v1/notifications/dead-letters/replay': row(
+    () => ({ path: '/api/v1/notifications/dead-letters/replay', body: { event_ids: [someId] } }),
+    [401, 403, 403, 202, 403, 202],
+  ),
   'POST /api/v1/notifications/dead-letters/:event_id/replay': row(
     `/api/v1/notifications/dead-letters/${someId}/replay`,
     [401, 403, 403, 404, 403, 404],
@@ -155,4 +163,13 @@ export const expectations: Readonly<Record<string, Row>> = {
   'GET /api/v1/audit/:id/proof': row(`/api/v1/audit/${noId}/proof`, [401, 403, 403, 403, 404, 404]),
   'GET /api/v1/audit/checkpoint': row('/api/v1/audit/checkpoint', [401, 403, 403, 403, 'past', 'past']),
   'GET /api/v1/audit/snapshot': row('/api/v1/audit/snapshot', [401, 403, 403, 403, 'past', 'past']),
+  'GET /api/v1/audit/dead-letters': row('/api/v1/audit/dead-letters', [401, 403, 403, 403, 200, 200]),
+  'POST /api/v1/audit/dead-letters/replay': row(
+    () => ({ path: '/api/v1/audit/dead-letters/replay', body: { event_ids: [someId] } }),
+    [401, 403, 403, 403, 403, 202],
+  ),
+  'POST /api/v1/audit/dead-letters/:event_id/replay': row(
+    `/api/v1/audit/dead-letters/${someId}/replay`,
+    [401, 403, 403, 403, 403, 404],
+  ),
 }

@@ -13,6 +13,7 @@ const digests: Record<string, string> = {
   '2026-11-28.1': '4c049056657cfa05f4f93bdd23541468ca4579b6b1b7f49bf3d43e0055506cf1',
   '2026-11-28.2': '028ee300591c2291e301c5c14d34a18ea391e9727660e6eac737955f72994505',
   '2026-11-28.3': '72d0ca8a1129e5ab7a70bbc2fa04d7cb252f01194ffd81c23d3deeecdd933dc5',
+  '2026-11-28.4': '7cda5d365e382d0fbc26ff8b2d7dc85e11e101a8940ae53b6b8db2fab3f5b081',
 }
 
 t.test('what the policy says goes with its version', async (t) => {

@@ -32,6 +32,20 @@ export interface Proof {
   readonly checkpoint: string
 }
 
+/** A refusal's entry in the form in which events come, so that it can be delivered again. */
+const deliveryOf = (entry: AuditEntry) => ({
+  id: entry.event_id,
+  type: entry.action,
+  aggregate_id: entry.resource.id ?? '',
+  version: entry.resource.version ?? 0,
+  actor: entry.actor,
+  traceparent: `00-${entry.trace_id}-${entry.span_id}-01`,
+  policy_version: entry.policy_version,
+  occurred_at: entry.timestamp,
+  data: {},
+  entry,
+})
+
 export type AuditService = ReturnType<typeof createAuditService>
 
 export const createAuditService = ({ entries, seals, trail, sealer, keys, log }: AuditServiceOptions) => {
@@ -76,7 +90,7 @@ export const createAuditService = ({ entries, seals, trail, sealer, keys, log }:
         rejected.map((entry) => ({
           event_id: entry.event_id,
           type: entry.action,
-          event: entry,
+          event: deliveryOf(entry),
           reason: 'audit.invalid_signature',
         })),
       )

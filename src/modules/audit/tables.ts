@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, jsonb, pgSchema, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { deadLetterTable, inboxTable, moment, outboxTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 
 export const schema = pgSchema('audits')
 
@@ -76,5 +76,6 @@ export const checkpoints = schema.table('checkpoints', {
 export const anchored = schema.table('anchored', { size: number().primaryKey() })
 
 export const outbox = outboxTable(schema)
+export const subscriptions = subscriptionTable(schema)
 export const inbox = inboxTable(schema)
 export const deadLetters = deadLetterTable(schema)

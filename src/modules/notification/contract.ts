@@ -55,15 +55,12 @@ export const notificationContract = defineContract({
   },
   events: {
     'notification.retry_requested': Type.Object({ notification_id: Id }),
-    /** `type`: of the event that is delivered again. */
-    'notification.dead_letter_replayed': Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() }),
   },
   subscribes: [
     'order.created',
     'order.status_changed',
     'order.cancelled',
     'notification.retry_requested',
-    'notification.dead_letter_replayed',
     'user.deleted',
     'user.activation_requested',
     'user.password_reset_requested',

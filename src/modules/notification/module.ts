@@ -1,6 +1,4 @@
 import { handlerOf } from '../../platform/events/consumer.ts'
-import { deadLetterRoutes, replayOf } from '../../platform/events/dead-letter-routes.ts'
-import { createDeadLetterRepository } from '../../platform/events/repository.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from '../user/contract.ts'
@@ -16,9 +14,8 @@ export default defineModule({
   contract: notificationContract,
   needs: { users: userContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, log, queues, nudge }) => {
+  create: ({ calls, db, config, log, nudge }) => {
     const { events } = orderContract
-    const letters = createDeadLetterRepository(db, deadLetters, outbox)
     const providers = createProviders({ ...config, log })
     const repository = createNotificationRepository(db)
     const accountMail = createAccountMail({ repository, users: calls.users, providers, publicUrl: config.publicUrl })
@@ -41,20 +38,9 @@ export default defineModule({
           service.onRetryRequested,
         ),
         'user.deleted': handlerOf(userContract.events['user.deleted'], service.onUserDeleted),
-        'notification.dead_letter_replayed': handlerOf(
-          notificationContract.events['notification.dead_letter_replayed'],
-          replayOf(notificationContract.name, queues, letters),
-        ),
       },
       routes: async (app) => {
         await app.register(notificationRoutes, { service })
-        await app.register(deadLetterRoutes, {
-          path: '/notifications/dead-letters',
-          tag: 'notifications',
-          replayed: 'notification.dead_letter_replayed',
-          repository: letters,
-          nudge,
-        })
       },
       close: () => providers.close(),
     }

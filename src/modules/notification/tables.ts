@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { deadLetterTable, inboxTable, moment, outboxTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 import type { Channel, NotificationStatus } from './contract.ts'
 
 export const schema = pgSchema('notifications')
@@ -36,5 +36,6 @@ export const notifications = schema.table(
 )
 
 export const outbox = outboxTable(schema)
+export const subscriptions = subscriptionTable(schema)
 export const inbox = inboxTable(schema)
 export const deadLetters = deadLetterTable(schema)

@@ -72,8 +72,6 @@ export const orderContract = defineContract({
     'inventory.set': Type.Object({ product_id: Id, available: Type.Integer() }),
     /** No longer stock-tracked; `available`: the last level. */
     'inventory.removed': Type.Object({ product_id: Id, available: Type.Integer() }),
-    /** `type`: of the event that is delivered again. */
-    'order.dead_letter_replayed': Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() }),
   },
-  subscribes: ['product.deleted', 'order.dead_letter_replayed'],
+  subscribes: ['product.deleted'],
 })

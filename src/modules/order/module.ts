@@ -1,6 +1,4 @@
 import { handlerOf } from '../../platform/events/consumer.ts'
-import { deadLetterRoutes, replayOf } from '../../platform/events/dead-letter-routes.ts'
-import { createDeadLetterRepository } from '../../platform/events/repository.ts'
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from '../product/contract.ts'
 import { userContract } from '../user/contract.ts'
@@ -19,9 +17,8 @@ export default defineModule({
   contract: orderContract,
   needs: { users: userContract, products: productContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, queues, log, nudge }) => {
+  create: ({ calls, db, log, nudge }) => {
     const { users, products } = calls
-    const letters = createDeadLetterRepository(db, deadLetters, outbox)
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
     const service = createOrderService({ repository, users, products, nudge })
@@ -31,22 +28,10 @@ export default defineModule({
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
         'product.deleted': handlerOf(productContract.events['product.deleted'], stock.onProductDeleted),
-        'order.dead_letter_replayed': handlerOf(
-          orderContract.events['order.dead_letter_replayed'],
-          replayOf(orderContract.name, queues, letters),
-        ),
       },
       routes: async (app) => {
         await app.register(orderRoutes, { service })
         await app.register(inventoryRoutes, { service: stock })
-        await app.register(deadLetterRoutes, {
-          path: '/orders/dead-letters',
-          tag: 'orders',
-          of: 'Order',
-          replayed: 'order.dead_letter_replayed',
-          repository: letters,
-          nudge,
-        })
       },
       seed: () => repository.seed(sampleOrders, sampleStock),
       start: () => upkeep.start(),

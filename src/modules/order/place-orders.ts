@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { coalesce } from '../../platform/coalesce.ts'
 import type { Database } from '../../platform/db.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
+import { subscribersOf } from '../../platform/events/subscription-repository.ts'
 import type { OrderItem } from './contract.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
 
@@ -89,12 +90,12 @@ export const placeOrders =
           join locked k using (product_id)
          where s.product_id = d.product_id and s.product_id = any (array(select product_id from line)) -- the array keeps the index
       ), event as (
-        insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, policy_version, data)
-        select i.event_id, i.event_type, p.id::text, p.version, i.actor, i.traceparent, i.policy_version,
+        insert into ${outbox} (id, queue, type, aggregate_id, version, actor, traceparent, policy_version, data)
+        select i.event_id, coalesce(s.queue, ''), i.event_type, p.id::text, p.version, i.actor, i.traceparent, i.policy_version,
                jsonb_build_object('order_id', p.id, 'user_id', i.user_id, 'total', p.total, 'currency', i.currency, 'items',
                  (select jsonb_agg(jsonb_build_object('product_id', l.product_id, 'product', l.product, 'quantity', l.quantity, 'price', l.price) order by l.line)
                     from line l where l.n = i.n))
-          from placed p join input i using (id)
+          from placed p join input i using (id) left join lateral (${subscribersOf(outbox, sql`i.event_type`)}) as s on true
       )
       select p.id, p.total, p.created_at,
              (select jsonb_agg(jsonb_build_object('product_id', c.product_id, 'available', c.available))

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, integer, pgSchema, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
-import { deadLetterTable, inboxTable, moment, outboxTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 import type { OrderStatus } from './contract.ts'
 
 export const schema = pgSchema('orders')
@@ -64,5 +64,6 @@ export const stock = schema.table(
 )
 
 export const outbox = outboxTable(schema)
+export const subscriptions = subscriptionTable(schema)
 export const inbox = inboxTable(schema)
 export const deadLetters = deadLetterTable(schema)

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgSchema, text } from 'drizzle-orm/pg-core'
-import { moment, outboxTable } from '../../platform/events/tables.ts'
+import { moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 
 export const schema = pgSchema('products')
 
@@ -33,3 +33,4 @@ export const products = schema.table(
 )
 
 export const outbox = outboxTable(schema)
+export const subscriptions = subscriptionTable(schema)

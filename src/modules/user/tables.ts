@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, customType, index, integer, pgSchema, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { moment, outboxTable } from '../../platform/events/tables.ts'
+import { moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 import type { User } from './contract.ts'
 
 export const schema = pgSchema('users')
@@ -119,3 +119,4 @@ export const signInAttempts = schema.table(
 )
 
 export const outbox = outboxTable(schema)
+export const subscriptions = subscriptionTable(schema)

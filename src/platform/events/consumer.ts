@@ -6,8 +6,9 @@ import { everyEvent } from '../contract.ts'
 import type { Delivery, EventQueues, QueueConsumer } from '../queue.ts'
 import { safeMessage } from '../redact.ts'
 import { parse } from '../schema.ts'
+import type { DeadLetterRepository } from './dead-letter-repository.ts'
 import type { EventEnvelope } from './event.ts'
-import type { DeadLetterRepository, InboxRepository } from './repository.ts'
+import type { InboxRepository } from './repository.ts'
 import type { Turns } from './turns.ts'
 
 /** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvents. */
@@ -63,7 +64,8 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
       await handle(event, context)
     } catch (error) {
       if (!lastAttempt) {
-        log.warn({ err: error, attempt }, 'event not handled; it is tried again')
+        // Hours of tries: the 1st, 2nd, 4th, 8th … say enough.
+        if (Number.isInteger(Math.log2(attempt))) log.warn({ err: error, attempt }, 'event not handled; it is tried again')
         // The queue keeps the message and the stack of what is thrown.
         throw new Error(reasonOf(error))
       }

@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { replayEventOf } from '../contract.ts'
 import { fail } from '../errors.ts'
 import { listed, pageQuery, pageRequest } from '../page.ts'
-import type { EventQueues } from '../queue.ts'
 import { Many, One, Strict, Timestamp } from '../schema.ts'
-import type { EventHandler } from './consumer.ts'
-import { type EventEnvelope, newEvent } from './event.ts'
-import type { DeadLetterRepository } from './repository.ts'
+import type { DeadLetterRepository } from './dead-letter-repository.ts'
+import { newEvent } from './event.ts'
+
+const EventId = Type.String({ format: 'uuid', examples: ['0198c3f2-5b7e-7c4a-9d1e-3f6a8b2c4d5e'] })
 
 const DeadLetter = Type.Object(
   {
@@ -21,42 +22,50 @@ const DeadLetter = Type.Object(
   { title: 'DeadLetter', description: 'An event that its consumer gave up on' },
 )
 
+const ReplayFilter = Strict({
+  event_ids: Type.Optional(Type.Array(EventId, { minItems: 1, maxItems: 100 })),
+  type: Type.Optional(
+    Type.String({
+      maxLength: 200,
+      pattern: '^[\\x20-\\x7e]+$',
+      description: "the event's type",
+      examples: ['order.created'],
+    }),
+  ),
+  before: Type.Optional(Type.String({ ...Timestamp, description: 'given up before this time' })),
+  limit: Type.Integer({ minimum: 1, maximum: 500, default: 100 }),
+})
+
+const Replayed = Type.Object(
+  { count: Type.Integer({ description: 'events that will be delivered again' }) },
+  { title: 'ReplayedDeadLetters' },
+)
+
 export interface DeadLetterRouteOptions {
-  /** Where the routes live below /api/v1. */
+  /** The consuming module. */
+  readonly module: string
+  /** Where its routes live below /api/v1. */
   readonly path: string
-  readonly tag: string
-  /** In the operations' names, where another consumer has the plain ones. */
-  readonly of?: string
-  /** Type of the event that has a letter delivered again; its consumer handles it with `replayOf`. */
-  readonly replayed: string
   readonly repository: DeadLetterRepository
   readonly nudge: () => void
 }
 
-/** Has the dead letter of an event delivered again. The event says who wanted it, and outlives a transport that is away. */
-export const replayOf =
-  (
-    queue: string,
-    queues: Pick<EventQueues, 'redeliver'>,
-    repository: DeadLetterRepository,
-  ): EventHandler<EventEnvelope<{ event_id: string }>> =>
-  async ({ data: { event_id } }) => {
-    const letter = await repository.byEvent(event_id)
-    if (letter) await queues.redeliver(queue, { id: event_id, payload: { ...letter.event, replay: true } })
-  }
-
-/** A consumer's dead letters: to see them with their reason, and to have one delivered again. */
+/** A consumer's dead letters: to see them with their reason, and to have one or many delivered again. */
 export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
   app,
-  { path, tag, of = '', replayed, repository, nudge },
+  { module, path, repository, nudge },
 ) => {
+  const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
+  const tags = [path.slice(1)]
+  const replayed = replayEventOf(module)
+
   app.get(
-    path,
+    `${path}/dead-letters`,
     {
       schema: {
-        operationId: `list${of}DeadLetters`,
+        operationId: `list${Module}DeadLetters`,
         summary: 'Events that were given up, newest first',
-        tags: [tag],
+        tags,
         querystring: Strict(pageQuery),
         response: { 200: Many(DeadLetter) },
       },
@@ -65,14 +74,37 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
   )
 
   app.post(
-    `${path}/:event_id/replay`,
+    `${path}/dead-letters/replay`,
+    {
+      config: { message: 'dead_letters.replayed' },
+      schema: {
+        operationId: `replay${Module}DeadLetters`,
+        summary: 'Deliver many events again; each leaves the list when it is handled',
+        description:
+          'Those that fit everything that is given: up to `limit` of them, first those that were delivered again least often, of these the oldest. With an empty object any. To replay more, call again.',
+        tags,
+        body: ReplayFilter,
+        response: { 202: One(Replayed) },
+      },
+    },
+    async ({ body, call }, reply) => {
+      const { limit, ...filter } = body
+      const events = Array.from({ length: limit }, () => newEvent(replayed, call))
+      const count = await repository.requestReplays(filter, events)
+      if (count > 0) nudge()
+      return reply.code(202).send({ success: true as const, data: { count } })
+    },
+  )
+
+  app.post(
+    `${path}/dead-letters/:event_id/replay`,
     {
       config: { message: 'dead_letter.replayed' },
       schema: {
-        operationId: `replay${of}DeadLetter`,
+        operationId: `replay${Module}DeadLetter`,
         summary: 'Deliver the event again; it leaves the list when it is handled',
-        tags: [tag],
-        params: Strict({ event_id: Type.String({ format: 'uuid', examples: ['0198c3f2-5b7e-7c4a-9d1e-3f6a8b2c4d5e'] }) }),
+        tags,
+        params: Strict({ event_id: EventId }),
         response: { 202: One(DeadLetter) },
       },
     },

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { AuditEntry } from '../audit/entry.ts'
 import type { EventQueues, QueueMessage } from '../queue.ts'
 import type { EventEnvelope } from './event.ts'
-import type { ClaimedEvent, OutboxRepository, Routes } from './repository.ts'
+import type { ClaimedEvent, OutboxRepository } from './repository.ts'
 import { createWindow } from './window.ts'
 
 export interface Relay {
@@ -18,7 +18,8 @@ export interface Relay {
 export interface RelayOptions {
   readonly outbox: OutboxRepository
   readonly queues: EventQueues
-  readonly routes: Routes
+  /** The queues that this version knows. Rows for others stay, for a relay of the version that knows them. */
+  readonly known: readonly string[]
   /** The queues that get each event's audit entry with it, as `entry`. */
   readonly signedFor: readonly string[]
   /** The event as this service says it on the audit trail: the same event gives the same entry. */
@@ -32,8 +33,10 @@ export interface RelayOptions {
 const gatherMs = 20
 
 const recallBatch = 5000
+/** Rows without a queue that one statement addresses. */
+const addressBatch = 500
 
-/** Events handed over and not yet seen delivered, at the most: the outbox holds a backlog better than a queue does. */
+/** Events handed over to a queue and not yet seen delivered, at the most: the outbox holds a backlog better than a queue does. */
 const windowSize = 500
 /** A hand-over counts for so long; its row is due again by then. */
 const windowMs = 15_000
@@ -44,50 +47,55 @@ const signedAtOnce = 20
 /** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
 const retryMs = 1000
 
+const idsOf = (claimed: readonly ClaimedEvent[]): string[] => claimed.map(({ event }) => event.id)
+
 /**
- * Carries committed events from the outbox to their subscribers' queues, at least once, and deletes a row when every
- * subscriber's job is seen completed. PostgreSQL is the truth: a row whose jobs do not complete in time is handed over
- * again, which adds the jobs that the transport has lost and leaves the others alone (a job's id is the event's).
+ * Carries committed events from the outbox to their subscribers' queues, at least once, and deletes a row when its job is
+ * seen completed. PostgreSQL is the truth: a row whose job does not complete in time is looked at again, and its job is
+ * added again where the transport has lost it (a job's id is the event's). A queue that does not move fills its own window,
+ * and no other's.
  */
 export const createRelay = (options: RelayOptions): Relay => {
-  const { outbox, queues, routes, signedFor, sign, log, pollMs = 1000, batch = 200 } = options
+  const { outbox, queues, known, signedFor, sign, log, pollMs = 1000, batch = 200 } = options
   let closed = false
   let running: Promise<void> | undefined
   let again = false
+  let addressing = false
   const watched = new Map<string, Promise<() => Promise<void>>>()
+  const windows = new Map(known.map((queue) => [queue, createWindow(windowSize, windowMs)]))
+  const full = new Set<string>()
 
-  const underWay = createWindow(windowSize, windowMs)
-  let full = false
-
-  /** One queue is done with these events. Those of other relays are theirs; those of ended ones come back with their lease. */
+  /** The queue is done with these events. Those of other relays are theirs; those of ended ones come back with their lease. */
   const settle = (queue: string, ids: readonly string[]) => {
-    const finished = underWay.done(queue, ids)
+    const finished = windows.get(queue)?.done(ids) ?? []
     if (finished.length === 0) return
-    if (full) look()
-    outbox.drop(finished).catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
+    if (full.has(queue)) look()
+    outbox
+      .delivered(finished, queue)
+      .catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
   }
 
   const watch = async (queue: string) => {
-    const known = watched.get(queue) ?? queues.onCompleted(queue, (ids) => settle(queue, ids))
-    watched.set(queue, known)
-    await known.catch(() => watched.delete(queue))
+    const watching = watched.get(queue) ?? queues.onCompleted(queue, (ids) => settle(queue, ids))
+    watched.set(queue, watching)
+    await watching.catch(() => watched.delete(queue))
   }
 
-  /** Rows that were handed over before: completed ones go, failed ones run again; what is missing is added by the caller. */
-  const review = async (queue: string, group: readonly ClaimedEvent[]) => {
-    const ids = group.filter(({ attempts }) => attempts > 1).map(({ event }) => event.id)
-    if (ids.length === 0) return
+  /** Of rows that were handed over before: completed ones go, failed ones run again. @returns those whose jobs are not there */
+  const review = async (queue: string, ids: readonly string[]): Promise<ReadonlySet<string>> => {
+    if (ids.length === 0) return new Set()
     const states = await queues.states(queue, ids)
     const inState = (state: string) => ids.filter((id) => states.get(id) === state)
     const failed = inState('failed')
     if (failed.length > 0) await queues.retryFailed(queue, failed)
+    const completed = inState('completed')
+    if (completed.length > 0) {
+      windows.get(queue)?.done(completed)
+      await outbox.delivered(completed, queue)
+    }
     const missing = inState('missing')
     if (missing.length > 0) log.warn({ queue, jobs: missing.length }, 'the transport lost jobs; they are added again')
-    const completed = inState('completed')
-    if (completed.length === 0) return
-    // Kept in the row: the transport forgets a completed job sooner than another queue may take to end its own.
-    await outbox.delivered(completed, queue)
-    settle(queue, completed)
+    return new Set(missing)
   }
 
   const messagesFor = async (queue: string, events: readonly EventEnvelope[]): Promise<QueueMessage[]> => {
@@ -100,47 +108,41 @@ export const createRelay = (options: RelayOptions): Relay => {
     return messages
   }
 
-  const handOver = async (type: string, group: readonly ClaimedEvent[]) => {
-    // One that no contract names is on the trail all the same.
-    const targets = routes[type] ?? signedFor
-    const openFor = ({ delivered }: ClaimedEvent) => targets.filter((queue) => !delivered.includes(queue))
-    const finished = group.filter((claimed) => openFor(claimed).length === 0)
-    if (finished.length > 0) await outbox.drop(finished.map(({ event }) => event.id))
-    const waiting = group.filter((claimed) => openFor(claimed).length > 0)
-    for (const claimed of waiting) underWay.add(claimed.event.id, openFor(claimed))
-    for (const queue of targets) {
+  const handOver = async (queue: string, claimed: readonly ClaimedEvent[]) => {
+    // Before the first job can end.
+    windows.get(queue)?.add(idsOf(claimed))
+    try {
       await watch(queue)
-      const open = waiting.filter(({ delivered }) => !delivered.includes(queue))
-      await review(queue, open)
-      await queues.publish(
-        queue,
-        await messagesFor(
-          queue,
-          open.map(({ event }) => event),
-        ),
-      )
+      const missing = await review(queue, idsOf(claimed.filter(({ attempts }) => attempts > 1)))
+      const wanted = claimed.filter(({ attempts, event }) => attempts === 1 || missing.has(event.id))
+      const events = wanted.map(({ event }) => event)
+      await queues.publish(queue, await messagesFor(queue, events))
+    } catch (error) {
+      log.warn({ err: error, queue, events: claimed.length }, 'events wait in the outbox: the transport does not take them')
+      windows.get(queue)?.done(idsOf(claimed))
+      await outbox.release(queue, idsOf(claimed), retryMs)
     }
   }
 
+  const address = async () => {
+    let addressed = addressBatch
+    while (addressed === addressBatch && !closed) addressed = await outbox.address(addressBatch)
+  }
+
   const drain = async () => {
+    if (addressing) await address()
+    addressing = false
     do {
       again = false
-      const limit = Math.min(batch, underWay.room())
-      full = limit === 0
-      if (full) return
-      const claimed = await outbox.claim(limit)
-      const byType = Map.groupBy(claimed, ({ event }) => event.type)
-      for (const [type, group] of byType) {
-        try {
-          await handOver(type, group)
-        } catch (error) {
-          log.warn({ err: error, events: group.length }, 'events wait in the outbox: the transport does not take them')
-          const ids = group.map(({ event }) => event.id)
-          underWay.remove(ids)
-          await outbox.release(ids, retryMs)
-        }
-      }
-      if (claimed.length === limit) again = true
+      full.clear()
+      for (const [queue, window] of windows) if (window.room() === 0) full.add(queue)
+      const rooms = [...windows]
+        .filter(([queue]) => !full.has(queue))
+        .map(([queue, window]) => ({ queue, room: Math.min(batch, window.room()) }))
+      if (rooms.length === 0) return
+      const claimed = Map.groupBy(await outbox.claim(rooms), ({ queue }) => queue)
+      await Promise.all([...claimed].map(([queue, group]) => handOver(queue, group)))
+      if (rooms.some(({ queue, room }) => claimed.get(queue)?.length === room)) again = true
     } while (again && !closed)
   }
 
@@ -158,7 +160,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   const recheck = async () => {
-    underWay.clear()
+    for (const window of windows.values()) window.clear()
     let recalled = recallBatch
     while (recalled === recallBatch && !closed) recalled = await outbox.recall(recallBatch)
     look()
@@ -170,10 +172,14 @@ export const createRelay = (options: RelayOptions): Relay => {
     nudged = undefined
     look()
   }
+  const poll = () => {
+    addressing = true
+    look()
+  }
   return {
     start: () => {
-      timer = setInterval(look, pollMs).unref()
-      look()
+      timer = setInterval(poll, pollMs).unref()
+      poll()
     },
     recheck: () => {
       recheck().catch((error) => log.warn({ err: error }, 'events that were handed over wait for their next look'))

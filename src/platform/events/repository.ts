@@ -1,175 +1,146 @@
-import { eq, type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { arrayLiteral, type Database } from '../db.ts'
-import { type Page, type PageRequest, pageOf } from '../page.ts'
 import type { EventEnvelope, NewEvent } from './event.ts'
+import { register, type Subscription, schemaOf, subscribersOf } from './subscription-repository.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './tables.ts'
 
 /**
- * The outbox row of a change, as the body of a CTE in the change's own statement: one row for each row of `source`,
- * which has the aggregate's `id` and `version`. `data` is an SQL expression of type jsonb over `source`; an
+ * The outbox rows of a change, as the body of a CTE in the change's own statement: for each row of `source`, which has the
+ * aggregate's `id` and `version`, one for each queue that subscribes. `data` is an SQL expression of type jsonb over `source`; an
  * event says nothing more where it is left out.
  */
-export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data: SQL = sql.raw(`'{}'::jsonb`)): SQL => sql`
-  insert into ${outbox} (id, type, aggregate_id, version, actor, traceparent, policy_version, data)
-  select ${event.id}::uuid, ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb, ${event.traceparent}, ${event.policy_version}, ${data}
-    from ${source} as source`
+export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data?: SQL): SQL =>
+  append(outbox, sql`${event.id}::uuid`, event, source, data)
 
-export interface ClaimedEvent {
-  readonly event: EventEnvelope
-  readonly attempts: number
-  readonly delivered: readonly string[]
+/**
+ * The same where each row of `source` gets an event of its own: the one at the position that its `n` says, from 1. They are
+ * alike in all but their id. @throws Error without any event
+ */
+export const appendEvents = (outbox: OutboxTable, events: readonly NewEvent[], source: SQL, data?: SQL): SQL => {
+  const [first] = events
+  if (!first) throw new Error('an event is needed for each row')
+  return append(outbox, sql`(${arrayLiteral(events.map(({ id }) => id))}::uuid[])[source.n]`, first, source, data)
 }
 
-interface ClaimedRow extends EventEnvelope {
-  attempts: number
-  delivered: string[]
+const append = (outbox: OutboxTable, id: SQL, event: NewEvent, source: SQL, data: SQL = sql.raw(`'{}'::jsonb`)): SQL => sql`
+  insert into ${outbox} (id, queue, type, aggregate_id, version, actor, traceparent, policy_version, data)
+  select ${id}, coalesce(subscriber.queue, ''), ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb,
+         ${event.traceparent}, ${event.policy_version}, ${data}
+    from ${source} as source left join lateral (${subscribersOf(outbox, sql`${event.type}`)}) as subscriber on true`
+
+/** One delivery of an event: to one queue. */
+export interface ClaimedEvent {
+  readonly event: EventEnvelope
+  readonly queue: string
+  readonly attempts: number
+}
+
+/** What waits for one queue: in rows, and the oldest row's age in seconds. */
+export interface Backlog {
+  readonly queue: string
+  readonly depth: number
+  readonly ageSeconds: number
+}
+
+/** How many events a queue can take now. */
+export interface Room {
+  readonly queue: string
+  readonly room: number
 }
 
 export type OutboxRepository = ReturnType<typeof createOutboxRepository>
 
-/** The queues of each event type's subscribers. */
-export type Routes = Readonly<Record<string, readonly string[]>>
-
-export const createOutboxRepository = (db: Database, outbox: OutboxTable, routes: Routes) => {
-  const routeRows = JSON.stringify(Object.entries(routes).map(([type, queues]) => ({ type, queues })))
-  return {
-    /**
-     * Takes up to `limit` rows that are due and puts them off: by 15 s at first, then twice as long each time, up to 5 min.
-     * A row comes back when its jobs were not seen completed by then.
-     */
-    claim: async (limit: number): Promise<ClaimedEvent[]> => {
-      const rows = await db.run<ClaimedRow>(sql`
+export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
+  /**
+   * Takes rows that are due, of each queue as many as it has room for, and puts them off: by 15 s at first, then twice as
+   * long each time, up to 5 min. A row comes back when its job was not seen completed by then. Queues that are left out
+   * cost nothing: neither one without room, nor one that only another version knows.
+   */
+  claim: async (rooms: readonly Room[]): Promise<ClaimedEvent[]> => {
+    const rows = await db.run<EventEnvelope & { queue: string; attempts: number }>(sql`
       update ${outbox} as o
          set available_at = now() + least(interval '15 seconds' * power(2, least(attempts, 10)), interval '5 minutes'), attempts = attempts + 1
-        from (select id from ${outbox} where available_at <= now() order by available_at limit ${limit} for update skip locked) as due
-       where o.id = due.id
-      returning o.id, o.type, o.aggregate_id, o.version, o.actor, o.traceparent, o.policy_version, o.created_at as occurred_at, o.data, o.attempts,
-                to_jsonb(o.delivered) as delivered`)
-      return rows.map(({ attempts, delivered, ...event }) => ({ event, attempts, delivered }))
-    },
+       where o.ctid = any (array( -- by their place: a join would read the whole backlog of a queue that is left out
+         select due.place from jsonb_to_recordset(${JSON.stringify(rooms)}::jsonb) as r(queue text, room int)
+          cross join lateral (
+            select ctid as place from ${outbox} where queue = r.queue and available_at <= now() order by available_at limit r.room for update skip locked
+          ) as due
+       ))
+      returning o.id, o.queue, o.type, o.aggregate_id, o.version, o.actor, o.traceparent, o.policy_version, o.created_at as occurred_at, o.data, o.attempts`)
+    return rows.map(({ queue, attempts, ...event }) => ({ event, queue, attempts }))
+  },
 
-    /** Gives rows back after a failed hand-over: due again after `delayMs`. */
-    release: async (ids: readonly string[], delayMs: number): Promise<void> => {
-      await db.run(sql`
+  /**
+   * Gives up to `limit` rows that were written without a queue one for each subscriber that is known by now. Those that
+   * nobody at all subscribes to stay.
+   */
+  address: async (limit: number): Promise<number> => {
+    const [row] = await db.run<{ addressed: number }>(sql`
+      with due as (
+        select o.id, o.queue from ${outbox} as o
+         where o.queue = '' and o.available_at <= now() and exists (${subscribersOf(outbox, sql`o.type`)})
+         order by o.available_at limit ${limit} for update of o skip locked
+      ), taken as (
+        delete from ${outbox} as o using due where o.id = due.id and o.queue = due.queue returning o.*
+      ), added as (
+        insert into ${outbox} (id, queue, type, aggregate_id, version, actor, traceparent, data, policy_version, created_at, attempts)
+        select t.id, s.queue, t.type, t.aggregate_id, t.version, t.actor, t.traceparent, t.data, t.policy_version, t.created_at, t.attempts
+          from taken as t cross join lateral (${subscribersOf(outbox, sql`t.type`)}) as s
+         where s.queue <> all (t.delivered)
+        on conflict do nothing
+      )
+      select count(*)::int as addressed from taken`)
+    return row?.addressed ?? 0
+  },
+
+  /** Gives rows back after a failed hand-over: due again after `delayMs`. */
+  release: async (queue: string, ids: readonly string[], delayMs: number): Promise<void> => {
+    await db.run(sql`
       update ${outbox} set available_at = now() + ${delayMs}::int * interval '1 millisecond', attempts = greatest(attempts - 1, 0)
-       where id = any (${arrayLiteral(ids)}::uuid[])`)
-    },
+       where id = any (${arrayLiteral(ids)}::uuid[]) and queue = ${queue}`)
+  },
 
-    /** Makes up to `limit` rows due that were put off; answers how many there were. */
-    recall: async (limit: number): Promise<number> => {
-      const [row] = await db.run<{ recalled: number }>(sql`
+  /** Makes up to `limit` rows due that were put off; answers how many there were. */
+  recall: async (limit: number): Promise<number> => {
+    const [row] = await db.run<{ recalled: number }>(sql`
       with recalled as (
-        update ${outbox} set available_at = now(), attempts = least(attempts, 1)
-         where id in (select id from ${outbox} where available_at > now() limit ${limit} for update skip locked) returning 1
+        update ${outbox} as o set available_at = now(), attempts = least(attempts, 1)
+          from (select id, queue from ${outbox} where available_at > now() limit ${limit} for update skip locked) as put_off
+         where o.id = put_off.id and o.queue = put_off.queue returning 1
       )
       select count(*)::int as recalled from recalled`)
-      return row?.recalled ?? 0
-    },
+    return row?.recalled ?? 0
+  },
 
-    /** Records that `queue` is done with these events; a row that each of its type's queues is done with goes away. */
-    delivered: async (ids: readonly string[], queue: string): Promise<void> => {
-      await db.run(sql`
-      with locked as materialized ( -- the newest row: another queue may be recorded at the same time
-        select id, type, delivered from ${outbox} where id = any (${arrayLiteral(ids)}::uuid[]) order by id for update
-      ), seen as (
-        select l.id, l.delivered, to_jsonb(l.delivered) @> (r.queues - ${queue}) as finished
-          from locked l join jsonb_to_recordset(${routeRows}::jsonb) as r(type text, queues jsonb) using (type)
-         where r.queues ? ${queue}
-      ), marked as (
-        update ${outbox} as o set delivered = array_append(seen.delivered, ${queue})
-          from seen where o.id = seen.id and not seen.finished and not (${queue} = any (seen.delivered))
-      )
-      delete from ${outbox} as o using seen where o.id = seen.id and seen.finished`)
-    },
+  /** The queue is done with these events; what waits for others stays. */
+  delivered: async (ids: readonly string[], queue: string): Promise<void> => {
+    await db.run(sql`delete from ${outbox} where id = any (${arrayLiteral(ids)}::uuid[]) and queue = ${queue}`)
+  },
 
-    drop: async (ids: readonly string[]): Promise<void> => {
-      await db.run(sql`delete from ${outbox} where id = any (${arrayLiteral(ids)}::uuid[])`)
-    },
+  backlog: (): Promise<Backlog[]> =>
+    db.run<Backlog>(sql`
+      select queue, count(*)::int as depth, extract(epoch from now() - min(created_at))::float8 as "ageSeconds" from ${outbox} group by queue`),
 
-    /** Depth in rows, and the oldest row's age in seconds. */
-    backlog: async (): Promise<{ depth: number; ageSeconds: number }> => {
-      const [row] = await db.run<{ depth: number; age: number }>(
-        sql`select count(*)::int as depth, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as age from ${outbox}`,
-      )
-      return { depth: row?.depth ?? 0, ageSeconds: row?.age ?? 0 }
-    },
-  }
-}
+  /** Says who subscribes to the module's events; see `register`. */
+  register: async (subscriptions: readonly Subscription[]): Promise<void> => {
+    await db.run(register(schemaOf(outbox), subscriptions))
+  },
+})
 
 /** The inbox rows of the events of `source`, as the body of a CTE: it answers a row for an event's first delivery alone. */
 export const receiveEvents = (inbox: InboxTable, source: SQL): SQL =>
   sql`insert into ${inbox} (event_id) select event_id from ${source} order by event_id on conflict do nothing returning event_id`
 
-/** Longer than a job can come back: by then no second delivery is to be recognized any more. */
+/** Twice as long as an event can be tried (EVENT_RETRY_HOURS): by then no second delivery is to be recognized any more. */
 const inboxDays = 14
 
 export type InboxRepository = ReturnType<typeof createInboxRepository>
 
-export const createInboxRepository = (db: Database, inbox: InboxTable) => ({
-  /** Forgets events received so long ago that they cannot be delivered again. */
+export const createInboxRepository = (db: Database, inbox: InboxTable, deadLetters: DeadLetterTable) => ({
+  /** Forgets events received so long ago that they cannot be delivered again; a dead letter can, whenever somebody wants. */
   prune: async (): Promise<void> => {
-    await db.run(sql`delete from ${inbox} where received_at < now() - ${inboxDays} * interval '1 day'`)
-  },
-})
-
-export interface DeadLetter {
-  id: number
-  event_id: string
-  type: string
-  event: Record<string, unknown>
-  reason: string
-  attempts: number
-  version: number
-  failed_at: string
-}
-
-export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
-
-export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => ({
-  record: async (event: EventEnvelope, reason: string, attempts: number): Promise<void> => {
     await db.run(sql`
-      insert into ${deadLetters} (event_id, type, event, reason, attempts)
-      values (${event.id}::uuid, ${event.type}, ${JSON.stringify(event)}::jsonb, ${reason}, ${attempts})
-      on conflict (event_id) do update set reason = excluded.reason, attempts = excluded.attempts, failed_at = now()`)
+      delete from ${inbox} as i where i.received_at < now() - ${inboxDays} * interval '1 day'
+         and not exists (select from ${deadLetters} as d where d.event_id = i.event_id)`)
   },
-
-  page: async ({ limit, after }: PageRequest): Promise<Page<DeadLetter>> => {
-    const rows = await db.use((orm) =>
-      orm
-        .select()
-        .from(deadLetters)
-        .where(
-          after ? sql`(${deadLetters.failed_at}, ${deadLetters.id}) < (${after.at}::timestamptz, ${after.id}::int)` : undefined,
-        )
-        .orderBy(sql`${deadLetters.failed_at} desc, ${deadLetters.id} desc`)
-        .limit(limit + 1),
-    )
-    return pageOf(rows, limit, ({ failed_at, id }) => ({ at: failed_at, id }))
-  },
-
-  byEvent: async (eventId: string): Promise<DeadLetter | undefined> => {
-    const [row] = await db.use((orm) => orm.select().from(deadLetters).where(eq(deadLetters.event_id, eventId)))
-    return row
-  },
-
-  /** Says that it is to be delivered again, with the event that has it delivered; undefined when there is none. */
-  requestReplay: async (eventId: string, event: NewEvent): Promise<DeadLetter | undefined> => {
-    const [row] = await db.run<DeadLetter>(sql`
-      with changed as (
-        update ${deadLetters} set version = version + 1 where event_id = ${eventId}::uuid returning *
-      ), event as (${appendEvent(
-        outbox,
-        event,
-        sql`(select event_id as id, version, type from changed)`,
-        sql`jsonb_build_object('event_id', source.id, 'type', source.type)`,
-      )})
-      select * from changed`)
-    return row
-  },
-
-  remove: async (eventId: string): Promise<void> => {
-    await db.use((orm) => orm.delete(deadLetters).where(eq(deadLetters.event_id, eventId)))
-  },
-
-  count: (): Promise<number> => db.use((orm) => orm.$count(deadLetters)),
 })

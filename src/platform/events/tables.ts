@@ -1,15 +1,17 @@
-import { index, integer, jsonb, type PgSchema, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { index, integer, jsonb, type PgSchema, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import type { Actor } from '../context.ts'
 
 /** Millisecond precision, so that a cursor made from what JSON shows is exact. */
 export const moment = () => timestamp({ withTimezone: true, mode: 'string', precision: 3 })
 
-/** Events that this module has committed and whose delivery is not yet seen. */
+/** Events that this module has committed and whose delivery is not yet seen: a row for each queue that an event goes to. */
 export const outboxTable = (schema: PgSchema) =>
   schema.table(
     'outbox',
     {
-      id: uuid().primaryKey(),
+      id: uuid().notNull(),
+      /** Written at commit. Empty where nobody knew who subscribes, as in rows of versions before: a relay finds out. */
+      queue: text().notNull().default(''),
       type: text().notNull(),
       aggregate_id: text().notNull(),
       version: integer().notNull(),
@@ -22,10 +24,30 @@ export const outboxTable = (schema: PgSchema) =>
       /** When the relay looks at it next; in the future while a relay holds it. */
       available_at: moment().notNull().defaultNow(),
       attempts: integer().notNull().default(0),
-      /** Queues whose job has been seen completed, where the event has several subscribers. */
+      /** Written by versions before: of a row without a queue, the queues that are done with it. */
       delivered: text().array().notNull().default([]),
     },
-    (table) => [index('outbox_available').on(table.available_at)],
+    (table) => [
+      primaryKey({ name: 'outbox_id_queue', columns: [table.id, table.queue] }),
+      index('outbox_due').on(table.queue, table.available_at),
+    ],
+  )
+
+/**
+ * Which queues take the events that this module commits, by type: those of every version that runs or has lately run, so
+ * that also an event which an older process commits goes to a newer one's subscriber (docs/adr/0035).
+ */
+export const subscriptionTable = (schema: PgSchema) =>
+  schema.table(
+    'subscriptions',
+    {
+      /** An event's type, or `everyEvent`. */
+      type: text().notNull(),
+      queue: text().notNull(),
+      /** When a process last said that it knows the subscriber. */
+      seen_at: moment().notNull().defaultNow(),
+    },
+    (table) => [primaryKey({ name: 'subscriptions_type_queue', columns: [table.type, table.queue] })],
   )
 
 /** Event ids whose effect is committed here: a second delivery does nothing. */

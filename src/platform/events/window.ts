@@ -1,34 +1,25 @@
-/** The events that were handed over and are not yet seen done by every queue. */
+/** The events that were handed over to one queue and are not yet seen done. */
 export interface Window {
   /** How many more there may be. */
   room(): number
-  add(id: string, queues: readonly string[]): void
-  /** One queue is done with these; answers those that no queue is left for, which are then no longer in it. */
-  done(queue: string, ids: readonly string[]): string[]
-  remove(ids: readonly string[]): void
+  add(ids: readonly string[]): void
+  /** The queue is done with these; answers those that were in the window, and no longer are. */
+  done(ids: readonly string[]): string[]
   clear(): void
 }
 
 /** At most `size` events, each counting for `ms`: whatever is not seen done by then is due again. */
 export const createWindow = (size: number, ms: number): Window => {
-  const events = new Map<string, { readonly open: Set<string>; readonly until: number }>()
+  const until = new Map<string, number>()
   return {
     room: () => {
-      if (events.size >= size) for (const [id, { until }] of events) if (until < Date.now()) events.delete(id)
-      return size - events.size
+      if (until.size >= size) for (const [id, end] of until) if (end < Date.now()) until.delete(id)
+      return size - until.size
     },
-    add: (id, queues) => {
-      events.set(id, { open: new Set(queues), until: Date.now() + ms })
+    add: (ids) => {
+      for (const id of ids) until.set(id, Date.now() + ms)
     },
-    done: (queue, ids) =>
-      ids.filter((id) => {
-        const event = events.get(id)
-        event?.open.delete(queue)
-        return event?.open.size === 0 && events.delete(id)
-      }),
-    remove: (ids) => {
-      for (const id of ids) events.delete(id)
-    },
-    clear: () => events.clear(),
+    done: (ids) => ids.filter((id) => until.delete(id)),
+    clear: () => until.clear(),
   }
 }

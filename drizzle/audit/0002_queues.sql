@@ -1,0 +1,12 @@
+CREATE TABLE "audits"."subscriptions" (
+	"type" text NOT NULL,
+	"queue" text NOT NULL,
+	"seen_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "subscriptions_type_queue" PRIMARY KEY("type","queue")
+);
+--> statement-breakpoint
+-- The version before writes rows without a queue, and finds and deletes those with one by their id.
+ALTER TABLE "audits"."outbox" ADD COLUMN "queue" text DEFAULT '' NOT NULL;--> statement-breakpoint
+ALTER TABLE "audits"."outbox" DROP CONSTRAINT "outbox_pkey", ADD CONSTRAINT "outbox_id_queue" PRIMARY KEY("id","queue");--> statement-breakpoint
+DROP INDEX "audits"."outbox_available";--> statement-breakpoint
+CREATE INDEX "outbox_due" ON "audits"."outbox" USING btree ("queue","available_at");

@@ -1,0 +1,101 @@
+import { eq, type SQL, sql } from 'drizzle-orm'
+import { arrayLiteral, type Database } from '../db.ts'
+import { type Page, type PageRequest, pageOf } from '../page.ts'
+import type { EventEnvelope, NewEvent } from './event.ts'
+import { appendEvents } from './repository.ts'
+import type { DeadLetterTable, OutboxTable } from './tables.ts'
+
+export interface DeadLetter {
+  id: number
+  event_id: string
+  type: string
+  event: Record<string, unknown>
+  reason: string
+  attempts: number
+  version: number
+  failed_at: string
+}
+
+/** Which letters are meant: those that fit everything that is given. */
+export interface DeadLetterFilter {
+  readonly event_ids?: readonly string[]
+  readonly type?: string
+  /** Given up before this time, ISO 8601. */
+  readonly before?: string
+}
+
+export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
+
+export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => {
+  /** One event for each of at most `events.length` letters, which has it delivered again. */
+  const replay = (where: SQL, lock: SQL, events: readonly NewEvent[]) =>
+    db.run<DeadLetter>(sql`
+      with locked as materialized (
+        select id, version, failed_at from ${deadLetters} where ${where}
+         order by version, failed_at, id limit ${events.length} ${lock}
+      ), numbered as materialized (
+        select id, row_number() over (order by version, failed_at, id)::int as n from locked
+      ), changed as (
+        update ${deadLetters} as d set version = d.version + 1 from numbered where d.id = numbered.id returning d.*, numbered.n
+      ), event as (${appendEvents(
+        outbox,
+        events,
+        sql`(select n, event_id as id, version, type from changed)`,
+        sql`jsonb_build_object('event_id', source.id, 'type', source.type)`,
+      )})
+      select id, event_id, type, event, reason, attempts, version, failed_at from changed`)
+
+  return {
+    record: async (event: EventEnvelope, reason: string, attempts: number): Promise<void> => {
+      await db.run(sql`
+        insert into ${deadLetters} (event_id, type, event, reason, attempts)
+        values (${event.id}::uuid, ${event.type}, ${JSON.stringify(event)}::jsonb, ${reason}, ${attempts})
+        on conflict (event_id) do update set reason = excluded.reason, attempts = excluded.attempts, failed_at = now()`)
+    },
+
+    page: async ({ limit, after }: PageRequest): Promise<Page<DeadLetter>> => {
+      const rows = await db.use((orm) =>
+        orm
+          .select()
+          .from(deadLetters)
+          .where(
+            after ? sql`(${deadLetters.failed_at}, ${deadLetters.id}) < (${after.at}::timestamptz, ${after.id}::int)` : undefined,
+          )
+          .orderBy(sql`${deadLetters.failed_at} desc, ${deadLetters.id} desc`)
+          .limit(limit + 1),
+      )
+      return pageOf(rows, limit, ({ failed_at, id }) => ({ at: failed_at, id }))
+    },
+
+    byEvent: async (eventId: string): Promise<DeadLetter | undefined> => {
+      const [row] = await db.use((orm) => orm.select().from(deadLetters).where(eq(deadLetters.event_id, eventId)))
+      return row
+    },
+
+    /** Says that it is to be delivered again, with the event that has it delivered; undefined when there is none. */
+    requestReplay: async (eventId: string, event: NewEvent): Promise<DeadLetter | undefined> => {
+      const [row] = await replay(sql`event_id = ${eventId}::uuid`, sql`for update`, [event])
+      return row
+    },
+
+    /**
+     * The same for as many letters as there are events, those that were delivered again least often and are oldest first;
+     * answers how many there were. Letters that somebody else is about to have delivered are left to them.
+     */
+    requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly NewEvent[]): Promise<number> => {
+      const conditions = [
+        sql`true`,
+        ...(event_ids === undefined ? [] : [sql`event_id = any (${arrayLiteral(event_ids)}::uuid[])`]),
+        ...(type === undefined ? [] : [sql`type = ${type}`]),
+        ...(before === undefined ? [] : [sql`failed_at < ${before}::timestamptz`]),
+      ]
+      return (await replay(sql.join(conditions, sql` and `), sql`for update skip locked`, events)).length
+    },
+
+    remove: async (eventId: string): Promise<void> => {
+      await db.use((orm) => orm.delete(deadLetters).where(eq(deadLetters.event_id, eventId)))
+    },
+
+    count: (): Promise<number> => db.use((orm) => orm.$count(deadLetters)),
+  }
+}
