@@ -145,6 +145,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       log: log.child({ module: name }),
       metrics,
       queues: events.queues,
+      retry,
+      turns: events.turns,
       nudge: () => events.nudge(name),
       remotes: name === 'gateway' ? links.forwarded : [],
     })

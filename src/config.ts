@@ -41,6 +41,14 @@ const upstreamProblem = (value: string): string | undefined => {
   return undefined
 }
 
+const durationForm = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/
+
+/** Of an ISO 8601 duration without years, months and weeks, whose length is not always the same or which stand alone; 0 for another text. */
+const durationMs = (text: string): number => {
+  const [, days = 0, hours = 0, minutes = 0, seconds = 0] = durationForm.exec(text) ?? []
+  return (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000
+}
+
 /** Reads the environment as far as it can be read, and says what is wrong with it, one line each. */
 export const inspectConfig = (environment: Readonly<Record<string, string | undefined>>) => {
   const { env, problems: fileProblems } = readSecretFiles(environment)
@@ -134,6 +142,10 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     smsUrl: checked.SMS_URL,
     smsFrom: checked.SMS_FROM,
     rateLimitPerMinute: checked.RATE_LIMIT_PER_MINUTE,
+    messagesPerHour: { email: checked.MAIL_LIMIT_PER_HOUR, sms: checked.SMS_LIMIT_PER_HOUR },
+    /** 0: for ever. */
+    orderPendingTtlMs: durationMs(checked.ORDER_PENDING_TTL ?? ''),
+    orderLimits: { pending: checked.ORDER_PENDING_LIMIT, quantity: checked.ORDER_QUANTITY_LIMIT },
     corsOrigins: checked.CORS_ORIGINS.split(',')
       .map((origin) => origin.trim())
       .filter((origin) => origin !== ''),

@@ -104,6 +104,35 @@ export const Environment = Type.Object({
     default: 600,
     description: 'requests of one client at the gateway; 0 turns the limit off',
   }),
+  MAIL_LIMIT_PER_HOUR: Type.Integer({
+    minimum: 0,
+    default: 60,
+    description: 'mails about orders that one person can cause to themselves; 0 turns the limit off',
+  }),
+  SMS_LIMIT_PER_HOUR: Type.Integer({
+    minimum: 0,
+    default: 20,
+    description: 'the same for SMS, also for each phone; 0 turns the limit off',
+  }),
+  ORDER_PENDING_TTL: Type.Optional(
+    Type.String({
+      pattern: '^P(?=.)(\\d{1,4}D)?(T(?=\\d)(\\d{1,5}H)?(\\d{1,6}M)?(\\d{1,7}S)?)?$',
+      errorMessage: 'must be an ISO 8601 duration of days to seconds, as PT30M or P2D',
+      description:
+        'how long an order may be pending before it is cancelled and its stock goes back: an ISO 8601 duration, as `PT30M` or `P2D`; without it, for ever',
+    }),
+  ),
+  ORDER_PENDING_LIMIT: Type.Integer({
+    minimum: 0,
+    maximum: 10_000,
+    default: 100,
+    description: 'orders of one person that may be pending at once, where they order themselves; 0 turns the limit off',
+  }),
+  ORDER_QUANTITY_LIMIT: Type.Integer({
+    minimum: 0,
+    default: 1000,
+    description: 'pieces of one product in one order, where a person orders for themselves; 0 turns the limit off',
+  }),
   CORS_ORIGINS: Type.String({
     default: '',
     description: 'origins that browsers may call the gateway from: a comma list, or `*`; none by default',

@@ -3,7 +3,7 @@ import { type Config, ConfigError } from './config.ts'
 import type { Databases } from './databases.ts'
 import { entryOf } from './platform/audit/entry.ts'
 import { type Background, createBackground } from './platform/background.ts'
-import { everyEvent } from './platform/contract.ts'
+import { everyEvent, queuesOf } from './platform/contract.ts'
 import { startConsumer } from './platform/events/consumer.ts'
 import { createDeadLetterRepository, type DeadLetterRepository } from './platform/events/dead-letter-repository.ts'
 import { createRelay, type Relay } from './platform/events/relay.ts'
@@ -15,7 +15,7 @@ import {
   type OutboxRepository,
 } from './platform/events/repository.ts'
 import type { RetryPolicy } from './platform/events/retry.ts'
-import { createTurns } from './platform/events/turns.ts'
+import { createTurns, type Turns } from './platform/events/turns.ts'
 import type { KeyStore } from './platform/keys/key-store.ts'
 import type { Metrics } from './platform/metrics.ts'
 import type { ModuleDefinition, Parts } from './platform/module.ts'
@@ -40,6 +40,7 @@ export interface EventFlow {
   readonly queues: EventQueues
   /** Of each module of this process that consumes events. */
   readonly deadLetters: ReadonlyMap<ModuleName, DeadLetterRepository>
+  readonly turns: Turns
   /** The module has committed an event. */
   nudge(name: ModuleName): void
   /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
@@ -117,7 +118,8 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
   const turns = createTurns(busy)
   const relays = new Map<ModuleName, Relay>()
   const registrations: Background[] = []
-  const consumers = new Map<ModuleName, QueueConsumer>()
+  /** By queue. */
+  const consumers = new Map<string, QueueConsumer>()
 
   for (const [name, { tables }] of definitions) {
     if (!tables) continue
@@ -142,16 +144,20 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     if (!opened || !tables || !deadLetters) return
     const handlers = withReplay(name, own ?? {}, opened, deadLetters)
     const inbox = createInboxRepository(databases.of(name), tables.inbox, tables.deadLetters)
-    const stuckSeconds = async () => consumers.get(name)?.stuckSeconds() ?? 0
-    metrics.consumer(name, deadLetters.count, () => opened.counts(name), stuckSeconds)
+    metrics.deadLetters(name, deadLetters.count)
     const repositories = { deadLetters, inbox }
-    const options = { name, handlers, queues, turns, concurrency: config.workers, log: log.child({ module: name }) }
-    consumers.set(name, await startConsumer({ ...options, ...repositories }))
+    const options = { handlers, queues, turns, concurrency: config.workers, log: log.child({ module: name }) }
+    for (const [queue] of queuesOf(registry[name].contract)) {
+      const stuckSeconds = async () => consumers.get(queue)?.stuckSeconds() ?? 0
+      metrics.queue(queue, () => opened.counts(queue), stuckSeconds)
+      consumers.set(queue, await startConsumer({ name: queue, ...options, ...repositories }))
+    }
   }
 
   return {
     queues,
     deadLetters: deadLettersOf,
+    turns,
     nudge: (name) => relays.get(name)?.nudge(),
     stuck: () =>
       Object.fromEntries(

@@ -4,7 +4,7 @@ import { notificationContract } from './modules/notification/contract.ts'
 import { orderContract } from './modules/order/contract.ts'
 import { productContract } from './modules/product/contract.ts'
 import { userContract } from './modules/user/contract.ts'
-import { type Contract, everyEvent } from './platform/contract.ts'
+import { type Contract, everyEvent, queuesOf } from './platform/contract.ts'
 import type { Subscription } from './platform/events/subscription-repository.ts'
 import type { ModuleDefinition } from './platform/module.ts'
 
@@ -34,17 +34,17 @@ export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> =>
 
 const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
 
-/** Every queue that this version knows: one for each module that subscribes to something, with its name. */
-export const queueNames: readonly string[] = contracts.filter(({ subscribes }) => subscribes.length > 0).map(({ name }) => name)
+const queues = contracts.flatMap(queuesOf)
 
-/** The queues that take events of a type. */
+/** Every queue that this version knows: one of each module that subscribes to something, with its name, and those apart. */
+export const queueNames: readonly string[] = queues.map(([queue]) => queue)
+
+/** The modules that take events of a type. */
 export const subscribersOf = (type: string): string[] =>
   contracts.filter(({ subscribes }) => subscribes.includes(type) || subscribes.includes(everyEvent)).map(({ name }) => name)
 
 /** Who takes what a module publishes. */
 export const subscriptionsTo = (name: ModuleName): Subscription[] => {
   const published = [everyEvent, ...Object.keys(registry[name].contract.events)]
-  return contracts.flatMap(({ name: queue, subscribes }) =>
-    subscribes.filter((type) => published.includes(type)).map((type) => ({ type, queue })),
-  )
+  return queues.flatMap(([queue, types]) => types.filter((type) => published.includes(type)).map((type) => ({ type, queue })))
 }

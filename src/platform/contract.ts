@@ -37,6 +37,15 @@ export interface Contract<Ops extends Operations = Operations, E extends Events 
   readonly events: E
   /** Event types of any module that this one consumes, or `everyEvent`; the relay derives the queues from it. */
   readonly subscribes: readonly string[]
+  /** Of what it subscribes to, event types that wait behind no others: each in the queue of this name, which begins with the module's. */
+  readonly apart: Readonly<Record<string, readonly string[]>>
+}
+
+/** The queues that a module takes its events from, with the types that each has. */
+export const queuesOf = ({ name, subscribes, apart }: Contract): (readonly [queue: string, types: readonly string[]])[] => {
+  const elsewhere = Object.values(apart).flat()
+  const own = subscribes.filter((type) => !elsewhere.includes(type))
+  return [...(own.length > 0 ? [[name, own] as const] : []), ...Object.entries(apart)]
 }
 
 /** The functions behind a contract: one type, whether they run in this process or behind HTTP. */
@@ -61,6 +70,7 @@ export const defineContract = <
   ops = {} as Ops,
   events = {} as E,
   subscribes = [],
+  apart = {},
 }: {
   name: string
   paths?: readonly string[]
@@ -68,6 +78,7 @@ export const defineContract = <
   ops?: Ops
   events?: E
   subscribes?: readonly string[]
+  apart?: Readonly<Record<string, readonly string[]>>
 }): Contract<Ops, E> => {
   const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
   return {
@@ -78,5 +89,6 @@ export const defineContract = <
     ops,
     events: replayed ? { ...events, [replayed]: DeadLetterReplayed } : events,
     subscribes: replayed && !subscribes.includes(everyEvent) ? [...subscribes, replayed] : subscribes,
+    apart,
   }
 }

@@ -7,13 +7,12 @@ import metricsPlugin from 'fastify-metrics'
 export interface Metrics {
   /** A module's outbox, by subscriber: events that are committed and not yet seen delivered. */
   outbox(module: string, read: () => Promise<readonly { queue: string; depth: number; ageSeconds: number }[]>): void
-  /** A consumer's queue and dead letters. */
-  consumer(
-    module: string,
-    deadLetters: () => Promise<number>,
-    counts: () => Promise<Record<string, number>>,
-    stuckSeconds: () => Promise<number>,
-  ): void
+  /** The jobs of a queue by state, and for how many seconds its consumer has taken nothing while jobs wait. */
+  queue(queue: string, counts: () => Promise<Record<string, number>>, stuckSeconds: () => Promise<number>): void
+  /** Events that a consumer gave up on. */
+  deadLetters(module: string, count: () => Promise<number>): void
+  /** The messages of a channel that are still to be sent, as a queue of their own. */
+  messages(channel: string, read: () => Promise<{ depth: number; ageSeconds: number }>): void
   /** A number of a module's own, read when the metrics are asked for. */
   gauge(name: string, help: string, read: () => Promise<number>): void
   /** Counts what happens now and then; returns what adds one. */
@@ -84,6 +83,7 @@ export const createMetrics = (): Metrics => {
   ])
   const addQueue = readAtScrape('queue_depth', 'jobs of a subscriber by state', ['queue', 'state'])
   const addStuck = readAtScrape('queue_consumer_stuck_seconds', 'for how long a consumer took nothing while jobs wait', ['queue'])
+  const addMessageAge = readAtScrape('messages_oldest_seconds', 'age of the oldest message that is still to be sent', ['channel'])
   const addDeadLetters = readAtScrape('dead_letters', 'events that a consumer gave up on', ['module'])
 
   return {
@@ -93,10 +93,16 @@ export const createMetrics = (): Metrics => {
       addDepth(sample('depth'))
       addAge(sample('ageSeconds'))
     },
-    consumer: (module, deadLetters, counts, stuckSeconds) => {
-      addStuck(async () => [{ labels: { queue: module }, value: await stuckSeconds() }])
-      addDeadLetters(async () => [{ labels: { module }, value: await deadLetters() }])
-      addQueue(async () => Object.entries(await counts()).map(([state, value]) => ({ labels: { queue: module, state }, value })))
+    queue: (queue, counts, stuckSeconds) => {
+      addStuck(async () => [{ labels: { queue }, value: await stuckSeconds() }])
+      addQueue(async () => Object.entries(await counts()).map(([state, value]) => ({ labels: { queue, state }, value })))
+    },
+    deadLetters: (module, count) => {
+      addDeadLetters(async () => [{ labels: { module }, value: await count() }])
+    },
+    messages: (channel, read) => {
+      addQueue(async () => [{ labels: { queue: `notification-${channel}`, state: 'waiting' }, value: (await read()).depth }])
+      addMessageAge(async () => [{ labels: { channel }, value: (await read()).ageSeconds }])
     },
     gauge: (name, help, read) => {
       readAtScrape(name, help, [])(async () => [{ labels: {}, value: await read() }])

@@ -7,7 +7,9 @@ import type { Api, Contract } from './contract.ts'
 import type { Database } from './db.ts'
 import type { EventHandlers } from './events/consumer.ts'
 import type { EventContext } from './events/event.ts'
+import type { RetryPolicy } from './events/retry.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './events/tables.ts'
+import type { Turns } from './events/turns.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Metrics } from './metrics.ts'
 import type { EventQueues } from './queue.ts'
@@ -33,6 +35,10 @@ export interface Host<Needs extends Contracts = Contracts, Asked extends Contrac
   readonly log: Logger
   readonly metrics: Metrics
   readonly queues: EventQueues
+  /** How often what failed is tried again: messages as events. */
+  readonly retry: RetryPolicy
+  /** Work in the background takes turns with the process' consumers. */
+  readonly turns: Turns
   /** To be called after a commit that wrote outbox rows. */
   readonly nudge: () => void
   /** Modules with public routes that are not in this process: where the gateway finds them. */

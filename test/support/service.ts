@@ -17,6 +17,9 @@ export interface ServiceProcess {
   /** Starts it again with the same environment and port. */
   restart(): Promise<void>
   alive(): boolean
+  /** SIGSTOP: it does nothing until `resume`, and keeps its connections. */
+  pause(): void
+  resume(): void
 }
 
 const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -90,6 +93,8 @@ export const startService = async (name: string, env: Record<string, string> = {
       return child.exitCode
     },
     restart: launch,
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
   }
 }
 

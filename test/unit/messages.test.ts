@@ -105,3 +105,18 @@ t.test('facts without items still make a message', async (t) => {
   const { items, ...bare } = facts
   for (const type of steps) t.notMatch(orderMessage(type, bare, ann).html, '<table')
 })
+
+t.test('who may be a stranger is greeted without a name', async (t) => {
+  for (const user of [ann, ming]) {
+    const { text, html } = accountMessage('activation', { token, publicUrl: undefined }, { ...user, name: null })
+    for (const part of [text, html]) t.notMatch(part, user.name)
+    t.match(text, /^(Hello,|您好：)\n/)
+  }
+})
+
+t.test('an order that expired says why it was cancelled', async (t) => {
+  const expired = { ...facts, to: 'cancelled', reason: 'expired' } as const
+  const english = { subject: 'Your order #12 expired and was cancelled', text: /pending for too long/ }
+  t.match(orderMessage('order.cancelled', expired, ann), english)
+  t.match(orderMessage('order.cancelled', expired, ming), { subject: '訂單 #12 逾期，已取消', text: /逾期未處理/ })
+})

@@ -1,6 +1,6 @@
 import { escapeHtml } from '../../platform/html.ts'
-import type { MailPurpose, User } from '../user/contract.ts'
-import { type Language, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
+import type { MailPurpose } from '../user/contract.ts'
+import { type Addressee, type Language, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
 
 export interface AccountFacts {
   readonly token: string
@@ -66,11 +66,7 @@ const paths: Readonly<Record<MailPurpose, string>> = { activation: '/activate', 
  * The message that carries a mailed token, in the person's language. The link has the token behind the `#`, which a browser
  * sends to no server.
  */
-export const accountMessage = (
-  purpose: MailPurpose,
-  { token, publicUrl }: AccountFacts,
-  user: Pick<User, 'name' | 'locale'>,
-): Letter => {
+export const accountMessage = (purpose: MailPurpose, { token, publicUrl }: AccountFacts, user: Addressee): Letter => {
   const { subject, opening, link, unasked } = phrases[user.locale][purpose]
   const { afterLink, alone } = code[user.locale]
   const path = paths[purpose]

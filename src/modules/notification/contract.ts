@@ -13,10 +13,12 @@ export const NotificationStatus = Type.Union(
     Type.Literal('failed'),
     Type.Literal('uncertain'),
     Type.Literal('skipped'),
+    Type.Literal('held'),
+    Type.Literal('limited'),
   ],
   {
     description:
-      '`failed`: the provider refused; tried again until the event is a dead letter. `uncertain`: a crash or a lost answer hides whether the provider took it; sent again with the same key. `skipped`: there is nobody to send it to',
+      '`failed`: the provider refused; tried again with growing pauses until its event is a dead letter. `uncertain`: a crash or a lost answer hides whether the provider took it; sent again with the same key. `skipped`: there is nobody to send it to. `held`: it waits until the person has confirmed the address, for a week at most. `limited`: over `MAIL_LIMIT_PER_HOUR` or `SMS_LIMIT_PER_HOUR`, and not sent; `reason` says whose (`limit.account`, `limit.recipient`), and a retry sends it',
   },
 )
 export type NotificationStatus = Static<typeof NotificationStatus>
@@ -56,12 +58,14 @@ export const notificationContract = defineContract({
   events: {
     'notification.retry_requested': Type.Object({ notification_id: Id }),
   },
+  apart: { 'notification-account': ['user.activation_requested', 'user.password_reset_requested'] },
   subscribes: [
     'order.created',
     'order.status_changed',
     'order.cancelled',
     'notification.retry_requested',
     'user.deleted',
+    'user.email_confirmed',
     'user.activation_requested',
     'user.password_reset_requested',
   ],

@@ -26,18 +26,20 @@ export const withLine = (text: string, line: string, html: string): Block => ({
   html: `<p>${escapeHtml(text)}<br>${html}</p>`,
 })
 
-const greetings: Readonly<Record<Language, (name: string) => string>> = {
-  en: (name) => `Hello ${name},`,
-  'zh-TW': (name) => `${name} 您好：`,
+const greetings: Readonly<Record<Language, (name: string | null) => string>> = {
+  en: (name) => (name === null ? 'Hello,' : `Hello ${oneLine(name)},`),
+  'zh-TW': (name) => (name === null ? '您好：' : `${oneLine(name)} 您好：`),
+}
+
+/** Who is written to; without a name where the mailbox may be that of somebody else, to whom a stranger would write in it. */
+export interface Addressee {
+  readonly name: string | null
+  readonly locale: Language
 }
 
 /** A mail to a person, from the greeting to the name of the shop. */
-export const writeLetter = (
-  { name, locale }: Pick<User, 'name' | 'locale'>,
-  subject: string,
-  blocks: readonly Block[],
-): Letter => {
-  const all = [paragraph(greetings[locale](oneLine(name))), ...blocks, paragraph('OrderHub')]
+export const writeLetter = ({ name, locale }: Addressee, subject: string, blocks: readonly Block[]): Letter => {
+  const all = [paragraph(greetings[locale](name)), ...blocks, paragraph('OrderHub')]
   const html = [
     `<!doctype html><html lang="${locale}"><head><meta charset="utf-8"><title>${escapeHtml(subject)}</title></head>`,
     '<body style="font-family:sans-serif;overflow-wrap:anywhere">',

@@ -1,30 +1,54 @@
+import { createBackground } from '../../platform/background.ts'
 import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from '../user/contract.ts'
 import { createAccountMail } from './account-mail.ts'
-import { notificationContract } from './contract.ts'
+import { Channel, notificationContract } from './contract.ts'
+import { createAttempt } from './delivery/attempt.ts'
+import { createBreaker } from './delivery/breaker.ts'
+import { createDeliveryRepository } from './delivery/repository.ts'
+import { createChannelWorker } from './delivery/worker.ts'
+import { createMessageLimits } from './message-limits.ts'
 import { createProviders } from './providers.ts'
 import { createNotificationRepository } from './repository.ts'
 import { notificationRoutes } from './routes.ts'
 import { createNotificationService } from './service.ts'
 import { deadLetters, inbox, outbox } from './tables.ts'
 
+const pruneEveryMs = 3_600_000
+
 export default defineModule({
   contract: notificationContract,
   needs: { users: userContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, log, nudge }) => {
+  create: ({ calls, db, config, keys, log, metrics, retry, turns, nudge }) => {
     const { events } = orderContract
     const providers = createProviders({ ...config, log })
     const repository = createNotificationRepository(db)
-    const accountMail = createAccountMail({ repository, users: calls.users, providers, publicUrl: config.publicUrl })
-    const service = createNotificationService({
-      repository,
-      users: calls.users,
-      providers,
-      nudge,
+    const deliveries = createDeliveryRepository(db, retry)
+    const { users } = calls
+    // Ten times the first pause of a message: 5 s by default.
+    const breakers = {
+      email: createBreaker('email', retry.backoffMs * 10, log),
+      sms: createBreaker('sms', retry.backoffMs * 10, log),
+    }
+    const attempt = createAttempt({ repository: deliveries, users, providers, breakers, log })
+    const workers = Channel.anyOf.map(({ const: channel }) => {
+      metrics.messages(channel, () => deliveries.backlog(channel))
+      const breaker = breakers[channel]
+      return createChannelWorker({ channel, repository: deliveries, attempt, breaker, concurrency: config.workers, turns, log })
     })
+    const accountMail = createAccountMail({ repository, users, providers, breaker: breakers.email, publicUrl: config.publicUrl })
+    const wake = () => {
+      for (const worker of workers) worker.nudge()
+    }
+    const limitsOf = createMessageLimits({ keys, perHour: config.messagesPerHour })
+    const counts = createBackground(async () => {
+      await deliveries.prune().catch((error) => log.warn({ err: error }, 'old message counts stay until the next try'))
+      return pruneEveryMs
+    })
+    const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wake, nudge })
     return {
       api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
@@ -37,12 +61,20 @@ export default defineModule({
           notificationContract.events['notification.retry_requested'],
           service.onRetryRequested,
         ),
+        'user.email_confirmed': handlerOf(userContract.events['user.email_confirmed'], service.onEmailConfirmed),
         'user.deleted': handlerOf(userContract.events['user.deleted'], service.onUserDeleted),
       },
       routes: async (app) => {
         await app.register(notificationRoutes, { service })
       },
-      close: () => providers.close(),
+      start: () => {
+        counts.start()
+        for (const worker of workers) worker.start()
+      },
+      close: async () => {
+        await Promise.all([counts, ...workers].map((one) => one.close()))
+        await providers.close()
+      },
     }
   },
 })

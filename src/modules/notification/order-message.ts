@@ -1,7 +1,6 @@
 import { formatMoney } from '../../platform/currency.ts'
 import { escapeHtml } from '../../platform/html.ts'
-import type { User } from '../user/contract.ts'
-import { type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
+import { type Addressee, type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
 import { inOneSegment, smsSize, toGsm7 } from './sms.ts'
 
 /** What an order event says; the same shape that it has in the event's data. Amounts are in the currency's minor unit. */
@@ -11,6 +10,8 @@ export interface OrderFacts {
   readonly currency: string
   readonly items?: readonly { readonly product: string; readonly quantity: number; readonly price: number }[]
   readonly to?: string
+  /** Why it was cancelled, where no person wanted it. */
+  readonly reason?: 'expired'
 }
 
 export interface OrderMessage extends Letter {
@@ -34,11 +35,13 @@ const phrases: Readonly<Record<Language, Phrases>> = {
       'order.created': (order) => `Your order ${order}`,
       'order.status_changed': (order, status) => `Your order ${order} is ${status}`,
       'order.cancelled': (order) => `Your order ${order} was cancelled`,
+      'order.cancelled.expired': (order) => `Your order ${order} expired and was cancelled`,
     },
     opening: {
       'order.created': (order) => `Thank you for your order ${order}.`,
       'order.status_changed': (order, status) => `Your order ${order} is now ${status}.`,
       'order.cancelled': (order) => `Your order ${order} was cancelled.`,
+      'order.cancelled.expired': (order) => `Your order ${order} was cancelled because it was pending for too long.`,
     },
     total: (amount) => `Total: ${amount}`,
     inBrackets: (text, more) => `${text} (${more})`,
@@ -49,11 +52,13 @@ const phrases: Readonly<Record<Language, Phrases>> = {
       'order.created': (order) => `訂單 ${order} 已成立`,
       'order.status_changed': (order, status) => `訂單 ${order} ${status}`,
       'order.cancelled': (order) => `訂單 ${order} 已取消`,
+      'order.cancelled.expired': (order) => `訂單 ${order} 逾期，已取消`,
     },
     opening: {
       'order.created': (order) => `感謝您的訂購，訂單 ${order} 已成立。`,
       'order.status_changed': (order, status) => `您的訂單 ${order} ${status}。`,
       'order.cancelled': (order) => `您的訂單 ${order} 已取消。`,
+      'order.cancelled.expired': (order) => `您的訂單 ${order} 逾期未處理，已自動取消。`,
     },
     total: (amount) => `總計：${amount}`,
     inBrackets: (text, more) => `${text}（${more}）`,
@@ -85,13 +90,14 @@ const smsMoney = ({ total, currency }: OrderFacts, locale: Language): string => 
 }
 
 /** The message of an order event to a person, in their language. */
-export const orderMessage = (type: string, facts: OrderFacts, user: Pick<User, 'name' | 'locale'>): OrderMessage => {
+export const orderMessage = (type: string, facts: OrderFacts, user: Addressee): OrderMessage => {
   const { locale } = user
   const say = phrases[locale]
   const order = `#${facts.order_id}`
   const status = say.status[facts.to ?? ''] ?? ''
-  const subject = (say.subject[type] ?? say.subject['order.status_changed'])?.(order, status) ?? order
-  const opening = (say.opening[type] ?? say.opening['order.status_changed'])?.(order, status) ?? order
+  const what = facts.reason === undefined ? type : `${type}.${facts.reason}`
+  const subject = (say.subject[what] ?? say.subject['order.status_changed'])?.(order, status) ?? order
+  const opening = (say.opening[what] ?? say.opening['order.status_changed'])?.(order, status) ?? order
   const { items = [], total, currency } = facts
 
   const letter = writeLetter(user, subject, [

@@ -28,6 +28,8 @@ export interface Sms {
 /** Resolves when the provider has accepted; rejects with a ProviderError. */
 export interface Providers {
   email(message: Email): Promise<void>
+  /** The same over connections of its own: mails that let people into their account wait for no others. */
+  accountEmail(message: Email): Promise<void>
   sms(message: Sms): Promise<void>
   /** Whether a message stays with us: whoever sends one to a person who is erased meanwhile must `forget` them again. */
   readonly keepsCopies: Readonly<Record<Channel, boolean>>
@@ -36,13 +38,26 @@ export interface Providers {
   close(): Promise<void>
 }
 
+interface ProviderFault {
+  readonly uncertain: boolean
+  readonly away: boolean
+  readonly permanent?: boolean
+  readonly cause?: unknown
+}
+
 export class ProviderError extends Error {
   /** The provider may have accepted: the answer was lost. */
   readonly uncertain: boolean
-  constructor(message: string, uncertain: boolean, cause?: unknown) {
+  /** It says more about the provider than about the message: it is away, or takes nothing for now. */
+  readonly away: boolean
+  /** It says that the same message is not taken later either. */
+  readonly permanent: boolean
+  constructor(message: string, { uncertain, away, permanent = false, cause }: ProviderFault) {
     super(message, { cause })
     this.name = 'ProviderError'
     this.uncertain = uncertain
+    this.away = away
+    this.permanent = permanent
   }
 }
 
@@ -59,7 +74,7 @@ export interface ProviderOptions {
 
 /** For one step of a conversation, and for the whole of it. */
 const timeoutMs = 8000
-const attemptMs = 15_000
+export const attemptMs = 15_000
 
 /** What comes after the @ of a Message-ID: a domain of the sender's own makes it unique in the world (RFC 5322, 3.6.4). */
 export const messageIdDomain = (from: string, publicUrl: string | undefined): string => {
@@ -85,11 +100,11 @@ const composer = ({ mailFrom: from, publicUrl }: Pick<ProviderOptions, 'mailFrom
 }
 type Compose = ReturnType<typeof composer>
 
-const smtpEmail = (url: string, compose: Compose): Pick<Providers, 'email' | 'close'> => {
+const smtpEmail = (url: string, compose: Compose, maxConnections: number): Pick<Providers, 'email' | 'close'> => {
   const transport = nodemailer.createTransport({
     url,
     pool: true,
-    maxConnections: 5,
+    maxConnections,
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
@@ -111,10 +126,17 @@ const smtpEmail = (url: string, compose: Compose): Pick<Providers, 'email' | 'cl
         const { responseCode, response, code } = error as { responseCode?: number; response?: string; code?: string }
         // Between the first byte and the answer to the last nobody knows; anything earlier was surely not accepted.
         const uncertain = responseCode === undefined && bytes.some(({ readableDidRead }) => readableDidRead)
-        if (responseCode === undefined) throw new ProviderError(`SMTP: ${code ?? 'no answer'}`, uncertain, error)
+        if (responseCode === undefined)
+          throw new ProviderError(`SMTP: ${code ?? 'no answer'}`, { uncertain, away: true, cause: error })
         // The rest of a server's answer can quote the person: only its codes (RFC 3463) are taken.
         const [, detail] = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '') ?? []
-        throw new ProviderError(`SMTP: ${[responseCode, detail].filter(Boolean).join(' ')}`, uncertain)
+        throw new ProviderError(`SMTP: ${[responseCode, detail].filter(Boolean).join(' ')}`, {
+          uncertain,
+          // The server as a whole has no time for us (RFC 5321, 3.8), or does not let us in.
+          away: responseCode === 421 || code === 'EAUTH',
+          // There is no such mailbox (RFC 3463, 3.2). Other refusals may be about us, and end when we are mended.
+          permanent: detail?.startsWith('5.1.') ?? false,
+        })
       }
     },
     close: async () => transport.close(),
@@ -139,16 +161,22 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
       } catch (error) {
         const { code } = error as { code?: string }
         const refused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'UND_ERR_CONNECT_TIMEOUT'
-        throw new ProviderError(`SMS: ${code ?? 'no answer'}`, !refused, error)
+        throw new ProviderError(`SMS: ${code ?? 'no answer'}`, { uncertain: !refused, away: true, cause: error })
       }
-      if (status < 200 || status >= 300) throw new ProviderError(`SMS: ${status}`, status >= 500)
+      if (status >= 200 && status < 300) return
+      const away = status >= 500 || status === 429
+      throw new ProviderError(`SMS: ${status}`, {
+        uncertain: status >= 500,
+        away,
+        permanent: [400, 404, 410, 422].includes(status),
+      })
     },
     close: () => dispatcher.close(),
   }
 }
 
 /** Stands in for a provider on a laptop: a folder for each person, named by their id, with a file per message, named by its key. */
-const mailFolder = (folder: string, compose: Compose, smsFrom: string): Omit<Providers, 'keepsCopies'> => {
+const mailFolder = (folder: string, compose: Compose, smsFrom: string): Omit<Providers, 'keepsCopies' | 'accountEmail'> => {
   const transport = nodemailer.createTransport({ streamTransport: true, buffer: true })
   const write = async (userId: number, name: string, content: Buffer | string): Promise<void> => {
     const own = join(folder, String(userId))
@@ -178,15 +206,17 @@ export const createProviders = (options: ProviderOptions): Providers => {
   const files = mailFolder(folder, compose, smsFrom)
   if (!smtpUrl) log.info({ folder }, 'no SMTP_URL: e-mail is written to this folder')
   if (!smsUrl) log.info({ folder }, 'no SMS_URL: SMS is written to this folder')
-  const mail = smtpUrl ? smtpEmail(smtpUrl, compose) : files
+  const mail = smtpUrl ? smtpEmail(smtpUrl, compose, 5) : files
+  const accountMail = smtpUrl ? smtpEmail(smtpUrl, compose, 2) : files
   const sms = smsUrl ? httpSms(smsUrl, smsFrom) : files
   return {
     email: mail.email,
+    accountEmail: accountMail.email,
     sms: sms.sms,
     keepsCopies: { email: !smtpUrl, sms: !smsUrl },
     forget: files.forget,
     close: async () => {
-      await Promise.all([mail.close(), sms.close()])
+      await Promise.all([mail.close(), accountMail.close(), sms.close()])
     },
   }
 }

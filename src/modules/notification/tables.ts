@@ -1,7 +1,11 @@
 import { sql } from 'drizzle-orm'
-import { check, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import { check, customType, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import type { EventEnvelope } from '../../platform/events/event.ts'
 import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 import type { Channel, NotificationStatus } from './contract.ts'
+
+/** An event without what the other columns hold. */
+export type Origin = Omit<EventEnvelope, 'id' | 'type' | 'data'>
 
 export const schema = pgSchema('notifications')
 
@@ -22,6 +26,14 @@ export const notifications = schema.table(
     version: integer().notNull().default(1),
     /** Until when the one who set `sending` may take; after that, a crash is certain and its outcome is not. */
     claimed_until: moment(),
+    /** Fencing token: grows with each claim, and only the newest one may say what became of it. */
+    claim: integer().notNull().default(0),
+    /** When a worker looks at it next; null for one that is finished, given up, or still moved by the event of the version before. */
+    due_at: moment(),
+    /** Failed tries since it became due for the first time or again. */
+    failures: integer().notNull().default(0),
+    /** The rest of the event: on whose behalf and in which trace. Null in rows of the version before. */
+    origin: jsonb().$type<Origin>(),
     uncertain_at: moment(),
     sent_at: moment(),
     created_at: moment().notNull().defaultNow(),
@@ -31,8 +43,26 @@ export const notifications = schema.table(
     index('notifications_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     index('notifications_by_order').on(table.order_id),
     index('notifications_by_user').on(table.user_id),
-    check('notifications_status', sql`${table.status} in ('pending', 'sending', 'sent', 'failed', 'uncertain', 'skipped')`),
+    index('notifications_due').on(table.channel, table.due_at).where(sql`${table.due_at} is not null`),
+    check(
+      'notifications_status',
+      sql`${table.status} in ('pending', 'sending', 'sent', 'failed', 'uncertain', 'skipped', 'held', 'limited')`,
+    ),
   ],
+)
+
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+
+/** Messages in the hour that ends at `expires_at`, by account or address. */
+export const messageCounts = schema.table(
+  'message_counts',
+  {
+    /** Keyed hash of what is counted. */
+    key: bytes().primaryKey(),
+    messages: integer().notNull(),
+    expires_at: moment().notNull(),
+  },
+  (table) => [index('message_counts_expires').on(table.expires_at)],
 )
 
 export const outbox = outboxTable(schema)

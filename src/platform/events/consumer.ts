@@ -22,7 +22,7 @@ export const handlerOf =
     handle({ ...event, data: parse(data, event.data) }, context)
 
 export interface ConsumerOptions {
-  /** The consuming module's name, which is its queue's too. */
+  /** Of the queue. */
   readonly name: string
   readonly handlers: EventHandlers
   readonly queues: EventQueues

@@ -1,0 +1,112 @@
+import { BrokenCircuitError } from 'cockatiel'
+import type { Logger } from 'pino'
+import { type CallContext, continueTrace } from '../../../platform/context.ts'
+import type { Api } from '../../../platform/contract.ts'
+import { safeMessage } from '../../../platform/redact.ts'
+import type { User, userContract } from '../../user/contract.ts'
+import type { Channel } from '../contract.ts'
+import { ifFound } from '../if-found.ts'
+import { type OrderFacts, orderMessage } from '../order-message.ts'
+import { attemptMs, ProviderError, type Providers } from '../providers.ts'
+import type { Breaker } from './breaker.ts'
+import { type ClaimedNotification, claimMs, type DeliveryRepository, type Outcome } from './repository.ts'
+
+export interface AttemptOptions {
+  readonly repository: Pick<DeliveryRepository, 'finish'>
+  readonly users: Pick<Api<typeof userContract>, 'getUser'>
+  readonly providers: Pick<Providers, 'email' | 'sms' | 'keepsCopies' | 'forget'>
+  readonly breakers: Readonly<Record<Channel, Pick<Breaker, 'run'>>>
+  readonly log: Pick<Logger, 'warn'>
+}
+
+/** A claim, and when it was asked for: performance.now() and Date.now(), of which the one may stand still while the process does. */
+export interface Lease {
+  readonly message: ClaimedNotification
+  readonly askedAt: { readonly monotonic: number; readonly wall: number }
+}
+
+/** Whether what begins now is surely over before the claim ends: after that somebody else may send the message. */
+const isLong = ({ askedAt }: Lease): boolean =>
+  Math.max(performance.now() - askedAt.monotonic, Date.now() - askedAt.wall) < claimMs - attemptMs
+
+const lookUpMs = 10_000
+
+const contextOf = ({ event_id, origin }: ClaimedNotification): CallContext => ({
+  deadline: Date.now() + lookUpMs,
+  actor: origin?.actor ?? { type: 'service', id: 'notification' },
+  traceparent: continueTrace(origin?.traceparent),
+  requestId: event_id,
+  policyVersion: origin?.policy_version ?? '',
+  role: null,
+  scope: 'all',
+})
+
+type Result = Pick<Outcome, 'status' | 'reason' | 'tried' | 'permanent'>
+
+/** How long a message waits for its address to be confirmed. */
+const heldMs = 7 * 24 * 3_600_000
+
+/** What becomes of a message whose person has no address for it, or none that somebody has shown to be theirs. */
+const withoutAddress = ({ channel, created_at }: ClaimedNotification, user: User): Result | undefined => {
+  if (channel === 'sms') {
+    if (user.phone === null) return { status: 'skipped', reason: 'user.no_address', tried: false }
+    return user.phone_confirmed ? undefined : { status: 'skipped', reason: 'user.phone_unconfirmed', tried: false }
+  }
+  if (user.email_confirmed) return undefined
+  const status = Date.now() - Date.parse(created_at) < heldMs ? 'held' : 'skipped'
+  return { status, reason: 'user.email_unconfirmed', tried: false }
+}
+
+/** One attempt at one claimed message, with its outcome on record. Resolves also where the message was not sent. */
+export const createAttempt = ({ repository, users, providers, breakers, log }: AttemptOptions) => {
+  const findUser = (id: number, message: ClaimedNotification): Promise<User | undefined> =>
+    ifFound(users.getUser({ id }, contextOf(message)))
+
+  const hand = ({ event_id: key, event_type, channel, content }: ClaimedNotification, user: User): Promise<void> => {
+    const { subject, text, html, short } = orderMessage(event_type, content as unknown as OrderFacts, user)
+    const { id: user_id, email, phone } = user
+    return channel === 'email'
+      ? providers.email({ key, user_id, to: email, subject, text, html })
+      : providers.sms({ key, user_id, to: phone ?? '', text: short })
+  }
+
+  const send = async (lease: Lease): Promise<Result> => {
+    const { message } = lease
+    const user = await findUser(message.user_id, message)
+    if (!user) {
+      await providers.forget(message.user_id)
+      return { status: 'skipped', reason: 'user.not_found', tried: false }
+    }
+    const unaddressed = withoutAddress(message, user)
+    if (unaddressed) return unaddressed
+    const untried = { status: message.uncertain ? 'uncertain' : 'pending', reason: null, tried: false } as const
+    try {
+      const handed = await breakers[message.channel].run(async () => {
+        if (!isLong(lease)) return false
+        await hand(message, user)
+        return true
+      })
+      if (!handed) return untried
+      // Erased while it was written: the handler of that event may have looked before.
+      if (providers.keepsCopies[message.channel] && !(await findUser(user.id, message))) await providers.forget(user.id)
+      return { status: 'sent', reason: null, tried: true }
+    } catch (error) {
+      if (error instanceof BrokenCircuitError) return untried
+      throw error
+    }
+  }
+
+  return async (lease: Lease): Promise<void> => {
+    const { message } = lease
+    const result = await send(lease).catch((error: unknown): Result => {
+      // Once in doubt, always in doubt: a later refusal does not say that the first try was not accepted.
+      const uncertain = message.uncertain || (error instanceof ProviderError && error.uncertain)
+      const reason = error instanceof Error ? safeMessage(error).slice(0, 500) : 'unknown'
+      const { id, event_id, channel } = message
+      log.warn({ notification: id, event_id, channel, reason }, 'message not sent; it is tried again')
+      const permanent = error instanceof ProviderError && error.permanent
+      return { status: uncertain ? 'uncertain' : 'failed', reason, tried: true, permanent }
+    })
+    await repository.finish({ id: message.id, claim: message.claim, ...result })
+  }
+}

@@ -1,0 +1,108 @@
+import { context as activeContext, propagation, SpanKind, trace } from '@opentelemetry/api'
+import type { Logger } from 'pino'
+import type { Turns } from '../../../platform/events/turns.ts'
+import type { Channel } from '../contract.ts'
+import type { Lease } from './attempt.ts'
+import type { Breaker } from './breaker.ts'
+import type { DeliveryRepository } from './repository.ts'
+
+export interface ChannelWorkerOptions {
+  readonly channel: Channel
+  readonly repository: Pick<DeliveryRepository, 'claim'>
+  readonly attempt: (lease: Lease) => Promise<void>
+  readonly breaker: Pick<Breaker, 'room'>
+  /** Messages at once. */
+  readonly concurrency: number
+  /** Shared with the process' consumers: messages can wait, people cannot. */
+  readonly turns: Turns
+  readonly log: Logger
+}
+
+export interface ChannelWorker {
+  start(): void
+  /** Messages were recorded just now: look without waiting for the next poll. */
+  nudge(): void
+  /** Claims no more, and waits a few seconds for what is being sent. */
+  close(): Promise<void>
+}
+
+/** Also how soon what another process recorded, or what is due again, is seen. */
+const pollMs = 500
+const attemptsEndWithinMs = 5_000
+
+/**
+ * Sends the messages of one channel: its own claims, its own concurrency, its own breaker. A provider that hangs keeps nothing
+ * waiting but its own messages.
+ */
+export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorker => {
+  const { channel, repository, attempt, breaker, concurrency, turns, log } = options
+  const running = new Set<Promise<void>>()
+  const tracer = trace.getTracer('orderhub')
+  let looking: Promise<void> | undefined
+  let again = false
+  let closed = false
+  let timer: NodeJS.Timeout | undefined
+
+  /** As a span of the request's trace, where telemetry is on. */
+  const traced = (lease: Lease): Promise<void> => {
+    const parent = propagation.extract(activeContext.active(), { traceparent: lease.message.origin?.traceparent })
+    return tracer.startActiveSpan(`notification ${channel}`, { kind: SpanKind.INTERNAL }, parent, (span) =>
+      attempt(lease).finally(() => span.end()),
+    )
+  }
+
+  const begin = (lease: Lease) => {
+    const work = turns
+      .take(() => traced(lease))
+      .catch((error) =>
+        log.warn({ err: error, notification: lease.message.id }, 'an outcome is not on record; its claim runs out'),
+      )
+      .finally(() => {
+        running.delete(work)
+        look()
+      })
+    running.add(work)
+  }
+
+  const claimMore = async () => {
+    do {
+      again = false
+      const free = (turns.busy() ? 1 : concurrency) - running.size
+      const limit = breaker.room(Math.max(free, 0), running.size)
+      if (limit === 0) return
+      const askedAt = { monotonic: performance.now(), wall: Date.now() }
+      const messages = await repository.claim(channel, limit)
+      for (const message of messages) begin({ message, askedAt })
+      if (messages.length === limit) again = true
+    } while (again && !closed)
+  }
+
+  const look = () => {
+    if (closed) return
+    again = true
+    looking ??= claimMore()
+      .catch((error) => log.warn({ err: error, channel }, 'messages cannot be read; trying again'))
+      .finally(() => {
+        looking = undefined
+      })
+  }
+
+  return {
+    start: () => {
+      timer ??= setInterval(look, pollMs).unref()
+      look()
+    },
+    nudge: () => {
+      if (timer) look()
+    },
+    close: async () => {
+      closed = true
+      clearInterval(timer)
+      await looking
+      const late = Promise.withResolvers<void>()
+      const limit = setTimeout(late.resolve, attemptsEndWithinMs)
+      await Promise.race([Promise.allSettled(running), late.promise])
+      clearTimeout(limit)
+    },
+  }
+}
