@@ -118,6 +118,24 @@ export const errors = {
       'zh-TW': '一張訂單的總金額上限為 {maximum}，此訂單為 {total}。',
     },
   },
+  'order.too_many_pending': {
+    status: 409,
+    en: 'Too many of your orders are still pending; cancel one, or wait until one is processed.',
+    'zh-TW': '您待處理的訂單過多，請取消其中一張，或等待處理後再試。',
+    detail: {
+      en: '{maximum} of your orders are still pending, and no more may be; cancel one, or wait until one is processed.',
+      'zh-TW': '您已有 {maximum} 張待處理訂單，達到上限；請取消其中一張，或等待處理後再試。',
+    },
+  },
+  'order.quantity_too_large': {
+    status: 422,
+    en: 'This is too many pieces of one product for one order.',
+    'zh-TW': '單一商品的訂購數量過大。',
+    detail: {
+      en: 'One order has {maximum} pieces of a product at most.',
+      'zh-TW': '一張訂單中單一商品最多 {maximum} 件。',
+    },
+  },
   'order.invalid_transition': {
     status: 409,
     en: 'The order cannot take this step.',

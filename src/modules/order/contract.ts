@@ -46,7 +46,13 @@ export type OwnOrder = Static<typeof OwnOrder>
 
 const common = { order_id: Id, user_id: Id, total: Type.Integer(), currency: Type.String() }
 const OrderCreated = Type.Object({ ...common, items: Type.Array(OrderItem) })
-const OrderStep = Type.Object({ ...common, from: OrderStatus, to: OrderStatus })
+const OrderStep = Type.Object({
+  ...common,
+  from: OrderStatus,
+  to: OrderStatus,
+  /** Why, where no person wanted it. */
+  reason: Type.Optional(Type.Literal('expired')),
+})
 
 export type OrderCreated = Static<typeof OrderCreated>
 export type OrderStep = Static<typeof OrderStep>

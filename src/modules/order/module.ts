@@ -3,6 +3,8 @@ import { defineModule } from '../../platform/module.ts'
 import { productContract } from '../product/contract.ts'
 import { userContract } from '../user/contract.ts'
 import { orderContract } from './contract.ts'
+import { createExpiry } from './expiry.ts'
+import { createExpiryRepository } from './expiry-repository.ts'
 import { inventoryRoutes } from './inventory-routes.ts'
 import { createOrderRepository } from './repository.ts'
 import { orderRoutes } from './routes.ts'
@@ -17,13 +19,15 @@ export default defineModule({
   contract: orderContract,
   needs: { users: userContract, products: productContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, log, nudge }) => {
+  create: ({ calls, db, config, log, nudge }) => {
     const { users, products } = calls
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
-    const service = createOrderService({ repository, users, products, nudge })
+    const service = createOrderService({ repository, users, products, limits: config.orderLimits, nudge })
     const stock = createStockService({ repository: levels, products, nudge })
     const upkeep = createStockUpkeep({ repository: levels, products, nudge, log })
+    const ttlMs = config.orderPendingTtlMs
+    const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, nudge, log }) : undefined
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
@@ -34,8 +38,13 @@ export default defineModule({
         await app.register(inventoryRoutes, { service: stock })
       },
       seed: () => repository.seed(sampleOrders, sampleStock),
-      start: () => upkeep.start(),
-      close: () => upkeep.close(),
+      start: () => {
+        upkeep.start()
+        expiry?.start()
+      },
+      close: async () => {
+        await Promise.all([upkeep.close(), expiry?.close()])
+      },
     }
   },
 })

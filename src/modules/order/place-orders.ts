@@ -15,6 +15,8 @@ export interface NewOrder {
   /** SHA-256 of the request in hexadecimal. */
   readonly fingerprint: string
   readonly event: NewEvent
+  /** How many orders of this user may be pending at once; null where nobody counts them. */
+  readonly most: number | null
 }
 
 export interface ScarceProduct {
@@ -26,7 +28,9 @@ export interface ScarceProduct {
 export type Placement =
   | { readonly outcome: 'placed'; readonly id: number; readonly total: number; readonly created_at: string }
   | { readonly outcome: 'scarce'; readonly products: readonly ScarceProduct[] }
-  /** This user has an order with this key. */
+  /** This user has as many pending orders as they may. */
+  | { readonly outcome: 'full' }
+  /** This user has an order with this key, or another one of theirs came at the same moment: look, and place it once more. */
   | { readonly outcome: 'key_taken' }
 
 interface Row {
@@ -34,17 +38,18 @@ interface Row {
   total: number
   created_at: string
   scarce: ScarceProduct[] | null
+  full: boolean
 }
 
 /**
  * Places orders: one statement for all, which inserts each order with its items and its event and takes the stock, or
- * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `scarce` means
+ * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `scarce` or `full` means
  * that all together want more than there is: place that order alone to know.
  */
 export const placeOrders =
   (db: Database) =>
   async (batch: readonly NewOrder[]): Promise<Placement[]> => {
-    const input = batch.map(({ user_id, currency, key, fingerprint, event, items }, n) => ({
+    const input = batch.map(({ user_id, currency, key, fingerprint, event, items, most }, n) => ({
       n,
       user_id,
       currency,
@@ -55,13 +60,14 @@ export const placeOrders =
       actor: event.actor,
       traceparent: event.traceparent,
       policy_version: event.policy_version,
+      most,
       lines: items.map((item, line) => ({ line: line + 1, ...item })),
     }))
     const rows = await db.run<Row>(sql`
       with input as materialized (
         select o.*, nextval(pg_get_serial_sequence('orders.orders', 'id')) as id
           from jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
-            as o(n int, user_id int, currency text, key text, fingerprint text, event_id uuid, event_type text, actor jsonb, traceparent text, policy_version text, lines jsonb)
+            as o(n int, user_id int, currency text, key text, fingerprint text, event_id uuid, event_type text, actor jsonb, traceparent text, policy_version text, most int, lines jsonb)
          order by o.n
       ), line as materialized (
         select i.n, l.product_id, l.product, l.quantity, l.price, l.line
@@ -72,11 +78,24 @@ export const placeOrders =
       ), scarce as materialized (
         select k.product_id, k.available from locked k join line l using (product_id)
          group by k.product_id, k.available having k.available < sum(l.quantity)
+      ), counted as materialized ( -- by the key, as they are inserted: places that are waited for come in one order as well
+        select i.n, i.user_id, i.most, row_number() over (partition by i.user_id order by i.key, i.n) as rank from input i where i.most is not null
+      ), free as materialized ( -- any of the free places, so that two at once seldom want the same one
+        select u.user_id, s.slot, row_number() over (partition by u.user_id order by s.slot) as rank
+          from (select user_id, max(most) as most, count(*) as orders from counted group by user_id) u
+          cross join lateral (
+            select p.slot from generate_series(1, u.most) as p(slot)
+             where not exists (select from ${orders} o where o.user_id = u.user_id and o.open_slot = p.slot and o.status = 'pending')
+             order by random() limit u.orders
+          ) s
+      ), place as materialized (
+        select i.n, f.slot, i.most is not null and f.slot is null as is_full
+          from input i left join counted c using (n) left join free f on f.user_id = c.user_id and f.rank = c.rank
       ), placed as (
-        insert into ${orders} (id, user_id, total, currency, idempotency_key, fingerprint)
-        select i.id, i.user_id, (select sum(l.quantity * l.price) from line l where l.n = i.n), i.currency, i.key, i.fingerprint
-          from input i
-         where not exists (select from line l join scarce using (product_id) where l.n = i.n)
+        insert into ${orders} (id, user_id, total, currency, idempotency_key, fingerprint, open_slot)
+        select i.id, i.user_id, (select sum(l.quantity * l.price) from line l where l.n = i.n), i.currency, i.key, i.fingerprint, place.slot
+          from input i join place using (n)
+         where not place.is_full and not exists (select from line l join scarce using (product_id) where l.n = i.n)
          order by i.user_id, i.key -- the same order in every statement: waiting for a key in flight cannot deadlock
         on conflict do nothing
         returning id, total, created_at, version
@@ -99,10 +118,11 @@ export const placeOrders =
       )
       select p.id, p.total, p.created_at,
              (select jsonb_agg(jsonb_build_object('product_id', c.product_id, 'available', c.available))
-                from line l join scarce c using (product_id) where l.n = i.n) as scarce
-        from input i left join placed p using (id) order by i.n`)
-    return rows.map(({ id, total, created_at, scarce }): Placement => {
+                from line l join scarce c using (product_id) where l.n = i.n) as scarce, place.is_full as full
+        from input i join place using (n) left join placed p using (id) order by i.n`)
+    return rows.map(({ id, total, created_at, scarce, full }): Placement => {
       if (id !== null) return { outcome: 'placed', id, total, created_at }
+      if (full) return { outcome: 'full' }
       return scarce ? { outcome: 'scarce', products: scarce } : { outcome: 'key_taken' }
     })
   }
@@ -114,7 +134,9 @@ export const placeTogether = (place: ReturnType<typeof placeOrders>): ((order: N
       const placements = await place(batch)
       if (batch.length === 1) return placements
       const alone = async (n: number) => (await place(batch.slice(n, n + 1)))[0] as Placement
-      return Promise.all(placements.map((placement, n) => (placement.outcome === 'scarce' ? alone(n) : placement)))
+      return Promise.all(
+        placements.map((placement, n) => (placement.outcome === 'scarce' || placement.outcome === 'full' ? alone(n) : placement)),
+      )
     },
     { max: 32, lanes: 2 },
   )

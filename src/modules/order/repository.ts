@@ -5,6 +5,7 @@ import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
+import { giveBack, stepData } from './give-back-repository.ts'
 import { placeOrders, placeTogether } from './place-orders.ts'
 import type { StockLevel } from './stock-repository.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
@@ -116,21 +117,8 @@ export const createOrderRepository = (db: Database) => {
         update ${orders} as c set status = ${to}, version = c.version + 1
           from before where c.id = before.id
         returning c.*, before.status as was
-      ), returned as (
-        select i.product_id, sum(coalesce(i.taken, i.quantity)) as quantity from ${orderItems} i join o on o.id = i.order_id
-         where o.status = 'cancelled' group by i.product_id
-      ), locked as materialized ( -- in product order, as placing does: two at once cannot wait for each other
-        select s.product_id from ${stock} s
-         where s.product_id in (select product_id from returned where quantity > 0) and s.state = 'tracked' order by s.product_id for update
-      ), restocked as (
-        update ${stock} as s set available = s.available + r.quantity from returned r join locked using (product_id)
-         where s.product_id = r.product_id
-      ), event as (${appendEvent(
-        outbox,
-        event,
-        sql`o`,
-        sql`jsonb_build_object('order_id', source.id, 'user_id', source.user_id, 'total', source.total, 'currency', source.currency, 'from', source.was, 'to', source.status)`,
-      )})
+      ), ${giveBack},
+      event as (${appendEvent(outbox, event, sql`o`, stepData(sql`source`))})
       select ${orderColumns} from o`)
       return row
     },

@@ -67,6 +67,8 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
       config: { message: 'order.created' },
       schema: {
         ...described('createOrder', 'Place an order: all of it, or nothing'),
+        description:
+          'A person may have so many orders pending at once (`ORDER_PENDING_LIMIT`: 409 `order.too_many_pending`), and so many pieces of one product in an order (`ORDER_QUANTITY_LIMIT`: 422 `order.quantity_too_large`); what staff and programs order is not counted. With `ORDER_PENDING_TTL` an order that stays pending for longer is cancelled by itself and its stock goes back. Mails about it wait until the person has confirmed their address, and then go out; SMS go to confirmed phones alone.',
         headers: IdempotencyKey,
         body: NewOrder,
         response: { 201: One(Order) },

@@ -8,7 +8,7 @@ import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform
 import { rules } from '../../platform/validation-messages.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
-import { type Order, OrderStatus, type OwnOrder } from './contract.ts'
+import { type Order, type OrderItem, OrderStatus, type OwnOrder } from './contract.ts'
 import { priceLines, type WantedLine, wantedProducts } from './lines.ts'
 import type { NewOrder, ScarceProduct } from './place-orders.ts'
 import type { OrderFilter, OrderRepository, StoredOrder } from './repository.ts'
@@ -23,8 +23,20 @@ export interface OrderServiceOptions {
   readonly repository: OrderRepository
   readonly users: Pick<Api<typeof userContract>, 'getUser' | 'getUsers'>
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
+  readonly limits: OrderLimits
   readonly nudge: () => void
 }
+
+/** What people may do for themselves; staff and programs are not limited. 0: no limit. */
+export interface OrderLimits {
+  /** Orders of one person that are pending at once. */
+  readonly pending: number
+  /** Pieces of one product in one order. */
+  readonly quantity: number
+}
+
+/** Another order of the same person can take the place that this one chose. */
+const placingTries = 10
 
 export type OrderService = ReturnType<typeof createOrderService>
 
@@ -60,7 +72,7 @@ const withUser = (order: StoredOrder, user: User | undefined): Order => ({
   user: user ? { id: user.id, name: user.name, email: user.email } : null,
 })
 
-export const createOrderService = ({ repository, users, products, nudge }: OrderServiceOptions) => {
+export const createOrderService = ({ repository, users, products, limits, nudge }: OrderServiceOptions) => {
   /** The orders with their users, in one call; reading goes on without them. */
   const withUsers = async (orders: readonly StoredOrder[], context: CallContext): Promise<Order[]> => {
     const ids = [...new Set(orders.map(({ user_id }) => user_id))]
@@ -91,6 +103,14 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         return { product_id, product: item?.product, requested: item?.quantity, available }
       }),
     })
+
+  /** @throws order.quantity_too_large */
+  const checkQuantities = (items: readonly OrderItem[]): void => {
+    const large = items.filter(({ quantity }) => quantity > limits.quantity)
+    if (large.length === 0) return
+    const lines = large.map(({ product_id, product, quantity }) => ({ product_id, product, requested: quantity }))
+    throw fail('order.quantity_too_large', { lines, maximum: limits.quantity })
+  }
 
   /**
    * One step of the order's life. Returns an order that has the status already: a client that repeats a request whose answer was
@@ -127,6 +147,8 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         products.getProducts(wantedProducts(request.items), context),
       ])
       const { items, currency } = priceLines(request.items, catalogue)
+      const own = context.scope === 'own'
+      if (own && limits.quantity > 0) checkQuantities(items)
       const wanted: NewOrder = {
         user_id: user.id,
         currency,
@@ -134,20 +156,25 @@ export const createOrderService = ({ repository, users, products, nudge }: Order
         key: key ?? null,
         fingerprint,
         event: newEvent('order.created', context),
+        most: own && limits.pending > 0 ? limits.pending : null,
       }
-      const placement = await repository.place(wanted)
-      if (placement.outcome === 'placed') {
-        nudge()
-        const { id, total, created_at } = placement
-        return {
-          order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),
-          replayed: false,
+      for (let attempt = 0; attempt < placingTries; attempt++) {
+        const placement = await repository.place(wanted)
+        if (placement.outcome === 'placed') {
+          nudge()
+          const { id, total, created_at } = placement
+          return {
+            order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),
+            replayed: false,
+          }
         }
+        // Scarce or not: where another request with this key was faster, its order is the answer.
+        const raced = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
+        if (raced) return raced
+        if (placement.outcome === 'scarce') throw outOfStock(wanted, placement.products)
+        if (placement.outcome === 'full') throw fail('order.too_many_pending', { maximum: limits.pending })
       }
-      // Scarce or not: where another request with this key was faster, its order is the answer.
-      const raced = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
-      if (raced) return raced
-      throw placement.outcome === 'scarce' ? outOfStock(wanted, placement.products) : fail('database.busy')
+      throw fail('database.busy')
     },
 
     get: async (id: number, context: CallContext): Promise<Order> => {

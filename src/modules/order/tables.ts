@@ -17,10 +17,17 @@ export const orders = schema.table(
     idempotency_key: text(),
     /** SHA-256 of the request, so that a key cannot stand for two different orders. */
     fingerprint: text(),
+    /** One of as many places as a person may have pending orders; null where nobody counts them. */
+    open_slot: integer(),
     created_at: moment().notNull().defaultNow(),
   },
   (table) => [
     uniqueIndex('orders_idempotency').on(table.user_id, table.idempotency_key).where(sql`${table.idempotency_key} is not null`),
+    // What keeps two orders at once from going over the limit; an order that is no longer pending leaves its place.
+    uniqueIndex('orders_open')
+      .on(table.user_id, table.open_slot)
+      .where(sql`${table.status} = 'pending' and ${table.open_slot} is not null`),
+    index('orders_pending').on(table.created_at).where(sql`${table.status} = 'pending'`),
     index('orders_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     index('orders_by_user').on(table.user_id, table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     check('orders_status', sql`${table.status} in ('pending', 'processing', 'completed', 'cancelled')`),

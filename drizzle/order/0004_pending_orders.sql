@@ -1,0 +1,3 @@
+ALTER TABLE "orders"."orders" ADD COLUMN "open_slot" integer;--> statement-breakpoint
+CREATE UNIQUE INDEX "orders_open" ON "orders"."orders" USING btree ("user_id","open_slot") WHERE "orders"."orders"."status" = 'pending' and "orders"."orders"."open_slot" is not null;--> statement-breakpoint
+CREATE INDEX "orders_pending" ON "orders"."orders" USING btree ("created_at") WHERE "orders"."orders"."status" = 'pending';

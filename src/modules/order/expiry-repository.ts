@@ -1,0 +1,30 @@
+import { sql } from 'drizzle-orm'
+import type { Database } from '../../platform/db.ts'
+import type { NewEvent } from '../../platform/events/event.ts'
+import { appendEvents } from '../../platform/events/repository.ts'
+import { giveBack, stepData } from './give-back-repository.ts'
+import { orders, outbox } from './tables.ts'
+
+export interface ExpiryRepository {
+  /** Cancels pending orders that are older than `ttlMs`, the oldest first, one for each event at the most. @returns how many */
+  expire(ttlMs: number, events: readonly NewEvent[]): Promise<number>
+}
+
+export const createExpiryRepository = (db: Database): ExpiryRepository => ({
+  expire: async (ttlMs, events) => {
+    const [row] = await db.run<{ expired: number }>(sql`
+      with due as materialized ( -- what another process cancels at this moment is left to it
+        select id from ${orders}
+         where status = 'pending' and created_at < now() - ${ttlMs}::float8 * interval '1 millisecond'
+         order by created_at limit ${events.length} for update skip locked
+      ), numbered as materialized (select id, row_number() over (order by id)::int as n from due),
+      o as (
+        update ${orders} as c set status = 'cancelled', version = c.version + 1
+          from numbered where c.id = numbered.id and c.status = 'pending'
+        returning c.*, 'pending' as was, numbered.n
+      ), ${giveBack},
+      event as (${appendEvents(outbox, events, sql`o`, sql`${stepData(sql`source`)} || jsonb_build_object('reason', 'expired')`)})
+      select count(*)::int as expired from o`)
+    return row?.expired ?? 0
+  },
+})

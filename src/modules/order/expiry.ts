@@ -1,0 +1,43 @@
+import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../platform/background.ts'
+import { serviceContext } from '../../platform/context.ts'
+import { newEvent } from '../../platform/events/event.ts'
+import type { ExpiryRepository } from './expiry-repository.ts'
+
+export interface ExpiryOptions {
+  readonly repository: ExpiryRepository
+  /** How long an order may be pending. */
+  readonly ttlMs: number
+  readonly nudge: () => void
+  readonly log: Logger
+}
+
+const atOnce = 100
+/** A tenth of the time late, within these. */
+const everyMs = { least: 1000, most: 60_000 }
+
+/** Cancels orders that nobody took a step with in time, and their stock goes back; several processes may do it at once. */
+export const createExpiry = ({ repository, ttlMs, nudge, log }: ExpiryOptions): Background => {
+  const pauseMs = Math.min(Math.max(ttlMs / 10, everyMs.least), everyMs.most)
+
+  const expireAll = async (signal: AbortSignal): Promise<void> => {
+    let expired = atOnce
+    while (expired === atOnce && !signal.aborted) {
+      const context = serviceContext('order', 10_000)
+      expired = await repository.expire(
+        ttlMs,
+        Array.from({ length: atOnce }, () => newEvent('order.cancelled', context)),
+      )
+      if (expired === 0) return
+      nudge()
+      log.info({ orders: expired }, 'pending orders expired and were cancelled')
+    }
+  }
+
+  return createBackground(async (signal) => {
+    await expireAll(signal).catch((error) => {
+      if (!signal.aborted) log.warn({ err: error }, 'pending orders could not be looked at; tried again')
+    })
+    return pauseMs
+  })
+}

@@ -1,0 +1,20 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { orderItems, stock } from './tables.ts'
+
+/** As CTEs: each cancelled order of the CTE `o` gives back what it took from the stock. */
+export const giveBack: SQL = sql`
+      returned as (
+        select i.product_id, sum(coalesce(i.taken, i.quantity)) as quantity from ${orderItems} i join o on o.id = i.order_id
+         where o.status = 'cancelled' group by i.product_id
+      ), locked as materialized ( -- in product order, as placing does: two at once cannot wait for each other
+        select s.product_id from ${stock} s
+         where s.product_id in (select product_id from returned where quantity > 0) and s.state = 'tracked' order by s.product_id for update
+      ), restocked as (
+        update ${stock} as s set available = s.available + r.quantity from returned r join locked using (product_id)
+         where s.product_id = r.product_id
+      )`
+
+/** The data of an order's step, over rows that also say from which status it came, as `was`. */
+export const stepData = (source: SQL): SQL => sql`
+  jsonb_build_object('order_id', ${source}.id, 'user_id', ${source}.user_id, 'total', ${source}.total, 'currency', ${source}.currency,
+    'from', ${source}.was, 'to', ${source}.status)`
