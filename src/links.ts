@@ -81,7 +81,7 @@ export const createLinks = ({ definitions, config, modules, tokensOf, connect, l
   }
 
   return {
-    apiOf: (contract, caller) => bind(contract, transportOf(contract, caller), log),
+    apiOf: (contract, caller) => bind(contract, transportOf(contract, caller), log, caller),
     reachable: (name) => definitions.has(name) || upstreams.has(name),
     forwarded: [...upstreams]
       .filter(([name]) => needed.has(name))

@@ -34,10 +34,11 @@ BEGIN
 END $$;
 ALTER FUNCTION audits.refuse_change() OWNER TO orderhub_audit_owner;
 ALTER FUNCTION audits.make_partitions(integer) OWNER TO orderhub_audit_owner;
+ALTER FUNCTION audits.take_event_id() OWNER TO orderhub_audit_owner;
 
 REVOKE ALL ON ALL TABLES IN SCHEMA audits FROM PUBLIC, orderhub_audit;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA audits FROM PUBLIC, orderhub_audit;
-REVOKE ALL ON FUNCTION audits.refuse_change(), audits.make_partitions(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION audits.refuse_change(), audits.make_partitions(integer), audits.take_event_id() FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA audits TO orderhub_audit;
 GRANT EXECUTE ON FUNCTION audits.make_partitions(integer) TO orderhub_audit;
@@ -46,8 +47,9 @@ GRANT SELECT,
           decision, policy_version, compliance_tags, details, service, key_id, signature)
   ON audits.entries TO orderhub_audit;
 GRANT SELECT, INSERT ON audits.seals, audits.nodes, audits.anchored TO orderhub_audit;
+GRANT SELECT ON audits.event_ids TO orderhub_audit;
 GRANT SELECT, INSERT (size, note) ON audits.checkpoints TO orderhub_audit;
-GRANT SELECT, INSERT, DELETE ON audits.pending, audits.inbox TO orderhub_audit;
+GRANT SELECT, INSERT, DELETE ON audits.pending, audits.inbox, audits.parked TO orderhub_audit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON audits.outbox, audits.dead_letters TO orderhub_audit;
 GRANT SELECT, INSERT, UPDATE ON audits.subscriptions TO orderhub_audit;
 -- To see whether the database is up to date.

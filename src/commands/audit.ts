@@ -6,20 +6,26 @@ import { databaseTrail } from '../modules/audit/verification/database.ts'
 import { createTrailRepository } from '../modules/audit/verification/repository.ts'
 import { snapshotTrail } from '../modules/audit/verification/snapshot.ts'
 import { TamperError, type Trail, type Verdict, verifyTrail } from '../modules/audit/verification/verify.ts'
+import { accountHash } from '../platform/audit/pseudonyms.ts'
 import { createDatabase } from '../platform/db.ts'
 import { exitStatus } from '../platform/exit-status.ts'
 import { publicFile } from '../platform/keys/key-files.ts'
 import { createKeyStore, type KeyStore } from '../platform/keys/key-store.ts'
+import { KeysError } from '../platform/keys/keys-error.ts'
 
 const usage = `usage: node dist/audit.js verify (--database URL | --snapshot FILE) --checkpoint FILE|FOLDER --keys DIR|public.json
+       node dist/audit.js account ADDRESS --keys DIR
 
-Derives the audit trail again from its rows and compares it with a checkpoint that nobody could change since.
+verify derives the audit trail again from its rows and compares it with a checkpoint that nobody could change since.
 
   --database URL       PostgreSQL that holds the trail (postgres://...); a login that may read it is enough
   --snapshot FILE      a file from GET /api/v1/audit/snapshot, in place of a database
   --checkpoint PATH    a trusted checkpoint, or the anchor's folder, whose newest one is taken; with a snapshot, the
                        newest one that the snapshot reaches
   --keys PATH          the folder of the public keys, or its public.json
+
+account writes the hash that stands for an e-mail address on the trail, as the resource of failed sign-ins: look for it with
+\`GET /api/v1/audit?resource_type=account&resource_id=HASH\`. It needs the folder with the ring of data keys.
 
 Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
 66 a file cannot be read, 69 the database does not answer.`
@@ -52,8 +58,11 @@ const readArguments = (args: readonly string[]) => {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
     const { database, snapshot, checkpoint, keys, help } = values
     if (help) return undefined
-    const [command, ...rest] = positionals
-    if (command !== 'verify' || rest.length > 0) throw new Error('there is one command: verify')
+    const [command, address, ...rest] = positionals
+    if (command === 'account' && address !== undefined && rest.length === 0 && keys !== undefined)
+      return { account: address, keys } as Account
+    if (command !== 'verify' || address !== undefined)
+      throw new Error('the commands are verify and account, which takes one address')
     if ((database === undefined) === (snapshot === undefined)) throw new Error('name one of --database and --snapshot')
     if (checkpoint === undefined || keys === undefined) throw new Error('--checkpoint and --keys are needed')
     return { database, snapshot, checkpoint, keys }
@@ -91,7 +100,13 @@ const report = ({ size, checkpoints, partitions }: Verdict, trusted: Checkpoint)
     ...partitions.map(({ partition, rows, waiting }) => `  ${partition}: ${rows} entries, ${waiting} of them not sealed yet`),
   ].join('\n')
 
-const verify = async (given: NonNullable<ReturnType<typeof readArguments>>): Promise<string> => {
+type Given = NonNullable<ReturnType<typeof readArguments>>
+interface Account {
+  readonly account: string
+  readonly keys: string
+}
+
+const verify = async (given: Exclude<Given, Account>): Promise<string> => {
   const keys = await openKeys(given.keys)
   const check = async (trail: Trail, largest: number) => {
     const trusted = await readTrusted(given.checkpoint, keys, largest)
@@ -115,17 +130,21 @@ const verify = async (given: NonNullable<ReturnType<typeof readArguments>>): Pro
   }
 }
 
+const answerOf = async (given: Given): Promise<string> =>
+  'account' in given ? accountHash(await openKeys(given.keys), given.account) : verify(given)
+
 /** @returns the exit status */
 export const main = async (args: readonly string[]): Promise<number> => {
   try {
     const given = readArguments(args)
-    console.log(given ? await verify(given) : usage)
+    console.log(given === undefined ? usage : await answerOf(given))
     return exitStatus.ok
   } catch (error) {
     const { message, code } = error as { message: string; code?: string }
     console.error(error instanceof TamperError ? `bad: ${message}` : message)
     if (error instanceof Stop) return error.status
     if (error instanceof TamperError) return tampered
+    if (error instanceof KeysError) return exitStatus.noInput
     return code?.startsWith('E') ? exitStatus.noInput : exitStatus.unavailable
   }
 }

@@ -8,11 +8,14 @@ import { dataKeysName, rotateKeys } from '../platform/keys/rotate-keys.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
-const defaultAfter = 120
+/** Twice what a mounted Secret takes to reach every pod at worst, and the clocks' difference. */
+const defaultAfter = 600
+/** What it takes: the kubelet looks once a minute, and may keep what it saw for another one. */
+const shortestAfter = 120
 const longestAfter = 30 * 24 * 3600
 
 const help = `usage: node dist/keys.js init DIR
-       node dist/keys.js rotate DIR [--after SECONDS] [NAME...]
+       node dist/keys.js rotate DIR [--after SECONDS] [--force] [NAME...]
        node dist/keys.js secrets PREFIX
        node dist/keys.js --help
 
@@ -20,7 +23,8 @@ init    makes what DIR lacks: a pair to sign access tokens with, two pairs for e
         entries), one for the audit trail's checkpoints, and the ring that wraps the keys of personal data. What is there
         stays. Each process needs public.json and the private files of its own services.
 rotate  adds a new key for each NAME, or for everything. It is published at once and used after SECONDS (${defaultAfter} by default):
-        time for every process to see it. Running processes see the change by themselves. Only the newest key signs.
+        time for every process to see it, ${shortestAfter} at least: until then a mounted Secret may not have reached all that
+        verify. --force takes less, as where all read one folder. Running processes see the change by themselves. Only the newest key signs.
         Old keys of access tokens and of services are dropped once nothing that they signed is valid any more. Old public
         keys of the audit trail stay for ever, since they verify old entries, and old ${dataKeysName} stay, since they may still
         wrap what they wrapped: without one, that data cannot be read again.
@@ -37,10 +41,10 @@ const secondsOf = (text: string): number | undefined =>
 
 const parse = (args: readonly string[]) => {
   try {
-    const options = { after: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
+    const options = { after: { type: 'string' }, force: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
     const [command, folder, ...names] = positionals
-    return { command, folder, names, after: values.after, help: values.help ?? false }
+    return { command, folder, names, after: values.after, force: values.force ?? false, help: values.help ?? false }
   } catch (error) {
     return { problem: (error as Error).message }
   }
@@ -71,7 +75,7 @@ export const main = async (args: readonly string[], env: Env): Promise<number> =
   }
   const asked = parse(args)
   if (asked.problem !== undefined) return wrong(asked.problem)
-  const { command, folder, names, after } = asked
+  const { command, folder, names, after, force } = asked
   if (asked.help) {
     console.log(help)
     return exitStatus.ok
@@ -80,10 +84,14 @@ export const main = async (args: readonly string[], env: Env): Promise<number> =
     return wrong(command ? `there is no command ${command}` : 'no command')
   const place = command === 'secrets' ? 'PREFIX' : 'DIR'
   if (!folder) return wrong(`${place} is missing`)
-  if (command !== 'rotate' && (names.length > 0 || after !== undefined)) return wrong(`${command} takes ${place} alone`)
+  if (command !== 'rotate' && (names.length > 0 || after !== undefined || force)) return wrong(`${command} takes ${place} alone`)
   if (command === 'secrets' && !dnsName.test(folder)) return wrong(`${folder} cannot be the name of a Secret`)
   const seconds = after === undefined ? defaultAfter : secondsOf(after)
   if (seconds === undefined) return wrong(`--after takes seconds, 0 to ${longestAfter}, not ${after}`)
+  if (seconds < shortestAfter && !force)
+    return wrong(
+      `--after ${seconds} is less than the ${shortestAfter} s that every verifier may take to have the key; --force does it`,
+    )
   try {
     if (command === 'init') console.log(await init(folder))
     else if (command === 'secrets') console.log(await keepInSecrets(folder, env))

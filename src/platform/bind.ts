@@ -19,15 +19,20 @@ const overJson = (value: unknown): unknown => (value === undefined ? undefined :
 /**
  * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
  * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
- * a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything else means `<module>.unavailable`.
+ * the called side knows who calls; a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything
+ * else means `<module>.unavailable`.
  */
-export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger): Api<C> => {
+export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger, caller?: string): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
     const parsed = parse(operation.input, overJson(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
     const left = Math.max(0, deadline - Date.now())
     try {
-      return await within(left, transport(op, operation, parsed, { ...context, deadline }), () => new Error('deadline exceeded'))
+      return await within(
+        left,
+        transport(op, operation, parsed, { ...context, deadline, caller }),
+        () => new Error('deadline exceeded'),
+      )
     } catch (error) {
       if (error instanceof Failure && (error.status < 500 || error.code === 'auth.service_token_rejected')) throw error
       const code = unavailable(contract)

@@ -20,6 +20,8 @@ export interface CallContext {
   readonly policyVersion: string
   /** The person's role; null for anybody else. */
   readonly role: Role | null
+  /** The module that calls, proven where it calls over the network; undefined for a request from outside and with AUTH=off. */
+  readonly caller?: string | undefined
   /** What the policy lets this call reach: everything, or only what belongs to the actor. */
   readonly scope: 'all' | 'own'
 }

@@ -203,6 +203,11 @@ export const errors = {
     en: 'An entry is not validly signed by the service that it names.',
     'zh-TW': '紀錄未經其所稱服務有效簽章。',
   },
+  'audit.event_taken': {
+    status: 409,
+    en: 'Another service has put an entry of this event on the trail.',
+    'zh-TW': '其他服務已為此事件留下紀錄。',
+  },
   'audit.unavailable': { status: 503, en: 'The audit service does not answer.', 'zh-TW': '稽核服務沒有回應。' },
   'dead_letter.not_found': { status: 404, en: 'There is no such dead letter.', 'zh-TW': '找不到此死信。' },
 } as const satisfies Record<string, LocalizedText & ErrorKind>

@@ -2,8 +2,11 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
+import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { anchorName, createAnchor } from '../../src/modules/audit/sealing/anchor.ts'
+import { type Anchor, anchorName, createAnchor } from '../../src/modules/audit/sealing/anchor.ts'
+import { createAnchoring } from '../../src/modules/audit/sealing/anchoring.ts'
 import { openCheckpoint, signCheckpoint } from '../../src/modules/audit/sealing/checkpoint.ts'
 import { createKeyStore } from '../../src/platform/keys/key-store.ts'
 import { runApp } from '../support/app.ts'
@@ -11,10 +14,21 @@ import { sampleEntry, startAuditDatabase } from '../support/audit.ts'
 import { hasBucket, startBucket } from '../support/bucket.ts'
 import { eventually } from '../support/eventually.ts'
 
+t.setTimeout(180_000)
+
 const newFolder = (t: Test): string => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-anchor-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
+}
+/** An anchor that does not answer for a while. */
+const awayWhile = (real: Anchor, away: () => boolean): Anchor => {
+  const look = () => (away() ? Promise.reject(new Error('away')) : Promise.resolve())
+  return {
+    put: (size, note) => look().then(() => real.put(size, note)),
+    holds: (size) => look().then(() => real.holds(size)),
+    newest: (upTo) => look().then(() => real.newest(upTo)),
+  }
 }
 const folderAnchor = (folder: string) => createAnchor({ address: folder, credentials: undefined })
 
@@ -33,18 +47,21 @@ t.test('every checkpoint goes to the anchor; one that fails holds up nothing', a
   const folder = newFolder(t)
   const real = folderAnchor(folder)
   let away = true
-  const anchor = { put: (size: number, note: string) => (away ? Promise.reject(new Error('away')) : real.put(size, note)) }
+  const anchor = awayWhile(real, () => away)
+  const { lag } = createAnchoring({ repository: seals, keys, anchor, log: pino({ level: 'silent' }) })
   const sealer = audit.sealer({ everyMs: 20, everyEntries: 10, anchor })
   sealer.start()
   t.teardown(() => sealer.close())
   await entries.record(Array.from({ length: 35 }, (_, n) => sampleEntry(keys, n)))
   await eventually(async () => (await seals.newest())?.size === 35)
   const stored = await audit.sql`select size, note from audits.checkpoints order by size`
-  t.same(await seals.backlog(), { unsealed: 0, unanchored: stored.length })
+  t.match(await seals.unsealed(), { count: 0, age: 0 })
+  t.match(await lag(), { checkpoints: stored.length })
   t.same(readdirSync(folder), [])
 
   away = false
-  await eventually(async () => (await seals.backlog()).unanchored === 0)
+  await eventually(async () => (await lag()).checkpoints === 0)
+  t.same(await lag(), { checkpoints: 0, age: 0 })
   t.same(
     readdirSync(folder).sort(),
     stored.map(({ size }) => anchorName(size)),
@@ -84,8 +101,42 @@ t.test('a service anchors what it seals, and says how far behind it is', async (
   })
 })
 
+const gaugeOf = async (metricsUrl: string, name: string): Promise<number> =>
+  Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await (await fetch(metricsUrl)).text())?.[1] ?? Number.NaN)
+
+t.test('nothing that the service’s role can write stops the anchoring or hides that it is behind', async (t) => {
+  const folder = newFolder(t)
+  const app = await runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: folder })
+  const keys = createKeyStore({ folder: app.keysDir, strict: false })
+  const asRole = postgres(app.databaseUrl, { max: 1, onnotice: () => {}, connection: { role: 'orderhub_audit' } })
+  t.teardown(() => asRole.end())
+  const record = (n: number) =>
+    fetch(`${app.url}/internal/audit/record`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ entries: [sampleEntry(keys, n)] }),
+    })
+  await record(1)
+  await eventually(() => readdirSync(folder).includes(anchorName(1)))
+  const note = readFileSync(join(folder, anchorName(1)), 'utf8')
+  await asRole`insert into audits.anchored values (9000000000000000)`
+  await asRole`insert into audits.checkpoints (size, note) values (8000000000000000, 'a row of somebody'), (7000000000000000, ${note})`
+  await record(2)
+  await eventually(() => readdirSync(folder).includes(anchorName(2)), { timeoutMs: 20_000 })
+  t.same(readdirSync(folder).sort(), [1, 2].map(anchorName), 'and what this log did not sign is not anchored')
+
+  await t.test('while the anchor is away the gauges say how far behind it is', async () => {
+    await rm(folder, { recursive: true, force: true })
+    await writeFile(folder, 'a file is in the way')
+    await asRole`insert into audits.anchored values (9000000000000001)`
+    await record(3)
+    await eventually(async () => (await gaugeOf(app.metricsUrl, 'audit_anchor_behind')) === 1, { timeoutMs: 20_000 })
+    await eventually(async () => (await gaugeOf(app.metricsUrl, 'audit_anchor_behind_seconds')) > 0)
+  })
+})
+
 t.test('a bucket without credentials is refused before anything starts', async (t) => {
-  t.throws(() => createAnchor({ address: 's3://bucket/prefix', credentials: undefined }), { message: /AWS_ACCESS_KEY_ID/ })
+  t.throws(() => createAnchor({ address: 's3://bucket/prefix', credentials: undefined }), { message: /needs credentials/ })
   await t.rejects(runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: 's3://bucket' }), {
     message: /AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID/,
   })
@@ -107,6 +158,12 @@ t.test(
     const path = `/checkpoints/${anchorName(3)}`
     t.equal(await (await bucket.request(path)).text(), note)
     const object = await bucket.request(path, { method: 'HEAD' })
+    t.same([await anchor.holds(3), await anchor.holds(4)], [true, false])
+    t.same([await anchor.newest(3), await anchor.newest(2)], [3, 0])
+    for (const size of [2000, 50_000, 50_001])
+      await anchor.put(size, signCheckpoint(audit.keys, { size, root: Buffer.alloc(32) }))
+    const newest = await Promise.all([1999, 2000, 49_999, 50_000, 1_000_000_000_000].map(anchor.newest))
+    t.same(newest, [3, 2000, 2000, 50_000, 50_001], 'of a long list too')
     t.equal(object.headers.get('x-amz-object-lock-mode'), 'COMPLIANCE')
     const until = Date.parse(object.headers.get('x-amz-object-lock-retain-until-date') ?? '')
     t.ok(until > Date.now() + 4.99 * 365.25 * 86_400_000, `until ${new Date(until).toISOString()}`)

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { AuditEntry } from '../../src/platform/audit/entry.ts'
 import { accountHash } from '../../src/platform/audit/pseudonyms.ts'
@@ -57,6 +59,9 @@ for (const [name, start] of Object.entries({ 'one process': oneProcess, 'service
         entries.map(({ resource }) => resource),
         [{ type: 'account', id, version: null }],
       )
+      const command = fileURLToPath(new URL('../../src/audit.ts', import.meta.url))
+      const asked = [command, 'account', unknownAccount.toUpperCase(), '--keys', world.keysDir]
+      t.match(spawnSync(process.execPath, asked, { encoding: 'utf8' }), { status: 0, stdout: `${id}\n` })
     })
 
     await t.test('whose personal data somebody was shown who may see everybody’s', async (t) => {

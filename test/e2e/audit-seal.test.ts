@@ -101,7 +101,7 @@ t.test('recording and sealing', async (t) => {
         createSealer({
           repository: createSealRepository(database),
           keys,
-          anchor: undefined,
+          anchoring: undefined,
           log: createLog('silent', 'test'),
           everyMs: 5,
           everyEntries: 30,

@@ -42,7 +42,7 @@ t.teardown(() => Promise.all([gateway.kill(), user.kill()]))
 const rotate = (...names: string[]) =>
   promisify(execFile)(process.execPath, [
     fileURLToPath(new URL('../../src/keys.ts', import.meta.url)),
-    ...['rotate', keysDir, '--after', '1', ...names],
+    ...['rotate', keysDir, '--after', '1', '--force', ...names],
   ])
 
 t.test(`two rotations at ${perSecond} requests a second: no token is refused`, async (t) => {

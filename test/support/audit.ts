@@ -10,6 +10,7 @@ import { serviceNames } from '../../src/environment.ts'
 import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { createEntryRepository } from '../../src/modules/audit/repository.ts'
 import type { Anchor } from '../../src/modules/audit/sealing/anchor.ts'
+import { createAnchoring } from '../../src/modules/audit/sealing/anchoring.ts'
 import { createSealRepository } from '../../src/modules/audit/sealing/repository.ts'
 import { createSealer } from '../../src/modules/audit/sealing/sealer.ts'
 import { type AuditEntry, signEntry } from '../../src/platform/audit/entry.ts'
@@ -71,6 +72,7 @@ export const startAuditDatabase = async (t: Test): Promise<AuditDatabase> => {
     await rm(folder, { recursive: true, force: true })
   })
   const seals = createSealRepository(db)
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
   return {
     url,
     keys,
@@ -84,8 +86,8 @@ export const startAuditDatabase = async (t: Test): Promise<AuditDatabase> => {
       createSealer({
         repository: seals,
         keys: options.keys ?? keys,
-        anchor: options.anchor,
-        log: pino({ level: process.env.TEST_LOG ?? 'silent' }),
+        anchoring: options.anchor && createAnchoring({ repository: seals, keys, anchor: options.anchor, log }),
+        log,
         ...(options.everyEntries ? { everyEntries: options.everyEntries } : {}),
         ...(options.everyMs ? { everyMs: options.everyMs } : {}),
       }),

@@ -116,11 +116,13 @@ t.test('what cannot be done is said in one line', async (t) => {
     ['secrets', '.x'],
     ['secrets', 'x', 'y'],
     ['rotate', folder, '--after', 'soon'],
+    ['rotate', folder, '--after', '119'],
+    ['init', folder, '--force'],
     ['init', folder, '--x'],
   ])
     t.match(await command(...wrong), { status: 64, err: /usage:/ })
   t.match(await command('secrets', 'keys'), { status: 1, err: /^KUBERNETES_SERVICE_HOST is missing: [^\n]*\n$/ })
-  t.match(await command('--help'), { status: 0, out: /rotate DIR \[--after SECONDS\]/, err: '' })
+  t.match(await command('--help'), { status: 0, out: /rotate DIR \[--after SECONDS\] \[--force\]/, err: '' })
 })
 
 t.test('rotate publishes new keys at once and uses them later', async (t) => {
@@ -145,7 +147,7 @@ t.test('rotate publishes new keys at once and uses them later', async (t) => {
 
 t.test('of the names alone that are given', async (t) => {
   const folder = await madeKeys(t)
-  await command('rotate', folder, '--after', '0', 'service-order', 'data-keys')
+  await command('rotate', folder, '--after', '0', '--force', 'service-order', 'data-keys')
   t.equal(publicKids(folder, 'service-order').length, 2)
   t.equal(publicKids(folder, 'access-token').length, 1)
   t.equal(read<DataKeySet>(folder, 'data-keys.private.json').keys.length, 2)
@@ -177,7 +179,7 @@ t.test('keys go when nothing that they signed is valid any more, but not those o
 t.test('rotations at once lose no key, and keep the rights of the files', async (t) => {
   const folder = await madeKeys(t)
   chmodSync(join(folder, 'service-user.private.json'), 0o640)
-  const results = await Promise.all(Array.from({ length: 3 }, () => command('rotate', folder, '--after', '0')))
+  const results = await Promise.all(Array.from({ length: 3 }, () => command('rotate', folder, '--after', '0', '--force')))
   t.strictSame(
     results.map(({ status }) => status),
     [0, 0, 0],

@@ -7,8 +7,10 @@ export const auditContract = defineContract({
   paths: ['/audit'],
   ops: {
     /**
-     * Refusals, signed by the service that refused; an entry that is there already is left alone.
-     * @throws audit.invalid_signature when one is not signed so; the others are recorded
+     * What the calling service refused or showed, signed by it; an entry that is there already is left alone, and one whose
+     * key is not known here yet waits for it.
+     * @throws auth.forbidden when one names another service; audit.invalid_signature when one is not signed by the service
+     *   that it names, audit.event_taken when another service has an entry of its event: the others are recorded
      */
     record: {
       input: Type.Object({ entries: Type.Array(AuditEntry, { maxItems: 500 }) }),

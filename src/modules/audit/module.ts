@@ -4,9 +4,11 @@ import { defineModule } from '../../platform/module.ts'
 import { parse } from '../../platform/schema.ts'
 import { auditContract } from './contract.ts'
 import { createMaintenance } from './maintenance.ts'
+import { createParking } from './parking.ts'
 import { createEntryRepository } from './repository.ts'
 import { auditRoutes } from './routes.ts'
 import { createAnchor } from './sealing/anchor.ts'
+import { createAnchoring } from './sealing/anchoring.ts'
 import { createSealRepository } from './sealing/repository.ts'
 import { createSealer } from './sealing/sealer.ts'
 import { createAuditService } from './service.ts'
@@ -25,19 +27,29 @@ export default defineModule({
       config.auditAnchor === undefined
         ? undefined
         : createAnchor({ address: config.auditAnchor, credentials: config.awsCredentials })
-    const sealer = createSealer({ repository: seals, keys, anchor, log })
-    const service = createAuditService({ entries, seals, trail: createTrailRepository(db), sealer, keys, log })
+    const anchoring = anchor && createAnchoring({ repository: seals, keys, anchor, log })
+    const sealer = createSealer({ repository: seals, keys, anchoring, log })
+    const parking = createParking({ repository: entries, keys, sealer, log })
+    const trail = createTrailRepository(db)
+    const service = createAuditService({ entries, parking, seals, trail, sealer, keys, auth: config.auth, log })
     const maintenance = createMaintenance({ repository: entries, log, production: config.production })
+    metrics.gauge('audit_parked', 'audit entries that wait for a public key that is not known yet', entries.parkedCount)
     metrics.gauge('audit_unsealed', 'entries of the audit trail that wait for their seal', async () => {
-      return (await seals.backlog()).unsealed
+      return (await seals.unsealed()).count
     })
-    if (anchor) {
-      metrics.gauge('audit_anchor_behind', 'checkpoints of the audit trail that are not anchored yet', async () => {
-        return (await seals.backlog()).unanchored
+    metrics.gauge('audit_unsealed_oldest_seconds', 'age of the oldest entry that waits for its seal', async () => {
+      return (await seals.unsealed()).age
+    })
+    if (anchoring) {
+      metrics.gauge('audit_anchor_behind', 'checkpoints of the audit trail that the anchor does not hold', async () => {
+        return (await anchoring.lag()).checkpoints
+      })
+      metrics.gauge('audit_anchor_behind_seconds', 'age of the oldest checkpoint that the anchor does not hold', async () => {
+        return (await anchoring.lag()).age
       })
     }
     return {
-      api: { record: async ({ entries: given }) => ({ recorded: await service.record(given) }) },
+      api: { record: async ({ entries: given }, { caller }) => ({ recorded: await service.record(given, caller) }) },
       handlers: {
         [everyEvent]: (event) => service.onEvent(event.id, parse(AuditEntry, (event as { entry?: unknown }).entry)),
       },
@@ -46,10 +58,12 @@ export default defineModule({
       },
       start: () => {
         maintenance.start()
+        parking.start()
         sealer.start()
       },
       close: async () => {
         maintenance.close()
+        await parking.close()
         await sealer.close()
       },
     }

@@ -1,11 +1,12 @@
+import { hash } from 'node:crypto'
 import { type SQL, sql } from 'drizzle-orm'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
 import { coalesce } from '../../platform/coalesce.ts'
-import type { Database } from '../../platform/db.ts'
+import { arrayLiteral, type Database } from '../../platform/db.ts'
 import { receiveEvents } from '../../platform/events/repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import { type EntryRow, storedEntry, type TrailEntry } from './stored-entry.ts'
-import { deadLetters, entries, inbox, pending, seals } from './tables.ts'
+import { deadLetters, entries, eventIds, inbox, parked, pending, seals } from './tables.ts'
 
 export interface EntryFilter {
   readonly actor_type?: string
@@ -47,7 +48,7 @@ export const createEntryRepository = (db: Database) => {
       select ${entryFields}, s.leaf_index from ${entries} e left join ${seals} s on s.entry_id = e.id where ${where} ${rest}`)
 
   return {
-    /** Adds entries, each event's once; answers how many of each list were not there. Lists that come at once share a statement. */
+    /** Adds entries, each event's once and for ever; returns how many of each list were not there. Lists that come at once share a statement. */
     record: coalesce(
       async (lists: readonly (readonly AuditEntry[])[]): Promise<number[]> => {
         const input = lists.flat().map(({ actor, resource, ...entry }, n) => ({
@@ -65,8 +66,10 @@ export const createEntryRepository = (db: Database) => {
               as i(n int, event_id uuid, "timestamp" text, trace_id text, span_id text, actor_type text, actor_id text, resource_type text,
                    resource_id text, resource_version bigint, action text, decision text, policy_version text, compliance_tags jsonb,
                    details jsonb, service text, key_id text, signature text)
-          ), received as (${receiveEvents(inbox, sql`input`)}),
-          added as (insert into ${entries} (${columns}) select ${columns} from input join received using (event_id) order by n returning id, event_id),
+          ), fresh as (
+            select * from input i where not exists (select from ${eventIds} known where known.event_id = i.event_id)
+          ), received as (${receiveEvents(inbox, sql`fresh`)}), -- of two statements at once, one
+          added as (insert into ${entries} (${columns}) select ${columns} from fresh join received using (event_id) order by n returning id, event_id),
           waiting as (insert into ${pending} (entry_id) select id from added)
           select event_id from added`)
         const ids = new Set(added.map(({ event_id }) => event_id))
@@ -75,6 +78,15 @@ export const createEntryRepository = (db: Database) => {
       { max: 100, lanes: 2 },
     ),
 
+    /** Of these entries, those whose event has an entry of another service. */
+    taken: async (given: readonly AuditEntry[]): Promise<AuditEntry[]> => {
+      const input = given.map(({ event_id, service }, n) => ({ n, event_id, service }))
+      const rows = await db.run<{ n: number }>(sql`
+        select i.n from jsonb_to_recordset(${JSON.stringify(input)}::jsonb) as i(n int, event_id uuid, service text)
+          join ${eventIds} known on known.event_id = i.event_id and known.service <> i.service`)
+      return rows.map(({ n }) => given[n] as AuditEntry)
+    },
+
     /** Keeps what is not to be believed beside the trail. */
     reject: async (rejected: readonly Rejected[]): Promise<void> => {
       await db.run(sql`
@@ -82,6 +94,33 @@ export const createEntryRepository = (db: Database) => {
         select distinct on (event_id) event_id, type, event, reason, 1
           from jsonb_to_recordset(${JSON.stringify(rejected)}::jsonb) as r(event_id uuid, type text, event jsonb, reason text)
         on conflict (event_id) do update set reason = excluded.reason, failed_at = now()`)
+    },
+
+    /** Keeps entries until the key that they name is known. */
+    park: async (waiting: readonly AuditEntry[]): Promise<void> => {
+      const rows = waiting.map((entry) => ({ digest: hash('sha256', JSON.stringify(entry)), ...entry, entry }))
+      await db.run(sql`
+        insert into ${parked} (digest, service, key_id, entry)
+        select digest, service, key_id, entry
+          from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(digest text, service text, key_id text, entry jsonb) order by digest
+        on conflict do nothing`)
+    },
+
+    /** The keys that parked entries wait for. */
+    parkedKeys: (): Promise<{ service: string; key_id: string }[]> => db.run(sql`select distinct service, key_id from ${parked}`),
+
+    /** Up to `limit` entries that wait for this key. */
+    parkedFor: (key: { service: string; key_id: string }, limit: number): Promise<{ digest: string; entry: AuditEntry }[]> =>
+      db.run(sql`
+        select digest, entry from ${parked} where service = ${key.service} and key_id = ${key.key_id} order by digest limit ${limit}`),
+
+    unpark: async (digests: readonly string[]): Promise<void> => {
+      await db.run(sql`delete from ${parked} where digest = any (${arrayLiteral(digests)}::text[])`)
+    },
+
+    parkedCount: async (): Promise<number> => {
+      const [row] = await db.run<{ count: number }>(sql`select count(*)::int as count from ${parked}`)
+      return row?.count ?? 0
     },
 
     byId: async (id: number): Promise<TrailEntry | undefined> => {

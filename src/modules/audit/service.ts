@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
-import { isSigned } from '../../platform/audit/entry.ts'
+import { judge, type Verdict } from '../../platform/audit/entry.ts'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
 import { fail } from '../../platform/errors.ts'
 import type { KeyStore } from '../../platform/keys/key-store.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import { assertCleanText } from '../../platform/text.ts'
+import { type Parking, setAside } from './parking.ts'
 import type { EntryFilter, EntryRepository } from './repository.ts'
 import type { SealRepository, StoredCheckpoint } from './sealing/repository.ts'
 import type { Sealer } from './sealing/sealer.ts'
@@ -15,10 +16,13 @@ import { writeSnapshot } from './verification/snapshot.ts'
 
 export interface AuditServiceOptions {
   readonly entries: EntryRepository
+  readonly parking: Pick<Parking, 'park'>
   readonly seals: Pick<SealRepository, 'newest' | 'sealOf' | 'readNodes'>
   readonly trail: Pick<TrailRepository, 'leaves'>
   readonly sealer: Pick<Sealer, 'added'>
   readonly keys: Pick<KeyStore, 'verifier'>
+  /** Whether services say who they are: not with AUTH=off. */
+  readonly auth: boolean
   readonly log: Logger
 }
 
@@ -32,29 +36,23 @@ export interface Proof {
   readonly checkpoint: string
 }
 
-/** A refusal's entry in the form in which events come, so that it can be delivered again. */
-const deliveryOf = (entry: AuditEntry) => ({
-  id: entry.event_id,
-  type: entry.action,
-  aggregate_id: entry.resource.id ?? '',
-  version: entry.resource.version ?? 0,
-  actor: entry.actor,
-  traceparent: `00-${entry.trace_id}-${entry.span_id}-01`,
-  policy_version: entry.policy_version,
-  occurred_at: entry.timestamp,
-  data: {},
-  entry,
-})
-
 export type AuditService = ReturnType<typeof createAuditService>
 
-export const createAuditService = ({ entries, seals, trail, sealer, keys, log }: AuditServiceOptions) => {
-  /** What may be believed: as it will be stored, signed by the service that it names. */
-  const isGenuine = (entry: AuditEntry): boolean => Number.isSafeInteger(entry.resource.version ?? 0) && isSigned(keys, entry)
+export const createAuditService = ({ entries, parking, seals, trail, sealer, keys, auth, log }: AuditServiceOptions) => {
+  const verdictOf = (entry: AuditEntry): Verdict =>
+    Number.isSafeInteger(entry.resource.version ?? 0) ? judge(keys, entry) : 'forged'
 
+  /** @throws audit.event_taken when another service has an entry of one of the events; the others are recorded */
   const add = async (genuine: readonly AuditEntry[]): Promise<number> => {
     const recorded = genuine.length > 0 ? await entries.record(genuine) : 0
     sealer.added(recorded)
+    const taken = recorded < genuine.length ? await entries.taken(genuine) : []
+    if (taken.length > 0) {
+      const event_ids = taken.map(({ event_id }) => event_id)
+      log.error({ event_ids, service: taken[0]?.service }, 'another service has put entries of these events on the trail')
+      await setAside(entries, taken, 'audit.event_taken')
+      throw fail('audit.event_taken', { event_ids })
+    }
     return recorded
   }
 
@@ -65,36 +63,44 @@ export const createAuditService = ({ entries, seals, trail, sealer, keys, log }:
   }
 
   return {
-    /** Puts a change on the trail. @throws audit.invalid_signature, which makes the event a dead letter */
+    /**
+     * Puts a change on the trail; one whose key is not known here yet waits for it. @throws audit.invalid_signature,
+     * audit.event_taken: the event becomes a dead letter
+     */
     onEvent: async (eventId: string, entry: AuditEntry): Promise<void> => {
       const stored = signedPart(entry)
       assertCleanText(stored)
-      if (stored.event_id !== eventId || !isGenuine(stored)) {
-        log.error({ event_id: eventId, service: entry.service }, 'an audit entry is not signed by the service that it names')
-        throw fail('audit.invalid_signature', { event_ids: [eventId] })
-      }
-      await add([stored])
+      const verdict = stored.event_id === eventId ? verdictOf(stored) : 'forged'
+      if (verdict === 'unknown_key') return parking.park([stored])
+      if (verdict === 'signed') return void (await add([stored]))
+      log.error({ event_id: eventId, service: entry.service }, 'an audit entry is not signed by the service that it names')
+      throw fail('audit.invalid_signature', { event_ids: [eventId] })
     },
 
-    /** Puts refusals on the trail. @throws audit.invalid_signature when some are not; they become dead letters */
-    record: async (given: readonly AuditEntry[]): Promise<number> => {
+    /**
+     * Puts what a service refused or showed on the trail. `caller` is the service that sends it, undefined with AUTH=off.
+     * @throws auth.forbidden for entries of another service; audit.invalid_signature when some are not signed by the service
+     *   that they name, and audit.event_taken: those become dead letters
+     */
+    record: async (given: readonly AuditEntry[], caller: string | undefined): Promise<number> => {
       const stored = given.map(signedPart)
       assertCleanText(stored)
-      const genuine = stored.filter(isGenuine)
-      const recorded = await add(genuine)
-      if (genuine.length === stored.length) return recorded
-      const rejected = stored.filter((entry) => !genuine.includes(entry))
-      const event_ids = rejected.map(({ event_id }) => event_id)
-      log.error({ event_ids }, 'audit entries are not signed by the service that they name')
-      await entries.reject(
-        rejected.map((entry) => ({
-          event_id: entry.event_id,
-          type: entry.action,
-          event: deliveryOf(entry),
-          reason: 'audit.invalid_signature',
-        })),
-      )
-      throw fail('audit.invalid_signature', { event_ids })
+      const foreign = caller === undefined ? auth && stored[0] : stored.find(({ service }) => service !== caller)
+      if (foreign) {
+        log.error({ caller, service: foreign.service }, "a service has sent another one's audit entries")
+        throw fail('auth.forbidden')
+      }
+      const by = Map.groupBy(stored, verdictOf)
+      await parking.park(by.get('unknown_key') ?? [])
+      const recorded = await add(by.get('signed') ?? [])
+      const forged = by.get('forged') ?? []
+      if (forged.length > 0) {
+        await setAside(entries, forged, 'audit.invalid_signature')
+        const event_ids = forged.map(({ event_id }) => event_id)
+        log.error({ event_ids }, 'audit entries are not signed by the service that they name')
+        throw fail('audit.invalid_signature', { event_ids })
+      }
+      return recorded
     },
 
     list: async (page: PageRequest, filter: EntryFilter): Promise<Page<TrailEntry>> =>

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, jsonb, pgSchema, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import type { AuditEntry } from '../../platform/audit/schema.ts'
 import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
 
 export const schema = pgSchema('audits')
@@ -48,6 +49,29 @@ export const entries = schema.table(
   ],
 )
 
+/**
+ * The event of every entry, for ever: a trigger on the entries writes it, and refuses an entry whose event has one already.
+ * A unique index cannot, since on a partitioned table it would have to hold the time too.
+ */
+export const eventIds = schema.table('event_ids', {
+  event_id: uuid().primaryKey(),
+  /** Which service's entry it has. */
+  service: text().notNull(),
+})
+
+/** Entries whose key is not known here yet. By their hash: an entry that somebody makes up cannot keep out another one. */
+export const parked = schema.table(
+  'parked',
+  {
+    digest: text().primaryKey(),
+    service: text().notNull(),
+    key_id: text().notNull(),
+    entry: jsonb().$type<AuditEntry>().notNull(),
+    parked_at: moment().notNull().defaultNow(),
+  },
+  (table) => [index('parked_by_key').on(table.service, table.key_id)],
+)
+
 /** Entries that have no place in the tree yet. */
 export const pending = schema.table('pending', { entry_id: number().primaryKey() })
 
@@ -72,7 +96,7 @@ export const checkpoints = schema.table('checkpoints', {
   created_at: moment().notNull().defaultNow(),
 })
 
-/** Sizes whose checkpoint is known to be outside the database too. */
+/** @public What the version before keeps of its anchoring, and nothing reads any more: it goes with the next release. */
 export const anchored = schema.table('anchored', { size: number().primaryKey() })
 
 export const outbox = outboxTable(schema)

@@ -52,9 +52,9 @@ const entryOf = ({ first, count, lastAt }: Counted, policyVersion: string): Unsi
   },
 })
 
-/** The audit service has looked at these and will never take them: its own log and dead letters say why. */
+/** The audit service has taken the others and keeps these as dead letters. For a key that it does not know it waits by itself. */
 const isFinal = (error: unknown): boolean =>
-  error instanceof Failure && (error.code === 'audit.invalid_signature' || error.code === 'auth.forbidden')
+  error instanceof Failure && (error.code === 'audit.invalid_signature' || error.code === 'audit.event_taken')
 
 /**
  * Puts what this process refuses, and whose data it shows to others, on the audit trail: signed, bursts counted, at most a

@@ -21,10 +21,16 @@ export const signEntry = (
   return { ...unsigned, signature: sign(null, signedBytes(unsigned), key).toString('base64') }
 }
 
-export const isSigned = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): boolean => {
+/** Whether the service that an entry names signed it; a key that is not known here yet says nothing about it. */
+export type Verdict = 'signed' | 'forged' | 'unknown_key'
+
+export const judge = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): Verdict => {
   const key = keys.verifier(`audit-entry-${entry.service}`, entry.key_id)
-  return key !== undefined && verify(null, signedBytes(entry), key, Buffer.from(entry.signature, 'base64'))
+  if (key === undefined) return 'unknown_key'
+  return verify(null, signedBytes(entry), key, Buffer.from(entry.signature, 'base64')) ? 'signed' : 'forged'
 }
+
+export const isSigned = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): boolean => judge(keys, entry) === 'signed'
 
 /** Which rules a change falls under, by its resource. */
 const tags: Readonly<Record<string, readonly string[]>> = {

@@ -4,7 +4,7 @@ import { Nullable, Timestamp } from '../schema.ts'
 /** One thing that somebody did, or was refused, to one resource. No personal data. */
 export const AuditEntry = Type.Object(
   {
-    /** The event's id (uuid v7), or a refusal's own: an entry comes into the trail once. */
+    /** The event's id (uuid v7), or a refusal's or a read's own: an event has one entry, for ever. */
     event_id: Type.String({ format: 'uuid' }),
     timestamp: Timestamp,
     trace_id: Type.String(),
@@ -12,7 +12,7 @@ export const AuditEntry = Type.Object(
     actor: Type.Object({ type: Type.String(), id: Nullable(Type.String()) }),
     resource: Type.Object({ type: Type.String(), id: Nullable(Type.String()), version: Nullable(Type.Integer()) }),
     action: Type.String({
-      description: 'an event type, as in order.created, or what was refused, as in `POST /api/v1/products`',
+      description: 'an event type, as in order.created; what was refused, as in `POST /api/v1/products`; or personal_data.read',
     }),
     decision: Type.Union([Type.Literal('approved'), Type.Literal('denied')]),
     policy_version: Type.String(),

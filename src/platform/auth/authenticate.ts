@@ -130,7 +130,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
       if (token === undefined) throw fail('auth.required')
       const { caller, actor, role } = await speaker(token, request, reply)
       const allowed = config.callers?.includes(caller) ?? true
-      request.call = { ...request.call, actor: allowed ? actor : { type: 'service', id: caller }, role }
+      request.call = { ...request.call, caller, actor: allowed ? actor : { type: 'service', id: caller }, role }
       if (!allowed) throw fail('auth.forbidden')
       return
     }

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AwsClient } from 'aws4fetch'
 import { newUuid } from '../../../platform/ids.ts'
@@ -9,6 +9,10 @@ import { type Credentials, type WebIdentity, webIdentityCredentials } from './we
 export interface Anchor {
   /** Adds a checkpoint; does nothing when it is there. @throws Error when another one of this size is there */
   put(size: number, note: string): Promise<void>
+  /** Whether there is a checkpoint of this size. */
+  holds(size: number): Promise<boolean>
+  /** The size of the newest checkpoint there, of those up to `upTo`; 0 where there is none. */
+  newest(upTo: number): Promise<number>
 }
 
 export interface AnchorOptions {
@@ -19,15 +23,31 @@ export interface AnchorOptions {
 
 const retentionYears = 5
 const timeoutMs = 10_000
+/** Keys in one answer of a bucket, at most. */
+const pageSize = 1000
 
 /** Sorts as the sizes do. */
 export const anchorName = (size: number): string => `${String(size).padStart(16, '0')}.txt`
+
+/** 0 for a name that no checkpoint has. */
+const sizeOf = (name: string): number => (/^\d{16}\.txt$/.test(name) ? Number.parseInt(name, 10) : 0)
+
+/** @throws the error, unless it says that there is no such file */
+const isMissing = (error: NodeJS.ErrnoException): false => {
+  if (error.code !== 'ENOENT') throw error
+  return false
+}
 
 const mustBeSame = (there: string, note: string, where: string): void => {
   if (there !== note) throw new Error(`${where} holds another checkpoint than the database does`)
 }
 
 const folderAnchor = (folder: string): Anchor => ({
+  holds: (size) => access(join(folder, anchorName(size))).then(() => true, isMissing),
+  newest: async (upTo) => {
+    const names = (await readdir(folder).catch(isMissing)) || []
+    return names.map(sizeOf).reduce((newest, size) => (size <= upTo ? Math.max(newest, size) : newest), 0)
+  },
   put: async (size, note) => {
     await mkdir(folder, { recursive: true })
     const place = join(folder, anchorName(size))
@@ -64,7 +84,41 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
     const path = [address.hostname, ...(prefix ? [prefix] : []), anchorName(size)].join('/')
     return `${endpoint.replace(/\/$/, '')}/${path}`
   }
+  const bucket = `${endpoint.replace(/\/$/, '')}/${address.hostname}`
+  const folder = prefix ? `${prefix}/` : ''
+  /** Up to `limit` sizes above `above`, in order. */
+  const list = async (above: number, limit: number): Promise<number[]> => {
+    const query = new URLSearchParams({
+      'list-type': '2',
+      prefix: folder,
+      'start-after': `${folder}${anchorName(above)}`,
+      'max-keys': String(limit),
+    })
+    const answer = await request(`${bucket}?${query}`)
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${bucket} cannot be listed: the answer was ${answer.status} ${text.slice(0, 300)}`)
+    // Of the answer only keys that are a checkpoint's name matter: no XML that would need a reader is in those.
+    const keys = [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key.slice(folder.length))
+    return keys.map(sizeOf).filter((size) => size > 0)
+  }
   return {
+    holds: async (size) => {
+      const { status } = await request(place(size), { method: 'HEAD' })
+      if (status !== 200 && status !== 404) throw new Error(`${place(size)} cannot be read: the answer was ${status}`)
+      return status === 200
+    },
+    newest: async (upTo) => {
+      // A bucket lists from the smallest on: of a long one, half of what may hold the newest is left out at a time.
+      let [low, high] = [0, upTo]
+      while (high - low > pageSize) {
+        const middle = low + Math.floor((high - low) / 2)
+        const [next = Number.POSITIVE_INFINITY] = await list(middle, 1)
+        if (next <= high) low = next
+        else high = middle
+      }
+      const sizes = await list(low, pageSize)
+      return sizes.reduce((newest, size) => (size <= upTo ? Math.max(newest, size) : newest), low)
+    },
     put: async (size, note) => {
       const url = place(size)
       // Looked for first: a bucket with versions takes a second object of the same name as a new version.

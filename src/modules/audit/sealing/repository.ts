@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { arrayLiteral, type Database, violatedConstraint } from '../../../platform/db.ts'
 import { entryFields } from '../repository.ts'
 import { type EntryRow, type StoredEntry, storedEntry } from '../stored-entry.ts'
-import { anchored, checkpoints, entries, nodes, pending, seals } from '../tables.ts'
+import { checkpoints, entries, nodes, pending, seals } from '../tables.ts'
 import { lookUp, type Position, peaksOf, type TreeNode } from './tree.ts'
 
 export interface Seal {
@@ -22,8 +22,6 @@ export interface StoredCheckpoint {
   readonly size: number
   readonly note: string
 }
-
-const newestAnchored = sql`(select coalesce(max(size), 0) from ${anchored})`
 
 export type SealRepository = ReturnType<typeof createSealRepository>
 
@@ -92,21 +90,24 @@ export const createSealRepository = (db: Database) => {
       return row && { index: row.index, id, hash: Buffer.from(row.hash, 'base64') }
     },
 
-    /** Checkpoints that are not known to be anchored, oldest first: they are anchored in this order. */
-    unanchored: (limit: number): Promise<StoredCheckpoint[]> =>
-      db.run<StoredCheckpoint>(sql`
-        select size, note from ${checkpoints} where size > ${newestAnchored} order by size limit ${limit}`),
+    /** Checkpoints above this size, smallest first, with their age in seconds. Not all of them need be signed: see `openCheckpoint`. */
+    above: (size: number, limit: number): Promise<(StoredCheckpoint & { age: number })[]> =>
+      db.run<StoredCheckpoint & { age: number }>(sql`
+        select size, note, extract(epoch from now() - created_at)::float8 as age
+          from ${checkpoints} where size > ${size} order by size limit ${limit}`),
 
-    markAnchored: async (size: number): Promise<void> => {
-      await db.run(sql`insert into ${anchored} (size) values (${size}) on conflict do nothing`)
-    },
+    /** Checkpoints up to this size, largest first. */
+    upTo: (size: number, limit: number): Promise<StoredCheckpoint[]> =>
+      db.run<StoredCheckpoint>(
+        sql`select size, note from ${checkpoints} where size <= ${size} order by size desc limit ${limit}`,
+      ),
 
-    /** How many entries wait for a place in the tree, and how many checkpoints for the anchor. */
-    backlog: async (): Promise<{ unsealed: number; unanchored: number }> => {
-      const [row] = await db.run<{ unsealed: number; unanchored: number }>(sql`
-        select (select count(*) from ${pending})::int as unsealed,
-               (select count(*) from ${checkpoints} where size > ${newestAnchored})::int as unanchored`)
-      return row ?? { unsealed: 0, unanchored: 0 }
+    /** How many entries wait for a place in the tree, and for how many seconds the oldest one has. */
+    unsealed: async (): Promise<{ count: number; age: number }> => {
+      const [row] = await db.run<{ count: number; age: number }>(sql`
+        select count(*)::int as count, coalesce(extract(epoch from now() - min(e.recorded_at)), 0)::float8 as age
+          from ${pending} p join ${entries} e on e.id = p.entry_id`)
+      return row ?? { count: 0, age: 0 }
     },
   }
 }

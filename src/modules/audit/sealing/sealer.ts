@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { KeyStore } from '../../../platform/keys/key-store.ts'
 import { leafBytes } from '../stored-entry.ts'
-import type { Anchor } from './anchor.ts'
+import type { Anchoring } from './anchoring.ts'
 import { signCheckpoint } from './checkpoint.ts'
 import type { Seal, SealRepository } from './repository.ts'
 import { createTree, leafHash, type TreeNode } from './tree.ts'
@@ -16,9 +16,9 @@ export interface Sealer {
 }
 
 export interface SealerOptions {
-  readonly repository: Pick<SealRepository, 'waiting' | 'state' | 'grow' | 'unanchored' | 'markAnchored'>
+  readonly repository: Pick<SealRepository, 'waiting' | 'state' | 'grow'>
   readonly keys: Pick<KeyStore, 'signer'>
-  readonly anchor: Anchor | undefined
+  readonly anchoring: Anchoring | undefined
   readonly log: Logger
   /** An entry is under a checkpoint so many milliseconds after it was recorded, at the latest. */
   readonly everyMs?: number
@@ -26,15 +26,13 @@ export interface SealerOptions {
   readonly everyEntries?: number
 }
 
-const anchorBatch = 100
-
 /**
  * Gives entries their place in the tree, in steps that are one statement each: leaves, nodes and a signed checkpoint, all
  * or nothing. Several processes may do it: the primary key of the leaves lets one of them have an index, and the other
  * tries again from what is there then. A crash at any point leaves entries that wait, and nothing else.
  */
 export const createSealer = (options: SealerOptions): Sealer => {
-  const { repository, keys, anchor, log, everyMs = 5000, everyEntries = 1000 } = options
+  const { repository, keys, anchoring, log, everyMs = 5000, everyEntries = 1000 } = options
   let closed = false
 
   const step = async (): Promise<number> => {
@@ -51,7 +49,11 @@ export const createSealer = (options: SealerOptions): Sealer => {
     }
     const note = signCheckpoint(keys, { size: tree.size(), root: tree.root() })
     const grown = await repository.grow({ seals, nodes, checkpoint: { size: tree.size(), note } })
-    return grown ? waiting.length : 0
+    if (grown) return waiting.length
+    // Another process was faster, or somebody has written a row that only a sealer should.
+    if ((await repository.state()).size === size)
+      throw new Error(`a row is in the way: a leaf at index ${size}, or a checkpoint of size ${tree.size()}`)
+    return 0
   }
 
   const seal = async (): Promise<number> => {
@@ -60,20 +62,9 @@ export const createSealer = (options: SealerOptions): Sealer => {
     return sealed
   }
 
-  const anchorAll = async (): Promise<void> => {
-    for (let open = anchorBatch; anchor && open === anchorBatch && !closed; ) {
-      const batch = await repository.unanchored(anchorBatch)
-      for (const { size, note } of batch) {
-        await anchor.put(size, note)
-        await repository.markAnchored(size)
-      }
-      open = batch.length
-    }
-  }
-
   let unsealed = 0
   let sealing: Promise<unknown> | undefined
-  let anchoring: Promise<void> | undefined
+  let carrying: Promise<void> | undefined
   const look = () => {
     if (closed) return
     unsealed = 0
@@ -82,10 +73,11 @@ export const createSealer = (options: SealerOptions): Sealer => {
       .finally(() => {
         sealing = undefined
         // Beside the next seal: an anchor that is slow or away holds up nothing.
-        anchoring ??= anchorAll()
+        carrying ??= anchoring
+          ?.run()
           .catch((error) => log.error({ err: error }, 'checkpoints of the audit trail are not anchored; it is tried again'))
           .finally(() => {
-            anchoring = undefined
+            carrying = undefined
           })
       })
   }
@@ -105,7 +97,8 @@ export const createSealer = (options: SealerOptions): Sealer => {
       clearInterval(timer)
       closed = true
       await sealing
-      await anchoring
+      anchoring?.close()
+      await carrying
     },
   }
 }

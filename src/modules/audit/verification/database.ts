@@ -12,5 +12,6 @@ export const databaseTrail = async (repository: TrailRepository): Promise<Trail>
     checkpoints: repository.checkpoints(size),
     nodes: repository.nodes,
     counts: repository.counts,
+    doubled: repository.doubled,
   }
 }

@@ -23,6 +23,13 @@ export interface PartitionCount {
   readonly stray: number | null
 }
 
+/** An event that two entries have. */
+export interface Doubled {
+  readonly event_id: string
+  readonly first: number
+  readonly second: number
+}
+
 const pageSize = 1000
 
 export type TrailRepository = ReturnType<typeof createTrailRepository>
@@ -83,6 +90,13 @@ export const createTrailRepository = (db: Database) => {
           from generate_series(1, 52) l join ${nodes} n
             on n.level = l and n.node_index >= (${from}::bigint >> l) and n.node_index < (${end}::bigint >> l)`)
       return rows.map(({ hash, ...position }) => ({ ...position, hash: Buffer.from(hash, 'base64') }))
+    },
+
+    /** The first event with more than one entry. */
+    doubled: async (): Promise<Doubled | undefined> => {
+      const [row] = await db.run<Doubled>(sql`
+        select event_id, min(id) as first, max(id) as second from ${entries} group by event_id having count(*) > 1 order by 2 limit 1`)
+      return row
     },
 
     /** Each month's entries and where they stand, as of one moment. */

@@ -4,7 +4,8 @@ import { type Checkpoint, openCheckpoint } from '../sealing/checkpoint.ts'
 import type { StoredCheckpoint } from '../sealing/repository.ts'
 import { createTree, leafHash, type TreeNode } from '../sealing/tree.ts'
 import { leafBytes, signedPart } from '../stored-entry.ts'
-import type { PartitionCount, StoredLeaf } from './repository.ts'
+import { createEventIds } from './event-ids.ts'
+import type { Doubled, PartitionCount, StoredLeaf } from './repository.ts'
 
 /** What is to be verified: a database or a snapshot. What a snapshot does not hold is derived, and need not be compared. */
 export interface Trail {
@@ -15,6 +16,8 @@ export interface Trail {
   readonly checkpoints: AsyncIterable<StoredCheckpoint>
   nodes?(from: number, end: number): Promise<TreeNode[]>
   counts?(): Promise<PartitionCount[]>
+  /** Two entries of one event, of all that there are, sealed or not. */
+  doubled?(): Promise<Doubled | undefined>
 }
 
 export interface Verdict {
@@ -49,6 +52,9 @@ const leafOf = (leaf: Omit<StoredLeaf, 'hash'> & { hash?: string }, keys: Verify
   return hash
 }
 
+const doubles = ({ event_id, first, second }: Doubled): TamperError =>
+  new TamperError(`entry ${second} is of the event ${event_id}, as entry ${first} is: an event has one entry`)
+
 const checkCounts = (partitions: readonly PartitionCount[]): void => {
   for (const { partition, rows, sealed, waiting, stray } of partitions) {
     if (stray !== null) throw new TamperError(`entry ${stray} in ${partition} is neither sealed nor waiting for its seal`)
@@ -60,11 +66,12 @@ const checkCounts = (partitions: readonly PartitionCount[]): void => {
 
 /**
  * Derives everything again from the rows: each entry's signature and leaf, the indexes, the inner nodes, and the root at
- * the trusted checkpoint and at every stored one, which shows that each of them is an earlier state of the next.
- * Reads the leaves once, in order, and keeps a page of them at the most. @throws TamperError that names the first difference
+ * the trusted checkpoint and at every stored one, which shows that each of them is an earlier state of the next. And that no
+ * event has two entries. Reads the leaves once, in order, and keeps a page of them and every event's id. @throws TamperError that names the first difference
  */
 export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Promise<Verdict> => {
   const tree = createTree()
+  const eventIds = createEventIds()
   const notes = trail.checkpoints[Symbol.asyncIterator]()
   let note = await notes.next()
   let passed = 0
@@ -110,6 +117,9 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
         nodes = new Map(page.map((node) => [`${node.level} ${node.index}`, node.hash]))
       }
       if (index === proven) next = leaf.id
+      const [entry] = leaf.entries
+      const first = entry && eventIds.add(entry.event_id, leaf.id)
+      if (entry && first !== undefined) throw doubles({ event_id: entry.event_id, first, second: leaf.id })
       for (const node of tree.append(leafOf(leaf, keys))) {
         if (trail.nodes && !nodes.get(`${node.level} ${node.index}`)?.equals(node.hash))
           throw new TamperError(`the tree above entry ${leaf.id} (index ${index}) is not over the entries: level ${node.level}`)
@@ -129,5 +139,7 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
   if (forged) throw new TamperError(forged)
   const partitions = (await trail.counts?.()) ?? []
   checkCounts(partitions)
+  const twice = await trail.doubled?.()
+  if (twice) throw doubles(twice)
   return { size, checkpoints: passed, partitions }
 }
