@@ -39,6 +39,18 @@ const hidden: Problem = {
 }
 const unseen: Problem = { en: 'must contain a character that can be seen', 'zh-TW': '必須包含看得見的字元' }
 
+/** What a mail program makes a link of: a scheme, a path behind a host, a host by its usual endings; "J.de Vries" is none. */
+const link = new RegExp(
+  [
+    ':\\/\\/|\\bwww\\.|[\\p{L}\\p{N}]\\.\\p{L}{2,24}\\/',
+    '[\\p{L}\\p{N}-]\\.(?:com|net|org|info|biz|app|dev|xyz|top|shop|site|online|link|click|store)(?![\\p{L}\\p{N}-])',
+    '[\\p{L}\\p{N}-]{3}\\.(?:io|co|me|tw|cn|hk|jp|kr|ru|de|uk|eu|us|to|ly)(?![\\p{L}\\p{N}-])',
+  ].join('|'),
+  'iu',
+)
+
+const linked: Problem = { en: 'must not contain an address of the web', 'zh-TW': '不得包含網址' }
+
 const clean = (text: string, forbidden: RegExp): boolean =>
   !forbidden.test(text) && !turning.test(text) && !tag.test(text.replace(emoji, ''))
 
@@ -48,6 +60,12 @@ const line = (typed: string): string => typed.replace(copiedAlong, '').trim().no
 const name: InputForm = {
   normal: line,
   problem: (text) => (!clean(text, control) ? hidden : visible.test(text) ? undefined : unseen),
+}
+
+/** Of a person: it is written to others in mails, so it holds no link. */
+const person: InputForm = {
+  normal: line,
+  problem: (text) => name.problem?.(text) ?? (link.test(text.normalize('NFKC')) ? linked : undefined),
 }
 
 /** Of several lines; may be empty. */
@@ -100,7 +118,7 @@ const password: InputForm = {
 /** Left as it is: text that is only compared, in its own place, or that a library reads. */
 const typed: InputForm = { normal: (text) => text }
 
-export const forms = { name, text, sku, email, code, country, token, password, typed } as const satisfies Record<
+export const forms = { name, person, text, sku, email, code, country, token, password, typed } as const satisfies Record<
   string,
   InputForm
 >

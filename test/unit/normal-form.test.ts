@@ -90,3 +90,30 @@ t.test('validation puts the normal form in the place of what was typed, and judg
   t.equal(validate(long), false, 'what is too long in any form is not worked on')
   t.equal(long.one.length, 100)
 })
+
+t.test('a person has no link in their name', async (t) => {
+  const { normal, problem }: InputForm = forms.person
+  const hostile = [
+    'Win at evil.com',
+    'https://evil.example',
+    'www.evil',
+    'a.bc/x',
+    'ｅｖｉｌ．ｃｏｍ',
+    'shop.tw now',
+    'Ada\nSee evil',
+    'Ada\u2028',
+  ]
+  for (const name of hostile) t.ok(problem?.(normal(name)), name)
+  const people = [
+    'Ada Lovelace',
+    '陳小明',
+    'J.R.R. Tolkien',
+    'J.de Vries',
+    'Dr. Me',
+    "O'Neil-Smith, Jr.",
+    'Müller v. Com',
+    'A/B',
+    'Sammy Davis jr.',
+  ]
+  for (const name of people) t.notOk(problem?.(normal(name)), name)
+})
