@@ -30,6 +30,9 @@ export type Config = ReturnType<typeof inspectConfig>['config']
 const validate = compile(Environment, 'params')
 const properties: Record<string, TSchema & { errorMessage?: string; quoted?: boolean }> = Environment.properties
 
+/** Of a list with commas between. */
+const listed = (value: string): string[] => value.split(',').map((each) => each.trim())
+
 const upstreamProblem = (value: string): string | undefined => {
   // Before it is taken apart at its commas: a password may hold one, and a message quotes the parts.
   if (value.includes('@')) return 'it may not contain credentials'
@@ -82,9 +85,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
 
   const checked = values as Values
   const production = checked.NODE_ENV === 'production'
-  const names = String(checked.SERVICE)
-    .split(',')
-    .map((name) => name.trim())
+  const names = listed(String(checked.SERVICE))
   const selected = names.includes('all') ? serviceNames : serviceNames.filter((name) => names.includes(name))
   for (const name of names) {
     if (name !== 'all' && !(name in ports))
@@ -169,7 +170,12 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     requireAdminMfa: checked.REQUIRE_ADMIN_MFA,
     oidc:
       checked.OIDC_ISSUER && checked.OIDC_AUDIENCE
-        ? { issuer: checked.OIDC_ISSUER, audience: checked.OIDC_AUDIENCE, rolesClaim: checked.OIDC_ROLES_CLAIM }
+        ? {
+            issuer: checked.OIDC_ISSUER,
+            audience: checked.OIDC_AUDIENCE,
+            rolesClaim: checked.OIDC_ROLES_CLAIM,
+            adminMfa: checked.REQUIRE_ADMIN_MFA ? listed(checked.OIDC_MFA_VALUES) : undefined,
+          }
         : undefined,
     publicUrl: checked.PUBLIC_URL ?? ownAddress,
     tls:

@@ -202,11 +202,16 @@ export const Environment = Type.Object({
   }),
   REQUIRE_ADMIN_MFA: Type.Boolean({
     default: false,
-    description: 'administrators must enrol a second factor before anything else',
+    description: 'administrators must enrol a second factor before anything else, and sign in with it',
   }),
   OIDC_ISSUER: url('https|http', 'an OpenID Connect issuer whose access tokens are accepted as well, with `OIDC_AUDIENCE`'),
   OIDC_AUDIENCE: Type.Optional(Type.String({ description: "the audience that the issuer's tokens must name" })),
   OIDC_ROLES_CLAIM: Type.String({ default: 'roles', description: "the claim of the issuer's tokens that holds roles of ours" }),
+  OIDC_MFA_VALUES: Type.String({
+    default: 'mfa,otp,hwk',
+    description:
+      "with `REQUIRE_ADMIN_MFA`: values of `acr` or `amr` in the issuer's tokens, with commas between, one of which an administrator's must have",
+  }),
   PUBLIC_URL: url(
     'https|http',
     'where people reach `/activate` and `/reset-password`: for links in mails; in development by default http://127.0.0.1 and the port of a gateway in the same process, otherwise mails have the code alone',

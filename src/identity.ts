@@ -55,6 +55,12 @@ const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs'
   }
 }
 
+/** It is this sign-in that must have used the second factor, and not the account that must have one. */
+const mfaMissing = ({ mfa_satisfied, mfa_required }: Session, amr: readonly string[]): Identity['mfaMissing'] => {
+  if (!mfa_satisfied) return 'enrolment'
+  return mfa_required && !amr.includes('otp') ? 'sign-in' : undefined
+}
+
 /**
  * Who a person's access token stands for as of now: each request asks, so that a change of role or a deletion holds at
  * once. Requests that come together ask together. A read of somebody whose session was good a moment ago goes on while the
@@ -106,9 +112,14 @@ export const createIdentify = (options: IdentityOptions): AuthenticateOptions['i
   return async (token, context, mayBeStale): Promise<Identity> => {
     if (oidc?.issued(token)) return oidc.identify(token)
     if (!ask) throw fail('auth.invalid_token')
-    const { userId, sessionVersion } = await verify(token)
+    const { userId, sessionVersion, amr, reauthenticated } = await verify(token)
     const session = await sessionOf(userId, sessionVersion, context, mayBeStale)
     if (!session || session.session_version !== sessionVersion) throw fail('auth.invalid_token')
-    return { actor: { type: 'user', id: String(userId) }, role: session.role, mfaSatisfied: session.mfa_satisfied }
+    return {
+      actor: { type: 'user', id: String(userId) },
+      role: session.role,
+      mfaMissing: mfaMissing(session, amr),
+      reauthenticated,
+    }
   }
 }

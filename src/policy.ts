@@ -15,7 +15,7 @@ const myself: Permission = { all: [], own: roles, anonymous: false }
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {
-  version: '2026-11-28.4',
+  version: '2026-11-28.5',
   routes: {
     'GET /': unasked,
     'GET /health': unasked,
@@ -36,6 +36,7 @@ export const policy = {
     'POST /api/v1/auth/password/forgot': unasked,
     'POST /api/v1/auth/password/reset': unasked,
     'GET /api/v1/auth/me': enrolling,
+    'POST /api/v1/auth/reauthenticate': enrolling,
     'POST /api/v1/auth/password': enrolling,
     'POST /api/v1/auth/mfa/enrol': enrolling,
     'POST /api/v1/auth/mfa/confirm': enrolling,
@@ -46,6 +47,7 @@ export const policy = {
     'GET /api/v1/users/:id': ownOr('admin', 'support'),
     'PATCH /api/v1/users/:id': ownOr('admin'),
     'DELETE /api/v1/users/:id': ownOr('admin'),
+    'DELETE /api/v1/users/:id/mfa': only('admin'),
     'GET /api/v1/users/:id/export': ownOr('admin'),
 
     'GET /api/v1/products': everyone,

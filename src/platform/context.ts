@@ -22,6 +22,8 @@ export interface CallContext {
   readonly role: Role | null
   /** The module that calls, proven where it calls over the network; undefined for a request from outside and with AUTH=off. */
   readonly caller?: string | undefined
+  /** Whether the person has proven a moment ago who they are, as what is as good as a password asks for. */
+  readonly reauthenticated?: boolean
   /** What the policy lets this call reach: everything, or only what belongs to the actor. */
   readonly scope: 'all' | 'own'
 }

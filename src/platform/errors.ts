@@ -51,6 +51,11 @@ export const errors = {
   'upstream.timeout': { status: 504, en: 'The service behind this address took too long.', 'zh-TW': '後端服務逾時。' },
   'user.not_found': { status: 404, en: 'There is no such user.', 'zh-TW': '找不到使用者。' },
   'user.email_taken': { status: 409, en: 'This e-mail address is in use.', 'zh-TW': '此電子郵件已被使用。' },
+  'user.email_unconfirmed': {
+    status: 403,
+    en: 'Confirm your e-mail address first, by the mail that was sent to it; a new one is sent with a new password.',
+    'zh-TW': '請先依寄出的信件確認您的電子郵件；重設密碼亦可確認。',
+  },
   'user.phone_country_required': {
     status: 400,
     en: 'Write the phone number with + and its country code, or name its country in phone_country.',
@@ -184,6 +189,16 @@ export const errors = {
     status: 403,
     en: 'Administrators must enrol a second factor first.',
     'zh-TW': '管理員必須先設定第二驗證因素。',
+  },
+  'auth.mfa_required': {
+    status: 403,
+    en: 'Administrators must sign in with their second factor.',
+    'zh-TW': '管理員必須以第二驗證因素登入。',
+  },
+  'auth.reauthentication_required': {
+    status: 401,
+    en: 'Prove who you are first, at POST /auth/reauthenticate; the token that it returns is good for this for five minutes.',
+    'zh-TW': '請先以 POST /auth/reauthenticate 驗證身分；所取得的憑證可於五分鐘內用於此操作。',
   },
   'auth.mfa_already_enrolled': { status: 409, en: 'A second factor is enrolled already.', 'zh-TW': '已設定第二驗證因素。' },
   'auth.mfa_not_enrolled': { status: 409, en: 'No second factor is being enrolled.', 'zh-TW': '尚未設定第二驗證因素。' },

@@ -18,8 +18,9 @@ export const messages = {
   'dead_letters.replayed': { en: 'The events will be delivered again', 'zh-TW': '這些事件將重新遞送' },
   'session.started': { en: 'Signed in', 'zh-TW': '登入成功' },
   'session.refreshed': { en: 'Tokens refreshed', 'zh-TW': '權杖更新成功' },
+  'session.reauthenticated': { en: 'Proven', 'zh-TW': '身分驗證成功' },
   'session.ended': { en: 'Signed out', 'zh-TW': '登出成功' },
-  'account.activated': { en: 'Account activated', 'zh-TW': '帳號啟用成功' },
+  'account.activated': { en: 'E-mail address confirmed', 'zh-TW': '電子郵件確認成功' },
   'password.changed': { en: 'Password changed', 'zh-TW': '密碼變更成功' },
   'password.reset_requested': {
     en: 'If there is an account with this address, a mail is on its way',

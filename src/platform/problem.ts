@@ -91,9 +91,17 @@ const inLanguage = (locale: Locale, vary: unknown) => ({
   'cache-control': 'no-store',
 })
 
+/** The second: a token of another kind is needed (RFC 9470, 3). */
+const challenges: Readonly<Record<string, string>> = {
+  'auth.invalid_token': 'invalid_token',
+  'auth.reauthentication_required': 'insufficient_user_authentication',
+}
+
 /** How to ask with a token (RFC 6750, 3), on every 401 (RFC 9110, 15.5.2). */
-const challengeOf = ({ code }: Failure): string =>
-  `Bearer realm="orderhub"${code === 'auth.invalid_token' ? ', error="invalid_token"' : ''}`
+const challengeOf = ({ code }: Failure): string => {
+  const error = challenges[code]
+  return `Bearer realm="orderhub"${error === undefined ? '' : `, error="${error}"`}`
+}
 
 export const sendProblem = (failure: Failure, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   request.failureCode = failure.code

@@ -80,7 +80,13 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
   })
 
   await t.test('a second factor comes as a picture', async (t) => {
-    const { status, body } = await client.post('/auth/mfa/enrol')
+    const password = randomBytes(15).toString('base64url')
+    const { email } = (await client.post('/users', { name: 'Ada', email: `factor-${Date.now()}@example.com`, password })).body
+      .data
+    const signedIn = await login(target.url, email, password)
+    const proven = await call(`${target.url}/api/v1/auth/reauthenticate`, 'POST', { password }, signedIn)
+    const headers = { authorization: `Bearer ${proven.body.data.access_token}` }
+    const { status, body } = await call(`${target.url}/api/v1/auth/mfa/enrol`, 'POST', undefined, headers)
     t.equal(status, 200)
     t.match(body.data.qr, /^data:image\/png;base64,/)
   })

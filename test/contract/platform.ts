@@ -13,6 +13,7 @@ const routes = {
   '/api/v1/auth/password/forgot': ['post'],
   '/api/v1/auth/password/reset': ['post'],
   '/api/v1/auth/activate': ['post'],
+  '/api/v1/auth/reauthenticate': ['post'],
   '/api/v1/auth/mfa/enrol': ['post'],
   '/api/v1/auth/mfa/confirm': ['post'],
   '/api/v1/auth/mfa': ['delete'],
@@ -24,6 +25,7 @@ const routes = {
   '/api/v1/audit/snapshot': ['get'],
   '/api/v1/users': ['get', 'post'],
   '/api/v1/users/{id}': ['delete', 'get', 'patch'],
+  '/api/v1/users/{id}/mfa': ['delete'],
   '/api/v1/products': ['get', 'post'],
   '/api/v1/products/{id}': ['delete', 'get', 'patch'],
   '/api/v1/orders': ['get', 'post'],
@@ -99,10 +101,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
       t.equal(files.length, 2, 'a style sheet and a script')
       for (const file of files) t.match(await call(`${client.url}/${file}`), { status: 200 }, file)
       const [, endpoint] = /data-endpoint="([^"]+)"/.exec(body) ?? []
-      const refused = await call(`${client.url}/${endpoint}`, 'POST', {
-        token: 'x',
-        ...(path === '/activate' ? {} : { password: 'a quiet harbour 7' }),
-      })
+      const refused = await call(`${client.url}/${endpoint}`, 'POST', { token: 'x', password: 'a quiet harbour 7' })
       isProblem(t, refused, 400, 'auth.invalid_mail_token')
     }
   })

@@ -15,7 +15,7 @@ t.test('who registers is not confirmed until the mail is answered, and can use t
   t.match((await api('/auth/me', 'GET', undefined, self)).body.data, { email_confirmed: false, phone_confirmed: false })
 
   const { token } = await mailedToken(dataDir, id)
-  t.equal((await api('/auth/activate', 'POST', { token })).status, 200)
+  t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200)
   t.match((await api('/auth/me', 'GET', undefined, self)).body.data, { email_confirmed: true, phone_confirmed: false })
   t.equal(mailsOf(dataDir, id).length, 1)
 })

@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { isProblem } from '../contract/target.ts'
-import { bearer, mailedToken, mailsOf, newPerson, signIn } from '../support/accounts.ts'
+import { bearer, mailedToken, mailsOf, newPerson, reauthenticate, signIn } from '../support/accounts.ts'
 import { runApp } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -60,7 +60,7 @@ t.test('a later token makes an earlier one void, and so do time and another addr
 
   await forgot(person.email)
   const { token } = await mailedToken(dataDir, person.id, 3)
-  const self = bearer((await signIn(run, person.email)).body.data.access_token)
+  const self = await reauthenticate(run, bearer((await signIn(run, person.email)).body.data.access_token))
   t.equal((await api(`/users/${person.id}`, 'PATCH', { email: `new-${person.email}` }, self)).status, 200)
   isProblem(t, await reset(token, 'another harbour 7'), 400, 'auth.invalid_mail_token')
 })

@@ -13,8 +13,10 @@ const linkIn = (text: string): string => new RegExp(`${PUBLIC_URL}/\\S+#token=\\
 
 const words = {
   en: {
-    activate: 'Activate my account',
-    activated: 'Your account is active. You can sign in now.',
+    confirm: 'Confirm',
+    confirmed: 'Your e-mail address is confirmed. You can sign in with it now.',
+    own: 'Password of the account',
+    wrong: /password is wrong/,
     used: /used already/,
     set: 'Set the password',
     field: 'New password',
@@ -24,8 +26,10 @@ const words = {
     other: '繁體中文',
   },
   'zh-TW': {
-    activate: '啟用帳號',
-    activated: '帳號已啟用，您現在可以登入。',
+    confirm: '確認',
+    confirmed: '您的電子郵件已確認，現在可以用它登入。',
+    own: '帳號的密碼',
+    wrong: /密碼錯誤/,
     used: /已使用過/,
     set: '設定密碼',
     field: '新密碼',
@@ -51,14 +55,22 @@ for (const locale of ['en', 'zh-TW'] as const) {
     await page.goto(link)
     t.equal(await page.getAttribute('html', 'lang'), locale)
     if (locale === 'zh-TW') await isAccessible(t, page, 'activation')
-    await page.getByRole('button', { name: say.activate }).click()
-    await page.getByText(say.activated).waitFor()
-    t.equal(await page.evaluate('document.activeElement.textContent'), say.activated, 'a screen reader is told')
+    const own = page.getByLabel(say.own, { exact: true })
+    await own.fill('not that one')
+    await page.getByRole('button', { name: say.confirm }).click()
+    await page.getByRole('alert').filter({ hasText: say.wrong }).waitFor()
+    t.equal((await signIn(run, email)).status, 403)
+    await own.fill(password)
+    await page.getByRole('button', { name: say.confirm }).click()
+    await page.getByText(say.confirmed).waitFor()
+    t.equal(await page.evaluate('document.activeElement.textContent'), say.confirmed, 'a screen reader is told')
     t.notMatch(page.url(), 'token', 'nothing is left in the address')
     t.equal((await signIn(run, email)).status, 200)
 
     await page.goto(link)
-    await page.getByRole('button', { name: say.activate }).click()
+    await own.fill(password)
+    await page.getByRole('button', { name: say.confirm }).click()
+    await page.getByRole('alert').filter({ hasText: /./ }).waitFor()
     t.match(await page.getByRole('alert').textContent(), say.used)
 
     await api('/auth/password/forgot', 'POST', { email })
@@ -95,11 +107,13 @@ t.test('without the token in the address, the code is typed in', { skip: without
   await isAccessible(t, page, 'code')
   const field = page.getByLabel(words.en.code)
   await field.fill('wrong')
+  await page.getByLabel(words.en.own, { exact: true }).fill(password)
   await page.getByRole('button').click()
+  await page.getByRole('alert').filter({ hasText: /./ }).waitFor()
   t.match(await page.getByRole('alert').textContent(), words.en.used)
   await field.fill(` ${token} `)
   await page.getByRole('button').click()
-  await page.getByText(words.en.activated).waitFor()
+  await page.getByText(words.en.confirmed).waitFor()
   t.equal((await signIn(run, email)).status, 200)
 })
 
@@ -113,6 +127,7 @@ t.test('where there is no JavaScript or no network, the page says what to do', {
   const { page } = await openBrowser(t)
   await page.goto(`${PUBLIC_URL}/activate#token=x`)
   await page.context().setOffline(true)
+  await page.getByLabel(words.en.own, { exact: true }).fill(password)
   await page.getByRole('button').click()
   await page.getByText('could not be reached').waitFor()
 })

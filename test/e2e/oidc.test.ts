@@ -48,7 +48,7 @@ t.test('roles come from the claim; what is not one of ours is a user', async (t)
 })
 
 t.test('roles in a path of claims', async (t) => {
-  const oidc = createOidc({ issuer: issuer.url, audience: 'shop', rolesClaim: 'realm_access.roles' })
+  const oidc = createOidc({ issuer: issuer.url, audience: 'shop', rolesClaim: 'realm_access.roles', adminMfa: undefined })
   const role = async (claims: JWTPayload) => (await oidc.identify(await issuer.sign({ ...good, ...claims }))).role
   t.equal(await role({ realm_access: { roles: ['admin'] } }), 'admin')
   t.equal(await role({ 'realm_access.roles': ['boss', 'auditor'] }), 'auditor')
@@ -129,7 +129,7 @@ t.test("a key of the issuer's that is new is found", async (t) => {
 
 t.test('an issuer that does not answer is not a bad token', async (t) => {
   const away = await startIssuer(t)
-  const oidc = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles' })
+  const oidc = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   const token = await away.sign(good)
   const unavailable = { code: 'upstream.unavailable' }
   away.discovery.issuer = 'https://other.example'
@@ -137,13 +137,13 @@ t.test('an issuer that does not answer is not a bad token', async (t) => {
   away.discovery.issuer = away.url
   away.discovery.jwks_uri = `${away.url}/nothing`
   await t.rejects(oidc.identify(token), unavailable, 'without keys')
-  const again = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles' })
+  const again = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   delete away.discovery.jwks_uri
   t.match(await again.identify(token), { actor: { type: 'user', id: 'oidc:ann' }, role: 'admin' })
   await away.stop()
   t.match(await again.identify(token), { role: 'admin' }, 'a known token goes on')
   t.match(await again.identify(await away.sign({ ...good, sub: 'bob' })), { role: 'admin' }, 'and known keys')
-  const late = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles' })
+  const late = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   await t.rejects(late.identify(token), unavailable)
 })
 

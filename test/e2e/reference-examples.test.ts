@@ -5,10 +5,10 @@ import { call, runApp } from '../support/app.ts'
 import { openBrowser, withoutBrowser } from '../support/browser.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Document, type Route, routesOf } from '../support/openapi.ts'
-import { signedIn } from '../support/people.ts'
+import { reauthenticated } from '../support/people.ts'
 
 const { url, keysDir } = await runApp(t, { AUTH: 'on' })
-const administrator = await signedIn(keysDir, 1)
+const administrator = await reauthenticated(keysDir, 1)
 const document = (await call(`${url}/openapi.json`)).body as Document
 const routes = routesOf(document)
 
@@ -19,6 +19,8 @@ const nothingFailed = 'no event was given up'
 const refusals: Readonly<Record<string, readonly [code: string, reason: string]>> = {
   signIn: ['auth.invalid_credentials', madeAtStart],
   refresh: ['auth.invalid_token', 'a sign-in gives the token'],
+  reauthenticate: ['auth.invalid_credentials', madeAtStart],
+  resetSecondFactor: ['auth.mfa_not_enrolled', 'nobody has one'],
   changePassword: ['auth.invalid_credentials', madeAtStart],
   resetPassword: ['auth.invalid_mail_token', mailed],
   activate: ['auth.invalid_mail_token', mailed],

@@ -2,8 +2,10 @@ import { generateSync } from 'otplib'
 import postgres from 'postgres'
 import t from 'tap'
 import { isProblem } from '../contract/target.ts'
-import { bearer, newPerson, password, signIn } from '../support/accounts.ts'
+import { bearer, mailsOf, newPerson, password, reauthenticate, signIn } from '../support/accounts.ts'
 import { runApp } from '../support/app.ts'
+import { eventually } from '../support/eventually.ts'
+import { reauthenticated, signedIn as tokenOf } from '../support/people.ts'
 
 const run = await runApp(t, { AUTH: 'on' })
 const { api } = run
@@ -18,7 +20,7 @@ const forgetSteps = (userId: number) => sql`update users.second_factors set last
 const signedIn = async (fields: object = {}) => {
   const person = await newPerson(run, fields)
   const { access_token } = (await signIn(run, person.email)).body.data
-  return { ...person, headers: bearer(access_token) }
+  return { ...person, headers: await reauthenticate(run, bearer(access_token)) }
 }
 
 const enrolled = async () => {
@@ -27,7 +29,8 @@ const enrolled = async () => {
   const confirmed = await api('/auth/mfa/confirm', 'POST', { code: codeOf(secret) }, person.headers)
   if (confirmed.status !== 200) throw new Error(JSON.stringify(confirmed.body))
   await forgetSteps(person.id)
-  return { ...person, secret: secret as string, recoveryCodes: confirmed.body.data.recovery_codes as string[] }
+  const { access_token, recovery_codes } = confirmed.body.data
+  return { ...person, headers: bearer(access_token), secret: secret as string, recoveryCodes: recovery_codes as string[] }
 }
 
 t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
@@ -42,7 +45,9 @@ t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
   const confirmed = await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, headers)
   t.equal(confirmed.status, 200)
   t.equal(new Set(confirmed.body.data.recovery_codes).size, 10)
-  t.equal((await api('/auth/me', 'GET', undefined, headers)).body.data.mfa_enrolled, true)
+  isProblem(t, await api('/auth/me', 'GET', undefined, headers), 401, 'auth.invalid_token')
+  const goesOn = bearer(confirmed.body.data.access_token)
+  t.equal((await api('/auth/me', 'GET', undefined, goesOn)).body.data.mfa_enrolled, true)
 
   isProblem(t, await signIn(run, email), 401, 'auth.otp_required')
   isProblem(t, await signIn(run, email, { password: 'wrong one' }), 401, 'auth.invalid_credentials')
@@ -50,8 +55,11 @@ t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
   await forgetSteps(id)
   isProblem(t, await signIn(run, email, { otp: codeOf(data.secret, 20) }), 401, 'auth.invalid_otp')
   t.equal((await signIn(run, email, { otp: codeOf(data.secret) })).status, 200)
-  isProblem(t, await api('/auth/mfa/enrol', 'POST', undefined, headers), 409, 'auth.mfa_already_enrolled')
-  isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, headers), 409, 'auth.mfa_already_enrolled')
+  isProblem(t, await api('/auth/reauthenticate', 'POST', { password }, goesOn), 401, 'auth.otp_required')
+  await forgetSteps(id)
+  const proven = await reauthenticate(run, goesOn, { otp: codeOf(data.secret) })
+  isProblem(t, await api('/auth/mfa/enrol', 'POST', undefined, proven), 409, 'auth.mfa_already_enrolled')
+  isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, proven), 409, 'auth.mfa_already_enrolled')
 })
 
 t.test('neither secret nor recovery code lies in the table', async (t) => {
@@ -98,8 +106,9 @@ t.test('removed with the password and a code, and then not asked for', async (t)
     isProblem(t, await remove({ password: 'wrong one', code }), 401, 'auth.invalid_credentials')
     isProblem(t, await remove({ password, code: codeOf(secret, 20) }), 401, 'auth.invalid_otp')
     t.equal((await remove({ password, code })).status, 200, kind)
-    isProblem(t, await remove({ password, code }), 409, 'auth.mfa_not_enrolled')
-    t.equal((await signIn(run, email)).status, 200)
+    isProblem(t, await remove({ password, code }), 401, 'auth.invalid_token')
+    const again = bearer((await signIn(run, email)).body.data.access_token)
+    isProblem(t, await api('/auth/mfa', 'DELETE', { password, code }, again), 409, 'auth.mfa_not_enrolled')
     const left =
       await sql`select from users.recovery_codes where user_id = ${id} union all select from users.second_factors where user_id = ${id}`
     t.equal(left.length, 0)
@@ -139,10 +148,15 @@ t.test('a code is taken however it is typed', async (t) => {
   const { headers, ...person } = await signedIn()
   const enrolment = (await api('/auth/mfa/enrol', 'POST', undefined, headers)).body.data
   const code = (waysToType.at(-1) as (code: string) => string)(codeOf(enrolment.secret))
-  t.equal((await api('/auth/mfa/confirm', 'POST', { code }, headers)).status, 200, 'also when it is confirmed')
+  const confirmed = await api('/auth/mfa/confirm', 'POST', { code }, headers)
+  t.equal(confirmed.status, 200, 'also when it is confirmed')
   await forgetSteps(person.id)
   const spaced = (waysToType[1] as (code: string) => string)(codeOf(enrolment.secret))
-  t.equal((await api('/auth/mfa', 'DELETE', { password, code: spaced }, headers)).status, 200, 'and when it is removed')
+  t.equal(
+    (await api('/auth/mfa', 'DELETE', { password, code: spaced }, bearer(confirmed.body.data.access_token))).status,
+    200,
+    'and when it is removed',
+  )
 })
 
 t.test('what has not the form of a code is no guess', async (t) => {
@@ -160,4 +174,27 @@ t.test('what has not the form of a code is no guess', async (t) => {
   isProblem(t, await signIn(run, email, { otp: codeOf(secret, 20) }), 401, 'auth.invalid_otp')
   t.equal(await failures(), 1, 'a wrong code is one')
   t.equal((await signIn(run, email, { otp: codeOf(secret) })).status, 200)
+})
+
+t.test('an administrator removes the factor of somebody, who is told and signs in again', async (t) => {
+  const { id, email, headers } = await enrolled()
+  const remove = (body: object, by: Record<string, string>) => api(`/users/${id}/mfa`, 'DELETE', body, by)
+  const reason = { reason: 'lost the phone' }
+  isProblem(t, await remove(reason, await tokenOf(run.keysDir, 1)), 401, 'auth.reauthentication_required')
+  const admin = await reauthenticated(run.keysDir, 1)
+  isProblem(t, await remove({}, admin), 400, 'request.invalid')
+  isProblem(t, await remove(reason, headers), 403, 'auth.forbidden')
+  t.equal((await remove(reason, admin)).status, 200)
+  isProblem(t, await remove(reason, admin), 409, 'auth.mfa_not_enrolled')
+  isProblem(t, await api('/users/999999/mfa', 'DELETE', reason, admin), 404, 'user.not_found')
+  isProblem(t, await api('/auth/me', 'GET', undefined, headers), 401, 'auth.invalid_token')
+  t.equal((await signIn(run, email)).status, 200)
+  const [entry] = await eventually(async () => {
+    const { data } = (await api(`/audit?resource_type=user&resource_id=${id}`, 'GET', undefined, admin)).body
+    const found = data.filter(({ action }: { action: string }) => action === 'user.second_factor_reset')
+    return found.length > 0 && found
+  })
+  t.match(entry, { actor: { id: '1' }, details: reason })
+  const told = 'The second factor of your account was removed'
+  await eventually(() => mailsOf(run.dataDir, id).some(({ parts }) => parts['text/plain']?.includes(told)))
 })

@@ -4,7 +4,7 @@ import { createPersonalData } from '../../src/modules/user/personal-data.ts'
 import { createUserRepository } from '../../src/modules/user/repository.ts'
 import type { UserChanges } from '../../src/modules/user/update-repository.ts'
 import { createDatabase } from '../../src/platform/db.ts'
-import { newEvent } from '../../src/platform/events/event.ts'
+import type { EventContext } from '../../src/platform/events/event.ts'
 import { createKeyStore } from '../../src/platform/keys/key-store.ts'
 import { newPerson } from '../support/accounts.ts'
 import { call, runApp } from '../support/app.ts'
@@ -13,7 +13,8 @@ import { countStatements } from '../support/counted.ts'
 // Time enough on a busy machine: how many statements it takes is what is tested.
 t.setTimeout(300_000)
 const run = await runApp(t, { REQUEST_TIMEOUT_MS: '240000' })
-const event = () => newEvent('user.updated', { actor: { type: 'service', id: 'user' }, traceparent: 'x', policyVersion: '' })
+const context: EventContext = { actor: { type: 'service', id: 'user' }, traceparent: 'x', policyVersion: '' }
+const changer = { vouched: true, reauthenticated: false }
 
 /** The users as another process of the service has them, with its own connections, and how many statements it sent. */
 const process = () => {
@@ -22,7 +23,8 @@ const process = () => {
   const { counted, statements } = countStatements(database)
   const users = createUserRepository(counted, createPersonalData(createKeyStore({ folder: run.keysDir, strict: false })))
   return {
-    update: (id: number, changes: UserChanges, waitMs = 240_000) => users.update(id, changes, true, event(), Date.now() + waitMs),
+    update: (id: number, changes: UserChanges, waitMs = 240_000) =>
+      users.update(id, changes, changer, context, Date.now() + waitMs),
     read: async (id: number) => (await users.byIds([id]))[0],
     statements,
   }

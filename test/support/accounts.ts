@@ -25,6 +25,17 @@ export const signIn = ({ api }: Pick<RunningApp, 'api'>, email: string, more: ob
 
 export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
 
+/** Headers of somebody who is signed in and has just proven who they are. */
+export const reauthenticate = async (
+  { api }: Pick<RunningApp, 'api'>,
+  headers: Record<string, string>,
+  more: object = {},
+): Promise<Record<string, string>> => {
+  const { status, body } = await api('/auth/reauthenticate', 'POST', { password, ...more }, headers)
+  if (status !== 200) throw new Error(`200 expected, ${status} came: ${JSON.stringify(body)}`)
+  return bearer(body.data.access_token)
+}
+
 /** Every message that was written for this person, oldest first. */
 export const mailsOf = (dataDir: string, userId: number): Mail[] => {
   const folder = join(dataDir, 'mail', String(userId))
@@ -38,12 +49,13 @@ export const mailsOf = (dataDir: string, userId: number): Mail[] => {
   }
 }
 
-/** The newest of `n` messages to this person, and the token in it. */
+/** The newest of `n` messages to this person that have a token, and the token in it. */
 export const mailedToken = (dataDir: string, userId: number, n = 1): Promise<{ mail: Mail; token: string }> =>
   eventually(() => {
-    const mails = mailsOf(dataDir, userId)
-    const mail = mails.at(-1)
     // A file that is still being written has no token yet.
-    const token = /^[\w-]{43}$/m.exec(mail?.parts['text/plain'] ?? '')?.[0]
-    return mails.length >= n && mail !== undefined && token !== undefined && { mail, token }
+    const found = mailsOf(dataDir, userId).flatMap((mail) => {
+      const token = /^[\w-]{43}$/m.exec(mail.parts['text/plain'] ?? '')?.[0]
+      return token === undefined ? [] : [{ mail, token }]
+    })
+    return found.length >= n && (found.at(-1) as { mail: Mail; token: string })
   })

@@ -1,4 +1,5 @@
 import { type Headers, type Person, persons, unique, type World } from './authorization-world.ts'
+import { reauthenticated } from './people.ts'
 
 /**
  * What comes back: the status; 'empty' for a list without entries; 'past' where the request is let through to be refused
@@ -35,7 +36,8 @@ const nothing = (path: string) => () => ({ path, body: {} })
 
 const ownOrder = async (world: World) => (await world.order(world.owner.id)).id
 const ownPerson = async (world: World, suffix = '', body?: unknown): Promise<Request> => {
-  const { id, headers } = await world.person('user')
+  const { id } = await world.person('user')
+  const headers = await reauthenticated(world.keysDir, id)
   return { path: `/api/v1/users/${id}${suffix}`, owner: headers, ...(body === undefined ? {} : { body }) }
 }
 const someId = '01890000-0000-7000-8000-000000000000'
@@ -63,6 +65,7 @@ export const expectations: Readonly<Record<string, Row>> = {
   'POST /api/v1/auth/password/reset': unasked(nothing('/api/v1/auth/password/reset'), 400),
   // Who may                                                      nobody owner other support auditor admin
   'GET /api/v1/auth/me': row('/api/v1/auth/me', [401, 200, 200, 200, 200, 200]),
+  'POST /api/v1/auth/reauthenticate': row(nothing('/api/v1/auth/reauthenticate'), [401, 400, 400, 400, 400, 400]),
   'POST /api/v1/auth/password': row(nothing('/api/v1/auth/password'), [401, 400, 400, 400, 400, 400]),
   'POST /api/v1/auth/mfa/enrol': row(nothing('/api/v1/auth/mfa/enrol'), [401, 'past', 'past', 'past', 'past', 'past']),
   'POST /api/v1/auth/mfa/confirm': row(nothing('/api/v1/auth/mfa/confirm'), [401, 400, 400, 400, 400, 400]),
@@ -73,6 +76,7 @@ export const expectations: Readonly<Record<string, Row>> = {
   'GET /api/v1/users/:id': row(ownPerson, [401, 200, 404, 200, 404, 200]),
   'PATCH /api/v1/users/:id': row((world) => ownPerson(world, '', { name: 'Other' }), [401, 200, 404, 404, 404, 200]),
   'DELETE /api/v1/users/:id': row(ownPerson, [401, 200, 404, 404, 404, 200]),
+  'DELETE /api/v1/users/:id/mfa': row((world) => ownPerson(world, '/mfa', {}), [401, 403, 403, 403, 403, 400]),
   'GET /api/v1/users/:id/export': row((world) => ownPerson(world, '/export'), [401, 200, 404, 404, 404, 200]),
 
   'GET /api/v1/products': row('/api/v1/products', everybody(200)),

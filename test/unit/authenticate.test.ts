@@ -24,8 +24,8 @@ const modules = [
   { name: 'order', paths: ['/orders', '/inventory'] },
 ]
 const people: Record<string, Identity> = {
-  admin: { actor: { type: 'user', id: '1' }, role: 'admin', mfaSatisfied: true },
-  'weak-admin': { actor: { type: 'user', id: '1' }, role: 'admin', mfaSatisfied: false },
+  admin: { actor: { type: 'user', id: '1' }, role: 'admin' },
+  'weak-admin': { actor: { type: 'user', id: '1' }, role: 'admin', mfaMissing: 'enrolment' },
   user: { actor: { type: 'user', id: '5' }, role: 'user' },
   auditor: { actor: { type: 'user', id: '6' }, role: 'auditor' },
 }

@@ -59,16 +59,16 @@ t.test('a whole mail, as a customer reads it', async (t) => {
     accountMessage('activation', { token, publicUrl: undefined }, ming).text,
     [
       '小明 您好：',
-      '歡迎您！請在三天內啟用帳號，啟用後即可登入。',
+      '歡迎您！請在三天內以您設定的密碼，確認此電子郵件為您所有。',
       `請開啟本商店的 /activate 頁面，並輸入此驗證碼：\n${token}`,
-      '若您並未註冊，請忽略此信。',
+      '若您並未註冊，請忽略此信；在您確認之前，我們不會再寄信至此地址。',
       'OrderHub\n',
     ].join('\n\n'),
   )
 })
 
 t.test('a mail about an account begins with what to do; Chinese has its own punctuation', async (t) => {
-  for (const purpose of ['activation', 'reset'] as const) {
+  for (const purpose of ['activation', 'reset', 'email_change'] as const) {
     for (const user of [ann, ming]) {
       for (const publicUrl of [undefined, 'https://shop.example']) {
         const { text, html } = accountMessage(purpose, { token, publicUrl }, user)

@@ -101,7 +101,7 @@ t.test('a person has no link in their name', async (t) => {
     'ｅｖｉｌ．ｃｏｍ',
     'shop.tw now',
     'Ada\nSee evil',
-    'Ada\u2028',
+    'A\u2028da',
   ]
   for (const name of hostile) t.ok(problem?.(normal(name)), name)
   const people = [

@@ -14,6 +14,7 @@ const digests: Record<string, string> = {
   '2026-11-28.2': '028ee300591c2291e301c5c14d34a18ea391e9727660e6eac737955f72994505',
   '2026-11-28.3': '72d0ca8a1129e5ab7a70bbc2fa04d7cb252f01194ffd81c23d3deeecdd933dc5',
   '2026-11-28.4': '7cda5d365e382d0fbc26ff8b2d7dc85e11e101a8940ae53b6b8db2fab3f5b081',
+  '2026-11-28.5': '886b0ac81e5040d85d2c37f5fcd826133590e3602e08103764f0217332bfdcc1',
 }
 
 t.test('what the policy says goes with its version', async (t) => {

@@ -4,7 +4,6 @@ import { renderPage } from './page.ts'
 
 interface Common {
   readonly code: string
-  readonly password: string
   readonly show: string
   /** Nothing came back. */
   readonly offline: string
@@ -13,6 +12,7 @@ interface Common {
 
 interface Text {
   readonly title: string
+  readonly password: string
   readonly opening: string
   readonly button: string
   readonly done: string
@@ -25,7 +25,6 @@ type Purpose = 'activation' | 'reset'
 const common: Readonly<Record<Locale, Common>> = {
   en: {
     code: 'Code from the mail',
-    password: 'New password',
     show: 'Show the password',
     offline: 'The shop could not be reached. Check your connection and try again.',
     noScript: (endpoint, fields) =>
@@ -33,7 +32,6 @@ const common: Readonly<Record<Locale, Common>> = {
   },
   'zh-TW': {
     code: '信中的驗證碼',
-    password: '新密碼',
     show: '顯示密碼',
     offline: '無法連線至商店。請檢查網路連線後再試一次。',
     noScript: (endpoint, fields) =>
@@ -44,23 +42,28 @@ const common: Readonly<Record<Locale, Common>> = {
 const texts: Readonly<Record<Purpose, Readonly<Record<Locale, Text>>>> = {
   activation: {
     en: {
-      title: 'Activate your account',
-      opening: 'One click, and your account is ready.',
-      button: 'Activate my account',
-      done: 'Your account is active. You can sign in now.',
-      useless: 'This link has been used already, or it is too old. If you can sign in, your account is active.',
+      title: 'Confirm your e-mail address',
+      password: 'Password of the account',
+      opening:
+        'With the password of the account: so nobody else gets it with your address. If it is not your account, leave this page.',
+      button: 'Confirm',
+      done: 'Your e-mail address is confirmed. You can sign in with it now.',
+      useless:
+        'This link has been used already, or it is too old. If you can sign in with your address, it may be confirmed; a new password confirms it as well.',
     },
     'zh-TW': {
-      title: '啟用您的帳號',
-      opening: '按一下按鈕，即可開始使用您的帳號。',
-      button: '啟用帳號',
-      done: '帳號已啟用，您現在可以登入。',
-      useless: '此連結已使用過或已過期。若您可以登入，表示帳號已啟用。',
+      title: '確認您的電子郵件',
+      password: '帳號的密碼',
+      opening: '請輸入帳號的密碼，以免他人以您的地址取得帳號。若這不是您的帳號，請離開此頁。',
+      button: '確認',
+      done: '您的電子郵件已確認，現在可以用它登入。',
+      useless: '此連結已使用過或已過期。若您可以用此地址登入，可能已完成確認；重設密碼亦可確認。',
     },
   },
   reset: {
     en: {
       title: 'Set a new password',
+      password: 'New password',
       opening: 'Choose a password that you use nowhere else. Every device that is signed in will be signed out.',
       button: 'Set the password',
       done: 'Your new password is set. You can sign in with it now.',
@@ -68,6 +71,7 @@ const texts: Readonly<Record<Purpose, Readonly<Record<Locale, Text>>>> = {
     },
     'zh-TW': {
       title: '設定新密碼',
+      password: '新密碼',
       opening: '請選擇未在他處使用的密碼。設定後，所有已登入的裝置都會登出。',
       button: '設定密碼',
       done: '新密碼已設定，您現在可以用它登入。',
@@ -76,16 +80,16 @@ const texts: Readonly<Record<Purpose, Readonly<Record<Locale, Text>>>> = {
   },
 }
 
-const passwordFields = ({ password, show }: Common): string => `
+const passwordFields = (purpose: Purpose, password: string, show: string): string => `
 <p class="field"><label for="password">${escapeHtml(password)}</label>
-<input id="password" name="password" type="password" autocomplete="new-password" maxlength="128" required aria-describedby="problem"></p>
+<input id="password" name="password" type="password" autocomplete="${purpose === 'reset' ? 'new-password' : 'current-password'}" maxlength="128" required aria-describedby="problem"></p>
 <p class="choice"><input id="show" type="checkbox"> <label for="show">${escapeHtml(show)}</label></p>`
 
 /** The form appears with its script, which knows the token: a form without one would put it into an address. */
 const render = (purpose: Purpose, endpoint: string, locale: Locale): string => {
-  const { title, opening, button, done, useless } = texts[purpose][locale]
+  const { title, password, opening, button, done, useless } = texts[purpose][locale]
   const words = common[locale]
-  const fields = purpose === 'reset' ? '{"token": "…", "password": "…"}' : '{"token": "…"}'
+  const fields = '{"token": "…", "password": "…"}'
   return renderPage({
     locale,
     title,
@@ -95,7 +99,7 @@ const render = (purpose: Purpose, endpoint: string, locale: Locale): string => {
 <p>${escapeHtml(opening)}</p>
 <p class="field" data-token hidden><label for="token">${escapeHtml(words.code)}</label>
 <input id="token" name="token" autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="200" required aria-describedby="problem"></p>
-${purpose === 'reset' ? passwordFields(words) : ''}
+${passwordFields(purpose, password, words.show)}
 <p id="problem" role="alert"></p>
 <p><button type="submit">${escapeHtml(button)}</button></p>
 </form>

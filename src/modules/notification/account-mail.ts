@@ -2,10 +2,12 @@ import type { CallContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import type { EventEnvelope } from '../../platform/events/event.ts'
 import { newUuid } from '../../platform/ids.ts'
-import type { MailPurpose, userContract } from '../user/contract.ts'
+import type { userContract } from '../user/contract.ts'
 import { accountMessage } from './account-message.ts'
+import { accountNotice, type Notice } from './account-notice.ts'
 import type { Breaker } from './delivery/breaker.ts'
 import { ifFound } from './if-found.ts'
+import type { Letter } from './letter.ts'
 import type { Providers } from './providers.ts'
 import type { NotificationRepository } from './repository.ts'
 
@@ -18,29 +20,60 @@ export interface AccountMailOptions {
   readonly publicUrl: string | undefined
 }
 
-/** Mails that let a person into their account. The token is made when it is sent: no table, queue or log of ours holds it. */
+export type AccountMail = ReturnType<typeof createAccountMail>
+
+/**
+ * Mails that let a person into their account, and mails that tell them what was changed. The token is made when it is sent: no
+ * table, queue or log of ours holds it.
+ */
 export const createAccountMail = ({ repository, users, providers, breaker, publicUrl }: AccountMailOptions) => {
-  /** Nothing for a person who is gone, or has no use for a token. */
-  const send = async (purpose: MailPurpose, userId: number, context: CallContext): Promise<void> => {
-    const user = await ifFound(users.getUser({ id: userId }, context))
-    const issued = user && (await ifFound(users.issueMailToken({ user_id: userId, purpose }, context)))
-    if (!issued) return
-    // To a mailbox that nobody has shown to be theirs no word of whoever gave it, not even a name.
-    const person = user.email_confirmed ? user : { ...user, name: null }
-    const message = accountMessage(purpose, { token: issued.token, publicUrl }, person)
+  const send = async (userId: number, to: string, message: Letter, context: CallContext): Promise<void> => {
     // Not the event's id: each try has a token of its own, and a mailbox that takes it for the same mail would hide the good one.
-    await breaker.run(() => providers.accountEmail({ key: newUuid(), user_id: userId, to: user.email, ...message }))
+    await breaker.run(() => providers.accountEmail({ key: newUuid(), user_id: userId, to, ...message }))
     // Erased while it was written: the handler of that event may have looked before.
     if (providers.keepsCopies.email && !(await ifFound(users.getUser({ id: userId }, context)))) await providers.forget(userId)
   }
 
-  const mail =
-    (purpose: MailPurpose) =>
-    async ({ id, aggregate_id }: EventEnvelope<object>, context: CallContext): Promise<void> => {
-      if (await repository.isDone(id)) return
-      await send(purpose, Number(aggregate_id), context)
-      await repository.recordDone(id)
+  /** What the event asks for; nothing for a person who is gone, or has no use for it any more. */
+  const sendRequested = async (event: EventEnvelope<object>, context: CallContext): Promise<void> => {
+    const user = await ifFound(users.getUser({ id: Number(event.aggregate_id) }, context))
+    const issued = user && (await ifFound(users.issueMailToken({ event_id: event.id }, context)))
+    if (!issued) return
+    const { purpose, email, token } = issued
+    if (purpose === 'email_changed' || token === null) return send(user.id, email, accountNotice('email_changed', user), context)
+    // To a mailbox that nobody has proven to be theirs.
+    const person = purpose === 'email_change' || user.email_confirmed === false ? { ...user, name: null } : user
+    await send(user.id, email, accountMessage(purpose, { token, publicUrl }, person), context)
+  }
+
+  const sendNotice = async (notice: Notice, userId: number, context: CallContext): Promise<void> => {
+    const user = await ifFound(users.getUser({ id: userId }, context))
+    if (!user || user.email_confirmed === false) return
+    await send(userId, user.email, accountNotice(notice, user), context)
+  }
+
+  type Handler = (event: EventEnvelope<object>, context: CallContext) => Promise<void>
+  const once =
+    (handle: Handler): Handler =>
+    async (event, context) => {
+      if (await repository.isDone(event.id)) return
+      await handle(event, context)
+      await repository.recordDone(event.id)
     }
 
-  return { onActivation: mail('activation'), onReset: mail('reset') }
+  const phoneChanged = once((event, context) => sendNotice('phone_changed', Number(event.aggregate_id), context))
+
+  return {
+    /** For an event that asks for a mail, with or without a token. */
+    onRequest: once(sendRequested),
+    /** A token to the new address, and a word to the one that counts until then. */
+    onEmailChange: once(async (event, context) => {
+      await sendRequested(event, context)
+      await sendNotice('email_change', Number(event.aggregate_id), context)
+    }),
+    onUpdate: async (event: EventEnvelope<{ fields: string[] }>, context: CallContext): Promise<void> => {
+      if (event.data.fields.includes('phone')) await phoneChanged(event, context)
+    },
+    onChange: (notice: Notice) => once((event, context) => sendNotice(notice, Number(event.aggregate_id), context)),
+  }
 }

@@ -32,9 +32,9 @@ const phrases: Readonly<Record<Language, Readonly<Record<MailPurpose, Omit<Phras
   en: {
     activation: {
       subject: 'Activate your account',
-      opening: 'Welcome! Please activate your account within three days. After that you can sign in.',
-      link: 'To activate it, follow this link and press the button:',
-      unasked: 'If you did not register, you can ignore this mail.',
+      opening: 'Welcome! Please confirm within three days that this address is yours, with the password that you chose.',
+      link: 'To confirm it, follow this link:',
+      unasked: 'If you did not register, you can ignore this mail: until you confirm it, no more mails are sent to this address.',
     },
     reset: {
       subject: 'Set a new password',
@@ -42,13 +42,19 @@ const phrases: Readonly<Record<Language, Readonly<Record<MailPurpose, Omit<Phras
       link: 'To set it, follow this link:',
       unasked: 'If it was not you, you can ignore this mail: your password stays as it is.',
     },
+    email_change: {
+      subject: 'Confirm your new e-mail address',
+      opening: 'An account is to have this address. If it is yours, confirm it within one day, with the password of the account.',
+      link: 'To confirm it, follow this link:',
+      unasked: 'If you did not ask for this, you can ignore this mail.',
+    },
   },
   'zh-TW': {
     activation: {
       subject: '啟用您的帳號',
-      opening: '歡迎您！請在三天內啟用帳號，啟用後即可登入。',
-      link: '請開啟以下連結，並按下按鈕啟用：',
-      unasked: '若您並未註冊，請忽略此信。',
+      opening: '歡迎您！請在三天內以您設定的密碼，確認此電子郵件為您所有。',
+      link: '請開啟以下連結確認：',
+      unasked: '若您並未註冊，請忽略此信；在您確認之前，我們不會再寄信至此地址。',
     },
     reset: {
       subject: '設定新密碼',
@@ -56,11 +62,21 @@ const phrases: Readonly<Record<Language, Readonly<Record<MailPurpose, Omit<Phras
       link: '請開啟以下連結設定：',
       unasked: '若非您本人，請忽略此信，您的密碼不會變更。',
     },
+    email_change: {
+      subject: '確認您的新電子郵件',
+      opening: '有帳號將改用此電子郵件。若為您所有，請在一天內以該帳號的密碼確認。',
+      link: '請開啟以下連結確認：',
+      unasked: '若您並未提出申請，請忽略此信。',
+    },
   },
 }
 
 /** The gateway's pages. */
-const paths: Readonly<Record<MailPurpose, string>> = { activation: '/activate', reset: '/reset-password' }
+const paths: Readonly<Record<MailPurpose, string>> = {
+  activation: '/activate',
+  email_change: '/activate',
+  reset: '/reset-password',
+}
 
 /**
  * The message that carries a mailed token, in the person's language. The link has the token behind the `#`, which a browser

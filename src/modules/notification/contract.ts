@@ -68,5 +68,12 @@ export const notificationContract = defineContract({
     'user.email_confirmed',
     'user.activation_requested',
     'user.password_reset_requested',
+    'user.email_change_requested',
+    'user.email_changed',
+    'user.updated',
+    'user.password_changed',
+    'user.second_factor_enrolled',
+    'user.second_factor_removed',
+    'user.second_factor_reset',
   ],
 })

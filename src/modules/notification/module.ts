@@ -3,6 +3,7 @@ import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from '../user/contract.ts'
+import { accountHandlers } from './account-handlers.ts'
 import { createAccountMail } from './account-mail.ts'
 import { Channel, notificationContract } from './contract.ts'
 import { createAttempt } from './delivery/attempt.ts'
@@ -55,8 +56,7 @@ export default defineModule({
         'order.created': handlerOf(events['order.created'], service.onOrderEvent),
         'order.status_changed': handlerOf(events['order.status_changed'], service.onOrderEvent),
         'order.cancelled': handlerOf(events['order.cancelled'], service.onOrderEvent),
-        'user.activation_requested': handlerOf(userContract.events['user.activation_requested'], accountMail.onActivation),
-        'user.password_reset_requested': handlerOf(userContract.events['user.password_reset_requested'], accountMail.onReset),
+        ...accountHandlers(accountMail),
         'notification.retry_requested': handlerOf(
           notificationContract.events['notification.retry_requested'],
           service.onRetryRequested,

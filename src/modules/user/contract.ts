@@ -31,12 +31,17 @@ export const Session = Type.Object({
   session_version: Type.Integer(),
   /** False where the role demands a second factor that is not enrolled. */
   mfa_satisfied: Type.Boolean(),
+  /** Whether this person must have signed in with a second factor. The version before does not say it. */
+  mfa_required: Type.Optional(Type.Boolean()),
 })
 export type Session = Static<typeof Session>
 
 /** What a mailed token is for. */
-export const MailPurpose = Type.Union([Type.Literal('activation'), Type.Literal('reset')])
+export const MailPurpose = Type.Union([Type.Literal('activation'), Type.Literal('reset'), Type.Literal('email_change')])
 export type MailPurpose = Static<typeof MailPurpose>
+/** Of a mail that an event asks for; `email_changed` goes to the address before, and has no token. */
+export const MailRequestPurpose = Type.Union([...MailPurpose.anyOf, Type.Literal('email_changed')])
+export type MailRequestPurpose = Static<typeof MailRequestPurpose>
 
 /** What an event about a user says: which fields changed, never their values. */
 const UserChange = Type.Object({ fields: Type.Array(Type.String()) })
@@ -69,12 +74,18 @@ export const userContract = defineContract({
       timeoutMs: 5000,
     },
     /**
-     * A new token to be mailed to the person; earlier ones for the same purpose are void. Asked for when the mail is sent,
-     * so that no queue holds it. @throws user.not_found also for somebody who has no use for one
+     * For the mail that an event of this module asked for: where it goes and, but for `email_changed`, a new token; earlier ones for
+     * the same purpose are void. Asked for when the mail is sent, so that no queue holds it. Only an event that this module committed
+     * within the last day gives one, and only until a token of it was used. @throws user.not_found for any other
      */
     issueMailToken: {
-      input: Type.Object({ user_id: Id, purpose: MailPurpose }),
-      output: Type.Object({ token: Type.String() }),
+      input: Type.Object({ event_id: Type.String({ format: 'uuid' }) }),
+      output: Type.Object({
+        user_id: Id,
+        purpose: MailRequestPurpose,
+        email: Type.String(),
+        token: Nullable(Type.String()),
+      }),
       timeoutMs: 2000,
       callers: ['notification'],
     },
@@ -89,11 +100,17 @@ export const userContract = defineContract({
     /** The mailbox was proven for the first time: what was held back until then can be sent. */
     'user.email_confirmed': Type.Object({}),
     'user.password_reset_requested': Type.Object({}),
+    /** A new address waits until a token that is mailed to it comes back; the one before counts meanwhile. */
+    'user.email_change_requested': Type.Object({}),
+    'user.email_changed': Type.Object({}),
     'user.password_changed': Type.Object({}),
     'user.signed_in': Type.Object({}),
+    'user.reauthenticated': Type.Object({}),
     'user.signed_out': Type.Object({}),
     'user.refresh_reuse_detected': Type.Object({}),
     'user.second_factor_enrolled': Type.Object({}),
     'user.second_factor_removed': Type.Object({}),
+    /** By an administrator, who says why. */
+    'user.second_factor_reset': Type.Object({ reason: Type.String() }),
   },
 })

@@ -18,12 +18,15 @@ import { createAdminRepository } from './sign-in/admin-repository.ts'
 import { createAttemptRepository } from './sign-in/attempt-repository.ts'
 import { authRoutes } from './sign-in/auth-routes.ts'
 import { createFirstAdmin, createResetAdmin } from './sign-in/first-admin.ts'
+import { createMailTokenRepository } from './sign-in/mail-token-repository.ts'
+import { createMailbox } from './sign-in/mailbox.ts'
 import { createPasswords } from './sign-in/passwords.ts'
 import { createSecondFactor } from './sign-in/second-factor.ts'
 import { createSecondFactorRepository } from './sign-in/second-factor-repository.ts'
 import { createSessionRepository } from './sign-in/session-repository.ts'
 import { createSessions } from './sign-in/sessions.ts'
 import { createSignInThrottle } from './sign-in/sign-in-throttle.ts'
+import { createTokenIssuer } from './sign-in/tokens.ts'
 import { outbox } from './tables.ts'
 
 export default defineModule({
@@ -39,25 +42,30 @@ export default defineModule({
     const stored = createAccountRepository(db, data)
     const admins = createAdminRepository(db, data)
     const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })
+    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, nudge })
     const service = createUserService({
-      ...{ repository, admins, accounts: stored, throttle, nudge },
+      ...{ repository, admins, secondFactor, throttle, nudge },
       requireAdminMfa: config.requireAdminMfa,
     })
     const passwords = createPasswords()
-    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, nudge })
-    const proving = { passwords, secondFactor, throttle, nudge }
-    const sessions = createSessions({ repository: createSessionRepository(db), accounts: stored, keys, ...proving })
-    const accounts = createAccounts({ repository: stored, users: service, data, registration: config.registration, ...proving })
+    const proving = { passwords, secondFactor, throttle, nudge, tokens: createTokenIssuer(keys) }
+    const started = createSessionRepository(db)
+    const sessions = createSessions({ repository: started, accounts: stored, ...proving })
+    const accounts = createAccounts({
+      ...{ repository: stored, sessions: started, users: service, data, registration: config.registration },
+      ...proving,
+    })
+    const mailbox = createMailbox({ repository: createMailTokenRepository(db, data), data, ...proving })
     return {
       api: {
         getUser: ({ id }) => service.get(id),
         getUsers: ({ ids }) => service.getMany(ids),
         getSessions: ({ ids }) => service.sessions(ids),
-        issueMailToken: ({ user_id, purpose }) => accounts.issueMailToken(user_id, purpose),
+        issueMailToken: ({ event_id }) => mailbox.issueToken(event_id),
       },
       routes: async (app) => {
         await app.register(userRoutes, { service, accounts })
-        await app.register(authRoutes, { sessions, accounts, tokens })
+        await app.register(authRoutes, { sessions, accounts, mailbox, tokens })
         await app.register(exportRoutes, { service: exports })
       },
       seed: () => repository.seed(sampleUsers),

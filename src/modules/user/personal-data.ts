@@ -40,7 +40,8 @@ const decrypt = (key: Buffer, sealed: Buffer, context: string): Buffer => {
   return Buffer.concat([decipher.update(sealed.subarray(nonceBytes, -tagBytes)), decipher.final()])
 }
 
-const contextOf = (what: 'personal' | 'data-key' | 'secret', userId: number): string => `orderhub:user:${userId}:${what}`
+const contextOf = (what: 'personal' | 'data-key' | 'secret' | 'address', userId: number): string =>
+  `orderhub:user:${userId}:${what}`
 
 /** Opening takes as long as a fifth of a whole read, so that what was opened is known for a moment. */
 const rememberMs = 30_000
@@ -86,6 +87,10 @@ export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
     /** A secret of this person, such as that of their second factor. */
     sealSecret: (of: KeyOfUser, secret: Buffer): Buffer => encrypt(unwrap(of), secret, contextOf('secret', of.id)),
     openSecret: (of: KeyOfUser, secret: Buffer): Buffer => decrypt(unwrap(of), secret, contextOf('secret', of.id)),
+    /** An address beside the person's own: a new one, or the one before. */
+    sealAddress: (of: KeyOfUser, address: string): Buffer =>
+      encrypt(unwrap(of), Buffer.from(address), contextOf('address', of.id)),
+    openAddress: (of: KeyOfUser, sealed: Buffer): string => decrypt(unwrap(of), sealed, contextOf('address', of.id)).toString(),
     /** HMAC-SHA256 of the address in lower case: finds it, and does not tell it. */
     lookup: (email: string): Buffer => createHmac('sha256', keys.data().lookup).update(email.toLowerCase()).digest(),
   }

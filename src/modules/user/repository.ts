@@ -19,7 +19,17 @@ import {
   type UserRow,
 } from './rows-repository.ts'
 import type { SampleUser } from './sample.ts'
-import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from './tables.ts'
+import {
+  credentials,
+  mailRequests,
+  mailTokens,
+  outbox,
+  recoveryCodes,
+  refreshTokens,
+  secondFactors,
+  signInAttempts,
+  users,
+} from './tables.ts'
 import { createUpdateUser } from './update-repository.ts'
 
 export type UserRepository = ReturnType<typeof createUserRepository>
@@ -80,13 +90,14 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
            where id = ${id} and status <> 'erased' and ${leavesAnAdmin(id)} for update
         ), changed as (
           update ${users} as u
-             set personal = null, data_key = null, ring_key = null, email_lookup = null, name = null, email = null, phone = null, status = 'erased', erased_at = now(),
+             set personal = null, data_key = null, ring_key = null, email_lookup = null, name = null, email = null, phone = null, pending_email = null, status = 'erased', erased_at = now(),
                  version = u.version + 1, session_version = u.session_version + 1
             from before where u.id = before.id returning u.id, u.version
         ), event as (${appendEvent(outbox, event, sql`changed`, sql`'{"fields": []}'::jsonb`)}),
         no_password as (delete from ${credentials} using before where user_id = before.id),
         no_tokens as (delete from ${refreshTokens} using before where user_id = before.id),
         no_mail_tokens as (delete from ${mailTokens} using before where user_id = before.id),
+        no_mail_requests as (delete from ${mailRequests} using before where user_id = before.id),
         no_factor as (delete from ${secondFactors} using before where user_id = before.id),
         no_codes as (delete from ${recoveryCodes} using before where user_id = before.id),
         no_attempts as (delete from ${signInAttempts} using before where key = before.email_lookup)

@@ -19,7 +19,11 @@ const PhoneCountry = Text('country', {
 
 const NewUser = Strict(
   {
-    name: Text('name', { minLength: 1, maxLength: 100 }),
+    name: Text('person', {
+      minLength: 1,
+      maxLength: 100,
+      description: 'without line breaks, control characters and addresses of the web',
+    }),
     email: Email,
     phone: Type.Optional(Phone),
     phone_country: Type.Optional(PhoneCountry),
@@ -76,7 +80,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       schema: {
         ...described('createUser', 'Register, or create a user as an administrator'),
         description:
-          'Without a token: an account of your own, with `password` and the role `user`; with `REGISTRATION=verify` it is usable after a mailed token. An address that is in use is answered 409 in each mode: whoever registers can learn that it is.',
+          'Without a token: an account of your own, with `password` and the role `user`; a token is mailed to confirm the address, and with `REGISTRATION=verify` the account is usable after that; in the other mode it can order at once, and mails about orders wait until then. An address that is in use is answered 409 in each mode: whoever registers can learn that it is.',
         body: NewAccount,
         response: { 201: One(User) },
       },
@@ -98,6 +102,8 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       config: { message: 'user.updated' },
       schema: {
         ...described('updateUser', 'Change a user'),
+        description:
+          'A new e-mail address or phone of your own takes a token of POST /auth/reauthenticate, and an address that is confirmed. The new address is in `pending_email` of GET /auth/me, and gets a mail; it takes the place of the one before with POST /auth/activate. The address before is told of each step. Naming the address that you have gives a pending one up. What an administrator enters for somebody else counts at once, also where it is what the person has entered, and ends their sign-ins where it is the address.',
         params: idParams(3),
         body: UserChanges,
         response: { 200: One(User) },
@@ -110,11 +116,34 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   )
 
   app.delete(
+    '/users/:id/mfa',
+    {
+      config: { message: 'second_factor.removed' },
+      schema: {
+        ...described('resetSecondFactor', "Remove somebody's second factor"),
+        description:
+          'For somebody who has lost theirs, or found that of a stranger. Takes a token of POST /auth/reauthenticate from who has an account here. Ends every sign-in of that person, who is told by mail; the reason is in the audit trail.',
+        params: idParams(3),
+        body: Strict(
+          { reason: Text('name', { minLength: 1, maxLength: 500, description: 'for the audit trail' }) },
+          { examples: [{ reason: 'lost the phone; identity checked by a call back' }] },
+        ),
+        response: { 200: One(Type.Null()) },
+      },
+    },
+    async ({ params, body, call }) => {
+      await service.resetSecondFactor(params.id, body.reason, call)
+      return { success: true as const, data: null }
+    },
+  )
+
+  app.delete(
     '/users/:id',
     {
       config: { message: 'user.deleted' },
       schema: {
         ...described('deleteUser', 'Delete a user; answers with what was deleted'),
+        description: 'Erasing your own account takes a token of POST /auth/reauthenticate.',
         params: idParams(2),
         response: { 200: One(User) },
       },

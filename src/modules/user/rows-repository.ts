@@ -19,9 +19,10 @@ export interface Common extends Pick<User, 'role' | 'locale' | 'created_at'> {
   readonly status: 'active' | 'unverified' | 'erased'
   readonly email_confirmed_at: string | null
   readonly phone_confirmed_at: string | null
+  readonly pending_email: Buffer | null
 }
 
-interface SealedRow extends Common, Sealed {
+export interface SealedRow extends Common, Sealed {
   readonly email: null
 }
 
@@ -36,7 +37,7 @@ export type UserRow = SealedRow | PlainRow
 
 const columns = [
   ...['id', 'personal', 'data_key', 'ring_key', 'role', 'locale', 'version', 'created_at', 'name', 'email', 'phone'],
-  ...['status', 'email_confirmed_at', 'phone_confirmed_at'],
+  ...['status', 'email_confirmed_at', 'phone_confirmed_at', 'pending_email'],
 ]
 
 /** Of the table itself, or of its `alias` in the statement. */
@@ -93,13 +94,18 @@ export const leavesAnAdmin = (id: number): SQL =>
 
 export type Change = ReturnType<typeof createChange>
 
-/** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it. */
+/** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it, `more` others, each after a comma. */
 export const createChange =
   (db: Database, data: PersonalData) =>
-  async (statement: SQL, event: NewEvent, changed: readonly string[], first: SQL = sql``): Promise<User | undefined> => {
+  async (
+    statement: SQL,
+    event: NewEvent,
+    changed: readonly string[],
+    { first = sql``, more = sql`` }: { first?: SQL; more?: SQL } = {},
+  ): Promise<User | undefined> => {
     const [row] = await db.run<UserRow>(sql`
     with ${first} changed as (${statement} returning *),
-    event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
+    event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)}) ${more}
     select ${rowColumns()} from changed`)
     return row && openRow(data, row)
   }

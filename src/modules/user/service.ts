@@ -5,15 +5,16 @@ import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { Session, User } from './contract.ts'
 import type { UserRepository } from './repository.ts'
 import type { NewUser } from './rows-repository.ts'
-import type { AccountRepository } from './sign-in/account-repository.ts'
 import type { AdminRepository } from './sign-in/admin-repository.ts'
+import { assertReauthenticated } from './sign-in/reauthentication.ts'
+import type { SecondFactor } from './sign-in/second-factor.ts'
 import type { SignInThrottle } from './sign-in/sign-in-throttle.ts'
 import type { UserChanges } from './update-repository.ts'
 
 export interface UserServiceOptions {
   readonly repository: UserRepository
   readonly admins: Pick<AdminRepository, 'isLast'>
-  readonly accounts: Pick<AccountRepository, 'voidMailTokens'>
+  readonly secondFactor: Pick<SecondFactor, 'reset'>
   readonly throttle: Pick<SignInThrottle, 'forget'>
   readonly nudge: () => void
   readonly requireAdminMfa: boolean
@@ -32,7 +33,7 @@ const vouches = (id: number, { scope, actor }: CallContext): boolean =>
   scope === 'all' && !(actor.type === 'user' && actor.id === String(id))
 
 export const createUserService = (options: UserServiceOptions) => {
-  const { repository, admins, accounts, throttle, nudge, requireAdminMfa } = options
+  const { repository, admins, secondFactor, throttle, nudge, requireAdminMfa } = options
 
   const get = async (id: number): Promise<User> => {
     const [user] = await repository.byIds([id])
@@ -52,6 +53,7 @@ export const createUserService = (options: UserServiceOptions) => {
       (await repository.sessions(ids)).map(({ enrolled, ...session }) => ({
         ...session,
         mfa_satisfied: enrolled || !requireAdminMfa || session.role !== 'admin',
+        mfa_required: requireAdminMfa && session.role === 'admin',
       })),
 
     list: async (page: PageRequest): Promise<Page<User>> =>
@@ -69,29 +71,32 @@ export const createUserService = (options: UserServiceOptions) => {
       reach(id, context)
       if (changes.role !== undefined && context.scope === 'own') throw fail('auth.forbidden')
       if (Object.keys(changes).length === 0) return get(id)
-      const updated = await repository.update(
-        id,
-        changes,
-        vouches(id, context),
-        newEvent('user.updated', context),
-        context.deadline,
-      )
+      const by = { vouched: vouches(id, context), reauthenticated: context.reauthenticated ?? false }
+      const updated = await repository.update(id, changes, by, context, context.deadline)
       if (updated === 'taken') throw fail('user.email_taken')
       if (updated === 'last') throw fail('user.last_admin')
+      if (updated === 'unproven') throw fail('auth.reauthentication_required')
+      if (updated === 'unconfirmed') throw fail('user.email_unconfirmed')
       if (updated === 'contended') throw fail('database.busy')
       if (!updated) throw fail('user.not_found', { id })
       nudge()
-      if (changes.email !== undefined) await accounts.voidMailTokens(id)
       return updated
     },
 
     remove: async (id: number, context: CallContext): Promise<User> => {
       reach(id, context)
+      if (!vouches(id, context)) assertReauthenticated(context)
       const removed = await repository.erase(id, newEvent('user.deleted', context))
       if (!removed) throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
       nudge()
       await throttle.forget(removed.email)
       return removed
+    },
+
+    /** @throws user.not_found, auth.reauthentication_required, auth.mfa_not_enrolled */
+    resetSecondFactor: async (id: number, reason: string, context: CallContext): Promise<void> => {
+      await get(id)
+      await secondFactor.reset(id, reason, context)
     },
   }
 }

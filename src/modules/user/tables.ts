@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { bigint, customType, index, integer, pgSchema, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
-import type { User } from './contract.ts'
+import type { MailPurpose, MailRequestPurpose, User } from './contract.ts'
 
 export const schema = pgSchema('users')
 
@@ -26,6 +26,8 @@ export const users = schema.table(
     version: integer().notNull().default(1),
     /** When the mailbox was proven to be theirs. By default at once: so it is for those of before, and where an administrator says so. */
     email_confirmed_at: moment().defaultNow(),
+    /** A new address that is not confirmed yet, under the person's data key. */
+    pending_email: bytes(),
     /** Of the phone that they have, if any. */
     phone_confirmed_at: moment().defaultNow(),
     created_at: moment().notNull().defaultNow(),
@@ -65,6 +67,8 @@ export const refreshTokens = schema.table(
     family: uuid().notNull(),
     user_id: ofUser(),
     session_version: integer().notNull(),
+    /** How the person signed in, with spaces between (RFC 8176). */
+    amr: text().notNull().default('pwd'),
     created_at: moment().notNull().defaultNow(),
     expires_at: moment().notNull(),
     used_at: moment(),
@@ -79,12 +83,27 @@ export const mailTokens = schema.table(
   {
     token_hash: bytes().primaryKey(),
     user_id: ofUser(),
-    purpose: text().$type<'activation' | 'reset'>().notNull(),
+    purpose: text().$type<MailPurpose>().notNull(),
     created_at: moment().notNull().defaultNow(),
     expires_at: moment().notNull(),
     used_at: moment(),
   },
   (table) => [index('mail_tokens_user').on(table.user_id)],
+)
+
+/** Mails that committed events ask for: nobody gets a token without one. */
+export const mailRequests = schema.table(
+  'mail_requests',
+  {
+    event_id: uuid().primaryKey(),
+    user_id: ofUser(),
+    purpose: text().$type<MailRequestPurpose>().notNull(),
+    /** Where it goes, under the person's data key; null for the person's own address. */
+    address: bytes(),
+    created_at: moment().notNull().defaultNow(),
+    expires_at: moment().notNull(),
+  },
+  (table) => [index('mail_requests_user').on(table.user_id), index('mail_requests_expiry').on(table.expires_at)],
 )
 
 export const secondFactors = schema.table('second_factors', {

@@ -8,6 +8,10 @@ import type { KeyStore } from '../keys/key-store.ts'
 
 /** Seconds. */
 const lifetime = 600
+/** Of one that says that its owner has just proven who they are: that long it opens what is as good as a password. */
+const reauthenticatedLifetime = 300
+/** What such a token says (acr: RFC 9470, 4). */
+const reauthenticatedClass = 'urn:orderhub:reauthenticated'
 /**
  * Names and not addresses: the same token is good whatever host name clients reach the gateway by, and a token of ours is
  * never good at, nor mistaken for one of, another issuer. Keys: /.well-known/jwks.json.
@@ -20,24 +24,33 @@ const algorithm = 'EdDSA'
 export interface AccessClaims {
   readonly userId: number
   readonly sessionVersion: number
+  /** How its owner signed in (RFC 8176): `pwd`, and `otp` with a code of the second factor. */
+  readonly amr: readonly string[]
+  /** Whether its owner has proven a moment ago, and after signing in, who they are. */
+  readonly reauthenticated: boolean
 }
 
-/** A signed token for a person who has signed in (RFC 9068), good for ten minutes. */
+/** Of a sign-in with the password alone, where nothing else is said. */
+export type NewAccessClaims = Pick<AccessClaims, 'userId' | 'sessionVersion'> & Partial<AccessClaims>
+
+/** A signed token for a person who has signed in (RFC 9068), good for ten minutes, or five where they have proven it again. */
 export const issueAccessToken = async (
   keys: KeyStore,
-  { userId, sessionVersion }: AccessClaims,
+  { userId, sessionVersion, amr = ['pwd'], reauthenticated = false }: NewAccessClaims,
 ): Promise<{ token: string; expiresIn: number }> => {
   const { kid, key } = keys.signer('access-token')
-  const token = await new SignJWT({ client_id: 'orderhub', session_version: sessionVersion })
+  const expiresIn = reauthenticated ? reauthenticatedLifetime : lifetime
+  const acr = reauthenticated ? { acr: reauthenticatedClass } : {}
+  const token = await new SignJWT({ client_id: 'orderhub', session_version: sessionVersion, amr, ...acr })
     .setProtectedHeader({ alg: algorithm, typ: 'at+jwt', kid })
     .setIssuer(issuer)
     .setAudience(audience)
     .setSubject(String(userId))
     .setJti(newUuid())
     .setIssuedAt()
-    .setExpirationTime(`${lifetime}s`)
+    .setExpirationTime(`${expiresIn}s`)
     .sign(key)
-  return { token, expiresIn: lifetime }
+  return { token, expiresIn }
 }
 
 /**
@@ -63,7 +76,10 @@ export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => P
       })
       const userId = Number(payload.sub)
       if (!Number.isSafeInteger(userId) || typeof payload.session_version !== 'number') throw new Error('claims are missing')
-      const claims = { userId, sessionVersion: payload.session_version }
+      // One of the version before says nothing of how its owner signed in.
+      const amr = Array.isArray(payload.amr) ? payload.amr.filter((method) => typeof method === 'string') : []
+      const reauthenticated = payload.acr === reauthenticatedClass
+      const claims = { userId, sessionVersion: payload.session_version, amr, reauthenticated }
       known.set(token, { kid, key, claims }, (Number(payload.exp) + acceptedSkewSeconds) * 1000)
       return claims
     } catch (error) {

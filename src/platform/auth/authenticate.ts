@@ -9,8 +9,10 @@ import { claimedSkew, isServiceToken, type ServiceTokens } from './service-token
 export interface Identity {
   readonly actor: CallContext['actor']
   readonly role: Role | null
-  /** False: the role demands a second factor that the person has not enrolled. */
-  readonly mfaSatisfied?: boolean
+  /** What is missing where the role demands a second factor: to enrol one, or to sign in with it. */
+  readonly mfaMissing?: 'enrolment' | 'sign-in' | undefined
+  /** Whether the person has proven a moment ago who they are; only such a token says so. */
+  readonly reauthenticated?: boolean
 }
 
 export interface AuthenticateOptions {
@@ -89,8 +91,8 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   const speaker = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity & { caller: string }> => {
     const { routeOptions, call, log } = request
     try {
-      const { caller, actor, role } = await serviceTokens.verify(token, routeOptions.config.audiences ?? [])
-      return { caller, actor, role: actor.type === 'user' ? role : null }
+      const { caller, actor, role, reauthenticated } = await serviceTokens.verify(token, routeOptions.config.audiences ?? [])
+      return { caller, actor, role: actor.type === 'user' ? role : null, reauthenticated: reauthenticated ?? false }
     } catch (error) {
       const reason = error instanceof Failure && error.cause instanceof Error ? error.cause.message : String(error)
       const where = { route: routeOptions.url, trace_id: traceIdOf(call.traceparent), request_id: call.requestId }
@@ -138,9 +140,10 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     const permission = routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
     if (token !== undefined && permission?.tokenIgnored) await noteClient(token, request)
     if (token !== undefined && !permission?.tokenIgnored) {
-      const { actor, role, mfaSatisfied } = await whoAsks(token, request, reply)
-      request.call = { ...request.call, actor, role }
-      if (mfaSatisfied === false && !permission?.withoutSecondFactor) throw fail('auth.mfa_enrolment_required')
+      const { actor, role, mfaMissing, reauthenticated = false } = await whoAsks(token, request, reply)
+      request.call = { ...request.call, actor, role, reauthenticated }
+      if (mfaMissing && !permission?.withoutSecondFactor)
+        throw fail(mfaMissing === 'enrolment' ? 'auth.mfa_enrolment_required' : 'auth.mfa_required')
     }
     const { actor, role } = request.call
     const scope = permission && scopeOf(permission, role)

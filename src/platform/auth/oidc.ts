@@ -10,6 +10,8 @@ export interface OidcOptions {
   readonly audience: string
   /** A claim's name, or a path to it: `realm_access.roles`. */
   readonly rolesClaim: string
+  /** Values of `acr` or `amr` that say that a second factor was used; undefined where administrators need none. */
+  readonly adminMfa: readonly string[] | undefined
 }
 
 /** An OpenID Connect issuer whose access tokens are accepted. */
@@ -43,8 +45,12 @@ const roleOf = (claim: unknown): Role => {
   return roles.find((role) => named.includes(role)) ?? 'user'
 }
 
+/** Whether the issuer says that the sign-in took more than a password (OpenID Connect Core 1.0, 2: acr, amr; RFC 8176). */
+const usedSecondFactor = ({ acr, amr }: JWTPayload, accepted: readonly string[]): boolean =>
+  [acr, ...(Array.isArray(amr) ? amr : [])].some((value) => typeof value === 'string' && accepted.includes(value))
+
 /** The person has no account here: what the token says is all there is, and it owns no rows. */
-export const createOidc = ({ issuer, audience, rolesClaim }: OidcOptions): Oidc => {
+export const createOidc = ({ issuer, audience, rolesClaim, adminMfa }: OidcOptions): Oidc => {
   const keys = createIssuerKeys(issuer)
   const known = createCache<Identity>()
 
@@ -59,7 +65,9 @@ export const createOidc = ({ issuer, audience, rolesClaim }: OidcOptions): Oidc 
     if (!isAccessToken(protectedHeader.typ, payload)) throw new errors.JWTInvalid('not an access token')
     // OpenID Connect Core 1.0, 2: at most 255 ASCII characters.
     if (!/^[\x21-\x7e]{1,255}$/.test(sub)) throw new errors.JWTInvalid('no subject')
-    const identity: Identity = { actor: { type: 'user', id: `oidc:${sub}` }, role: roleOf(at(payload, rolesClaim)) }
+    const role = roleOf(at(payload, rolesClaim))
+    const mfaMissing = role === 'admin' && adminMfa && !usedSecondFactor(payload, adminMfa) ? 'sign-in' : undefined
+    const identity: Identity = { actor: { type: 'user', id: `oidc:${sub}` }, role, mfaMissing }
     known.set(token, identity, Math.min(exp * 1000, Date.now() + knownMs))
     return identity
   }

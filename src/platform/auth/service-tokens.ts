@@ -21,6 +21,8 @@ export interface ServiceClaims {
   readonly caller: string
   readonly actor: Actor
   readonly role: Role | null
+  /** The person has proven a moment ago who they are. */
+  readonly reauthenticated?: boolean
 }
 
 export interface ServiceTokens {
@@ -54,12 +56,13 @@ export const accountSeparator = '~'
 const prefix = 'urn:orderhub:service:'
 
 /** On whose behalf, as another service says it. @throws Error when it says nothing that can be */
-const originOf = (claims: Record<string, unknown>): Pick<ServiceClaims, 'actor' | 'role'> => {
+const originOf = (claims: Record<string, unknown>): Omit<ServiceClaims, 'caller'> => {
   const { actor, role = null } = claims
   const { type, id = null } = (actor ?? {}) as Record<string, unknown>
   const isActor = (type === 'anonymous' && id === null) || ((type === 'user' || type === 'service') && typeof id === 'string')
   if (!isActor || (role !== null && !roles.some((known) => known === role))) throw new Error('claims are missing')
-  return { actor: { type, id } as Actor, role: role as Role | null }
+  const proven = claims.reauthenticated === true ? { reauthenticated: true } : {}
+  return { actor: { type, id } as Actor, role: role as Role | null, ...proven }
 }
 
 /** As RFC 9449 (4.2) binds a proof to an access token. */
@@ -93,11 +96,12 @@ export const createServiceTokens = (keys: KeyStore, self: string, rejection: Rej
   }
 
   return {
-    mint: async (audience, { actor, role }, boundTo) => {
-      const name = JSON.stringify([audience, actor.type, actor.id, role, boundTo])
+    mint: async (audience, { actor, role, reauthenticated = false }, boundTo) => {
+      const name = JSON.stringify([audience, actor.type, actor.id, role, reauthenticated, boundTo])
       const ready = minted.get(name)
       if (ready !== undefined) return ready
-      const token = await sign(audience, { actor, role, ...(boundTo === undefined ? {} : { ath: hashOf(boundTo) }) })
+      const proven = reauthenticated ? { reauthenticated } : {}
+      const token = await sign(audience, { actor, role, ...proven, ...(boundTo === undefined ? {} : { ath: hashOf(boundTo) }) })
       minted.set(name, token, Date.now() + usedAgainMs)
       return token
     },

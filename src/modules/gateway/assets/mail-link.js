@@ -21,7 +21,7 @@ const readToken = () => {
 
 const showProblem = (text, field) => {
   problem.textContent = text
-  for (const each of [token, password]) each?.setAttribute('aria-invalid', String(each === field))
+  for (const each of [token, password]) each.setAttribute('aria-invalid', String(each === field))
   field?.focus()
 }
 
@@ -36,13 +36,14 @@ const send = async () => {
   const answer = await fetch(form.dataset.endpoint, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'accept-language': document.documentElement.lang },
-    body: JSON.stringify({ token: token.value.trim(), ...(password ? { password: password.value } : {}) }),
+    body: JSON.stringify({ token: token.value.trim(), password: password.value }),
     credentials: 'omit',
     cache: 'no-store',
   })
   const body = await answer.json()
   if (answer.ok) return undefined
-  const field = JSON.stringify([body.errors, body.field]).includes('/password') ? password : tokenField.hidden ? undefined : token
+  const ofPassword = body.code === 'auth.invalid_credentials' || JSON.stringify([body.errors, body.field]).includes('/password')
+  const field = ofPassword ? password : tokenField.hidden ? undefined : token
   return { text: wordsOf(body), field }
 }
 
@@ -61,7 +62,7 @@ form.addEventListener('submit', async (event) => {
   done.hidden = false
   done.focus()
 })
-show?.addEventListener('change', () => {
+show.addEventListener('change', () => {
   password.type = show.checked ? 'text' : 'password'
 })
 addEventListener('hashchange', readToken)

@@ -2,9 +2,9 @@ import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
-import type { User } from '../contract.ts'
+import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
-import { openRow, rowColumns, type UserRow } from '../rows-repository.ts'
+import { isSealed, openRow, rowColumns, type UserRow } from '../rows-repository.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
 
 export interface SignInRecord {
@@ -15,7 +15,7 @@ export interface SignInRecord {
 }
 
 export interface MailTokenRecord {
-  readonly purpose: 'activation' | 'reset'
+  readonly purpose: MailPurpose
   readonly created_at: string
   readonly expires_at: string
   readonly used_at: string | null
@@ -24,6 +24,7 @@ export interface MailTokenRecord {
 /** What this module holds about a person; no hash of a secret is of use to them. */
 export interface AccountRecord {
   readonly status: string
+  readonly pending_email: string | null
   readonly password_changed_at: string | null
   readonly second_factor_since: string | null
   readonly recovery_codes_left: number
@@ -47,7 +48,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
       owner: number | undefined,
       event: NewEvent,
     ): Promise<{ user: User; account: AccountRecord } | undefined> => {
-      const [row] = await db.run<UserRow & AccountRecord>(sql`
+      const [row] = await db.run<UserRow & Omit<AccountRecord, 'status' | 'pending_email'>>(sql`
         with person as (
           select ${rowColumns()} from ${users}
            where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}
@@ -68,10 +69,11 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
                                           order by m.created_at desc), '[]') from ${mailTokens} m where m.user_id = person.id) as mail_tokens
           from person`)
       if (!row) return undefined
+      const pending_email = row.pending_email && isSealed(row) ? data.openAddress(row, row.pending_email) : null
       const { status, password_changed_at, second_factor_since, recovery_codes_left, sign_ins, mail_tokens } = row
       return {
         user: openRow(data, row),
-        account: { status, password_changed_at, second_factor_since, recovery_codes_left, sign_ins, mail_tokens },
+        account: { status, pending_email, password_changed_at, second_factor_since, recovery_codes_left, sign_ins, mail_tokens },
       }
     },
   }

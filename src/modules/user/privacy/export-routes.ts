@@ -19,6 +19,7 @@ const PersonExport = Type.Object(
     user: User,
     account: Type.Object({
       status: Type.String(),
+      pending_email: Nullable(Type.String({ description: 'an address that is not confirmed yet' })),
       password_changed_at: Nullable(Timestamp),
       second_factor_since: Nullable(Timestamp),
       recovery_codes_left: Type.Integer(),

@@ -2,18 +2,22 @@ import type { CallContext } from '../../../platform/context.ts'
 import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import { invalid } from '../../../platform/field-errors.ts'
+import { newUuid } from '../../../platform/ids.ts'
 import { rules } from '../../../platform/validation-messages.ts'
-import type { MailPurpose, User } from '../contract.ts'
+import type { User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { confirmations, type NewUser } from '../rows-repository.ts'
 import type { UserService } from '../service.ts'
-import type { Account, AccountRepository } from './account-repository.ts'
+import { type Account, type AccountRepository, isConfirmed } from './account-repository.ts'
+import { amrOf } from './family-repository.ts'
 import { assertPassword } from './password-policy.ts'
 import type { Passwords } from './passwords.ts'
+import { assertReauthenticated } from './reauthentication.ts'
 import type { SecondFactor } from './second-factor.ts'
-import { hashOf, newSecret } from './secrets.ts'
-import { actingAs } from './sessions.ts'
+import { newSecret } from './secrets.ts'
+import type { SessionRepository } from './session-repository.ts'
 import type { SignInThrottle } from './sign-in-throttle.ts'
+import type { AccessToken, TokenIssuer, Tokens } from './tokens.ts'
 
 export type Registration = 'open' | 'verify' | 'off'
 
@@ -21,7 +25,9 @@ export interface AccountsOptions {
   readonly repository: AccountRepository
   /** Makes those who have no password yet. */
   readonly users: Pick<UserService, 'create'>
-  readonly data: Pick<PersonalData, 'open'>
+  readonly sessions: Pick<SessionRepository, 'prove'>
+  readonly tokens: TokenIssuer
+  readonly data: Pick<PersonalData, 'open' | 'openAddress'>
   readonly passwords: Passwords
   readonly secondFactor: SecondFactor
   readonly throttle: SignInThrottle
@@ -29,12 +35,14 @@ export interface AccountsOptions {
   readonly nudge: () => void
 }
 
+export type Me = User & { pending_email?: string; mfa_enrolled: boolean }
+
 export type Accounts = ReturnType<typeof createAccounts>
 
 const passwordMissing = () => invalid([{ field: '/body/password', message: rules.required() }])
 
 export const createAccounts = (options: AccountsOptions) => {
-  const { repository, users, data, passwords, secondFactor, throttle, registration, nudge } = options
+  const { repository, sessions, tokens, users, data, passwords, secondFactor, throttle, registration, nudge } = options
 
   /** The person who is signed in. @throws auth.required, and auth.forbidden for an account that is not of ours */
   const myself = async ({ actor }: CallContext): Promise<Account> => {
@@ -42,6 +50,14 @@ export const createAccounts = (options: AccountsOptions) => {
     const id = Number(actor.id)
     const account = Number.isSafeInteger(id) ? await repository.byId(id) : undefined
     if (!account) throw fail('auth.forbidden')
+    return account
+  }
+
+  /** The person who is signed in and has proven it again, and their mailbox before. */
+  const proven = async (context: CallContext): Promise<Account> => {
+    assertReauthenticated(context)
+    const account = await myself(context)
+    if (!isConfirmed(account)) throw fail('user.email_unconfirmed')
     return account
   }
 
@@ -90,12 +106,13 @@ export const createAccounts = (options: AccountsOptions) => {
       return password === undefined ? users.create(user, context) : insert(user, password, context)
     },
 
-    me: async (context: CallContext): Promise<User & { mfa_enrolled: boolean }> => {
+    me: async (context: CallContext): Promise<Me> => {
       const account = await myself(context)
-      const { id, role, locale, created_at } = account
+      const { id, role, locale, created_at, pending_email, factor_confirmed } = account
       const { name, email, phone } = data.open(account)
-      const confirmed = confirmations(account)
-      return { id, name, email, phone, role, locale, ...confirmed, created_at, mfa_enrolled: account.factor_confirmed }
+      const pending = pending_email === null ? {} : { pending_email: data.openAddress(account, pending_email) }
+      const own = { ...confirmations(account), created_at, ...pending, mfa_enrolled: factor_confirmed }
+      return { id, name, email, phone, role, locale, ...own }
     },
 
     /** Ends every sign-in, this one too. @throws auth.invalid_credentials, auth.too_many_attempts, auth.busy */
@@ -108,49 +125,46 @@ export const createAccounts = (options: AccountsOptions) => {
         nudge()
       }),
 
-    /** Has a mail sent to whoever has this address; answers alike when nobody has it. */
-    requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
-      if (!(await throttle.mayMail(email, address))) return
-      await repository.requestReset(email, newEvent('user.password_reset_requested', context))
-      nudge()
+    /**
+     * A token that says that its owner has just proven who they are: what is as good as a password asks for one. Takes what signing
+     * in takes. @throws auth.invalid_credentials, auth.otp_required, auth.invalid_otp, auth.too_many_attempts, auth.busy
+     */
+    reauthenticate: (
+      { password, otp }: { password: string; otp?: string },
+      address: string,
+      context: CallContext,
+    ): Promise<AccessToken> =>
+      withPassword(password, address, context, async (account) => {
+        const { id: userId, session_version: sessionVersion, factor_confirmed } = account
+        if (factor_confirmed && otp === undefined) throw fail('auth.otp_required')
+        const proof = factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
+        if (!(await sessions.prove({ userId, sessionVersion, proof, event: newEvent('user.reauthenticated', context) })))
+          throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_token')
+        nudge()
+        return tokens.reauthenticated({ userId, sessionVersion, amr: amrOf(factor_confirmed) })
+      }),
+
+    /** @throws auth.reauthentication_required, user.email_unconfirmed, auth.mfa_already_enrolled */
+    enrolSecondFactor: async (context: CallContext) => secondFactor.enrol(await proven(context)),
+
+    /** Ends every sign-in but this one, which goes on with the tokens that come back. @throws as `enrolSecondFactor`, auth.invalid_otp */
+    confirmSecondFactor: async (
+      code: string,
+      address: string,
+      context: CallContext,
+    ): Promise<Tokens & { recovery_codes: string[] }> => {
+      const account = await proven(context)
+      return throttle.attempt(account.email_lookup, address, async () => {
+        const { token, hash } = newSecret()
+        const amr = amrOf(true)
+        const family = { tokenHash: hash, family: newUuid(), amr }
+        const { recoveryCodes, sessionVersion } = await secondFactor.confirm(account, code, family, context)
+        const started = await tokens.signedIn({ userId: account.id, sessionVersion, amr }, token)
+        return { recovery_codes: recoveryCodes, ...started }
+      })
     },
 
-    /** @throws auth.invalid_mail_token, auth.busy */
-    resetPassword: async (token: string, password: string, context: CallContext): Promise<void> => {
-      const hash = hashOf(token)
-      const account = await repository.byMailToken(hash, 'reset')
-      if (!account) throw fail('auth.invalid_mail_token')
-      await assertPassword(password, data.open(account), 'password')
-      const self = actingAs(context, account.id)
-      const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
-      if (!(await repository.reset(hash, await passwords.hash(password), ...events))) throw fail('auth.invalid_mail_token')
-      nudge()
-    },
-
-    /** @throws auth.invalid_mail_token */
-    activate: async (token: string, context: CallContext): Promise<void> => {
-      const hash = hashOf(token)
-      const account = await repository.byMailToken(hash, 'activation')
-      const self = account && actingAs(context, account.id)
-      if (!self || !(await repository.activate(hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))))
-        throw fail('auth.invalid_mail_token')
-      nudge()
-    },
-
-    /** A new token to be mailed; earlier ones are void. @throws user.not_found also for who needs none */
-    issueMailToken: async (userId: number, purpose: MailPurpose): Promise<{ token: string }> => {
-      const { token, hash } = newSecret()
-      if (!(await repository.keepMailToken(userId, purpose, hash))) throw fail('user.not_found', { id: userId })
-      return { token }
-    },
-
-    enrolSecondFactor: async (context: CallContext) => secondFactor.enrol(await myself(context)),
-
-    confirmSecondFactor: async (code: string, address: string, context: CallContext): Promise<string[]> => {
-      const account = await myself(context)
-      return throttle.attempt(account.email_lookup, address, () => secondFactor.confirm(account, code, context))
-    },
-
+    /** Ends every sign-in. */
     removeSecondFactor: (password: string, code: string, address: string, context: CallContext): Promise<void> =>
       withPassword(password, address, context, (account) => secondFactor.remove(account, code, context)),
   }

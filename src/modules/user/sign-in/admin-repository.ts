@@ -4,8 +4,9 @@ import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../rows-repository.ts'
-import { credentials, mailTokens, outbox, refreshTokens, signInAttempts, users } from '../tables.ts'
+import { credentials, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
 import { withPassword } from './account-repository.ts'
+import { voidMails } from './mail-requests-repository.ts'
 
 export interface FoundAdmin {
   readonly email: string
@@ -33,7 +34,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
 
   /**
    * Makes whoever has this address an administrator with this password, where no administrator has one; of several
-   * processes at once, one does it. False when there was nothing to do.
+   * processes at once, one does it. What a stranger may have set before goes: second factor, phone, and what was mailed. False when there was nothing to do.
    */
   install: async (email: string, passwordHash: string, event: NewEvent): Promise<boolean> => {
     const id = await createNextId(db)()
@@ -47,7 +48,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
         select ${id}::int, ${personal}::bytea, ${data_key}::bytea, ${ring_key}, ${data.lookup(email)}::bytea, 'admin' from wanted
          where not exists (${plainAddress(email)})
         on conflict (email_lookup) do update
-           set role = 'admin', status = 'active', email_confirmed_at = now(), session_version = u.session_version + 1, version = u.version + 1
+           set role = 'admin', status = 'active', email_confirmed_at = now(), phone_confirmed_at = null, pending_email = null, session_version = u.session_version + 1, version = u.version + 1
          where u.role <> 'admin' or u.status <> 'active'
         returning u.id, u.version
       ), target as (
@@ -60,6 +61,8 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
         on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now() where exists (select from changed)
         returning user_id
       ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id),
+      factor as (delete from ${secondFactors} as f using changed where f.user_id = changed.id),
+      codes as (delete from ${recoveryCodes} as r using changed where r.user_id = changed.id), ${voidMails(sql`changed`)},
       installed as (select target.id, target.version from target join password on password.user_id = target.id),
       event as (${appendEvent(outbox, event, sql`installed`, sql.raw(`'{"fields": ["role", "password"]}'::jsonb`))})
       select id from installed`)
@@ -80,7 +83,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
         update ${users} as u set session_version = u.session_version + 1, version = u.version + 1 from chosen
          where u.id = chosen.id and u.role = 'admin' and u.status = 'active' returning u.*
       ), ${withPassword(passwordHash)},
-      mailed as (update ${mailTokens} as t set used_at = now() from changed where t.user_id = changed.id and t.used_at is null),
+      ${voidMails(sql`changed`)},
       attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
       event as (${appendEvent(outbox, event, sql`changed`)})
       select ${rowColumns()} from changed`)

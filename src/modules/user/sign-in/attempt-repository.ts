@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db.ts'
-import { mailTokens, refreshTokens, signInAttempts } from '../tables.ts'
+import { mailRequests, mailTokens, refreshTokens, signInAttempts } from '../tables.ts'
 
 const windowMinutes = 15
 const window = sql.raw(`interval '${windowMinutes} minutes'`)
@@ -52,7 +52,8 @@ export const createAttemptRepository = (db: Database) => ({
   prune: async (): Promise<void> => {
     await db.run(sql`
       with attempts as (delete from ${signInAttempts} where expires_at < now()),
-      mailed as (delete from ${mailTokens} where expires_at < now())
+      mailed as (delete from ${mailTokens} where expires_at < now()),
+      requested as (delete from ${mailRequests} where expires_at < now())
       delete from ${refreshTokens} where expires_at < now()`)
   },
 })

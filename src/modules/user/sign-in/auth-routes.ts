@@ -6,6 +6,7 @@ import { isServiceToken, type ServiceTokens } from '../../../platform/auth/servi
 import { One, Strict, Text } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
 import type { Accounts } from './accounts.ts'
+import type { Mailbox } from './mailbox.ts'
 import { passwordLength } from './password-policy.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -23,17 +24,22 @@ const Code = Text('code', {
 })
 const Opaque = Text('token', { minLength: 1, maxLength: 200 })
 
+const accessToken = {
+  access_token: Type.String({ description: 'goes in `Authorization: Bearer`' }),
+  token_type: Type.Literal('Bearer'),
+  expires_in: Type.Integer({ description: 'seconds' }),
+}
+const AccessToken = Type.Object(accessToken, { title: 'AccessToken' })
 const Tokens = Type.Object(
   {
-    access_token: Type.String({ description: 'goes in `Authorization: Bearer`' }),
-    token_type: Type.Literal('Bearer'),
-    expires_in: Type.Integer({ description: 'seconds' }),
+    ...accessToken,
     refresh_token: Type.String({ description: 'good for one use at /auth/refresh' }),
   },
   { title: 'Tokens' },
 )
 /** What nobody can know beforehand; their calls answer so. */
 const given = { password: 'the password', token: 'the token of the mail', code: '123456' } as const
+const sensitive = 'a new e-mail address or phone of your own, a second factor, and erasing your account'
 const newPassword = 'another quiet harbour 7'
 const Login = Strict(
   { email: Email, password: GivenPassword, otp: Type.Optional(Code) },
@@ -43,12 +49,22 @@ const Refresh = Strict(
   { refresh_token: Opaque },
   { title: 'RefreshToken', examples: [{ refresh_token: 'the one of the sign-in' }] },
 )
-const Me = Type.Object({ ...User.properties, mfa_enrolled: Type.Boolean() }, { title: 'Me' })
+const Me = Type.Object(
+  {
+    ...User.properties,
+    pending_email: Type.Optional(
+      Type.String({ description: 'a new address that waits to be confirmed by the mail that was sent to it' }),
+    ),
+    mfa_enrolled: Type.Boolean(),
+  },
+  { title: 'Me' },
+)
 const Enrolment = Type.Object({
   secret: Type.String({ description: 'base32, for typing it in' }),
   otpauth_uri: Type.String(),
   qr: Type.String({ description: 'the URI as a PNG in a data URL' }),
 })
+const needsProof = 'Takes a token of POST /auth/reauthenticate, and an address that is confirmed.'
 const Done = One(Type.Null())
 const done = { success: true as const, data: null }
 
@@ -72,11 +88,12 @@ const addressOf = async (request: FastifyRequest, tokens: ServiceTokens | undefi
 export interface AuthRoutesOptions {
   readonly sessions: Sessions
   readonly accounts: Accounts
+  readonly mailbox: Mailbox
   /** Undefined with AUTH=off. */
   readonly tokens: ServiceTokens | undefined
 }
 
-export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, tokens }) => {
+export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, mailbox, tokens }) => {
   app.post(
     '/auth/login',
     {
@@ -117,6 +134,22 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   }))
 
   app.post(
+    '/auth/reauthenticate',
+    {
+      config: { message: 'session.reauthenticated' },
+      schema: {
+        ...described('reauthenticate', 'Prove again who you are, before what is as good as a password'),
+        description: `Returns an access token that is good for five minutes and for ${sensitive}. Without it those answer 401 \`auth.reauthentication_required\` (RFC 9470). The token of a sign-in is not enough, however new: it is in every request and may be stolen. Takes what signing in takes: the password, and a code where there is a second factor.`,
+        body: Strict({ password: GivenPassword, otp: Type.Optional(Code) }, { examples: [{ password: given.password }] }),
+        response: { 200: One(AccessToken) },
+      },
+    },
+    async (request) => {
+      const data = await accounts.reauthenticate(request.body, await addressOf(request, tokens), request.call)
+      return { success: true as const, data }
+    },
+  )
+  app.post(
     '/auth/password',
     {
       config: { message: 'password.changed' },
@@ -146,7 +179,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request, reply) => {
-      await accounts.requestReset(request.body.email, await addressOf(request, tokens), request.call)
+      await mailbox.requestReset(request.body.email, await addressOf(request, tokens), request.call)
       return reply.code(202).send(done)
     },
   )
@@ -156,12 +189,14 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'password.changed' },
       schema: {
         ...described('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
+        description:
+          'It also confirms the address. Where nobody had confirmed it before, what was set until then goes: phone and second factor may be those of somebody who registered with an address that is not theirs.',
         body: Strict({ token: Opaque, password: Password }, { examples: [{ token: given.token, password: newPassword }] }),
         response: { 200: Done },
       },
     },
     async ({ body, call }) => {
-      await accounts.resetPassword(body.token, body.password, call)
+      await mailbox.resetPassword(body.token, body.password, call)
       return done
     },
   )
@@ -170,13 +205,19 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'account.activated' },
       schema: {
-        ...described('activate', 'Activate an account with a mailed token'),
-        body: Strict({ token: Opaque }, { examples: [{ token: given.token }] }),
+        ...described('activate', 'Confirm an e-mail address with a mailed token'),
+        description:
+          'The address of a new account, which `REGISTRATION=verify` lets sign in from then on, or a new address (PATCH /users/{id}), which takes the place of the one before; then every sign-in ends, and the address before is told. Takes the password of the account as well: who did not register, but got such a mail, cannot be made to hand the address over, and takes the account with a new password instead (POST /auth/password/forgot).',
+        body: Strict(
+          { token: Opaque, password: GivenPassword },
+          { examples: [{ token: given.token, password: given.password }] },
+        ),
         response: { 200: Done },
       },
     },
-    async ({ body, call }) => {
-      await accounts.activate(body.token, call)
+    async (request) => {
+      const { token, password } = request.body
+      await mailbox.confirm(token, password, await addressOf(request, tokens), request.call)
       return done
     },
   )
@@ -187,6 +228,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'second_factor.started' },
       schema: {
         ...described('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
+        description: needsProof,
         response: { 200: One(Enrolment) },
       },
     },
@@ -198,14 +240,14 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: 'second_factor.enrolled' },
       schema: {
         ...described('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
+        description: `${needsProof} Every sign-in ends; this one goes on with the tokens that come back.`,
         body: Strict({ code: Code }, { examples: [{ code: given.code }] }),
-        response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()) })) },
+        response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()), ...Tokens.properties })) },
       },
     },
     async (request) => {
       const address = await addressOf(request, tokens)
-      const recovery_codes = await accounts.confirmSecondFactor(request.body.code, address, request.call)
-      return { success: true as const, data: { recovery_codes } }
+      return { success: true as const, data: await accounts.confirmSecondFactor(request.body.code, address, request.call) }
     },
   )
   app.delete(
@@ -213,7 +255,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'second_factor.removed' },
       schema: {
-        ...described('removeSecondFactor', 'Sign in with the password alone again'),
+        ...described('removeSecondFactor', 'Sign in with the password alone again; every sign-in ends'),
         body: Strict({ password: GivenPassword, code: Code }, { examples: [{ password: given.password, code: given.code }] }),
         response: { 200: Done },
       },

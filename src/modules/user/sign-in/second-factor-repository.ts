@@ -2,7 +2,8 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/repository.ts'
-import { outbox, recoveryCodes, secondFactors, users } from '../tables.ts'
+import { outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
+import { type NewFamily, startFamily } from './family-repository.ts'
 
 /** A right code: its time step (RFC 6238), or the hash of a recovery code. Whether it was used the statement finds out. */
 export type FactorProof = { readonly step: number } | { readonly codeHash: Buffer }
@@ -24,10 +25,13 @@ const spendFactor = (userId: number, proof: FactorProof): SQL =>
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
-  /** The person's version after the change of the CTE `source`, which has `user_id`, with its event. */
-  const changed = (source: SQL, event: NewEvent): SQL => sql`
-    changed as (update ${users} as u set version = u.version + 1 from ${source} as s where u.id = s.user_id returning u.id, u.version),
-    event as (${appendEvent(outbox, event, sql`changed`)})`
+  /** The change of the CTE `source`, which has `user_id`, on the person: ends every sign-in, and has an event, which says `data`. */
+  const changed = (source: SQL, event: NewEvent, data?: SQL): SQL => sql`
+    changed as (
+      update ${users} as u set version = u.version + 1, session_version = u.session_version + 1 from ${source} as s
+       where u.id = s.user_id returning u.id, u.version, u.session_version
+    ), ended as (delete from ${refreshTokens} as t using changed where t.user_id = changed.id),
+    event as (${appendEvent(outbox, event, sql`changed`, data)})`
 
   return {
     /** Keeps a secret that is yet to be confirmed; false when one is confirmed already. */
@@ -39,23 +43,24 @@ export const createSecondFactorRepository = (db: Database) => {
       return rows.length > 0
     },
 
-    /** False when it was confirmed meanwhile, or another secret has taken this one's place. */
+    /** The session version of the new sign-in; undefined when it was confirmed meanwhile, or another secret has taken this one's place. */
     confirm: async (
       userId: number,
       { secret, step, codeHashes }: { secret: Buffer; step: number; codeHashes: readonly Buffer[] },
+      family: NewFamily,
       event: NewEvent,
-    ): Promise<boolean> => {
+    ): Promise<number | undefined> => {
       const codes = JSON.stringify(codeHashes.map((hash) => hash.toString('hex')))
-      const rows = await db.run(sql`
+      const [row] = await db.run<{ session_version: number }>(sql`
         with confirmed as (
           update ${secondFactors} set confirmed_at = now(), last_step = ${step}::bigint
            where user_id = ${userId} and confirmed_at is null and secret = ${secret} returning user_id
         ), codes as (
           insert into ${recoveryCodes} (user_id, code_hash)
           select c.user_id, decode(code.value, 'hex') from confirmed c, jsonb_array_elements_text(${codes}::jsonb) as code
-        ), ${changed(sql`confirmed`, event)}
-        select id from changed`)
-      return rows.length > 0
+        ), ${changed(sql`confirmed`, event)}, token as (${startFamily(family, sql`changed`)})
+        select session_version from changed`)
+      return row?.session_version
     },
 
     /** False when the proof was used before. */
@@ -67,6 +72,16 @@ export const createSecondFactorRepository = (db: Database) => {
         with spent as (${spendFactor(userId, proof)}), ${factor}
         codes as (delete from ${recoveryCodes} as r using spent where r.user_id = spent.user_id ${spentCode}),
         ${changed(sql`spent`, event)}
+        select id from changed`)
+      return rows.length > 0
+    },
+
+    /** Removes somebody's without a proof of theirs; false when there is none. */
+    reset: async (userId: number, reason: string, event: NewEvent): Promise<boolean> => {
+      const rows = await db.run(sql`
+        with dropped as (delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null returning user_id),
+        codes as (delete from ${recoveryCodes} as r using dropped where r.user_id = dropped.user_id),
+        ${changed(sql`dropped`, event, sql`jsonb_build_object('reason', ${reason}::text)`)}
         select id from changed`)
       return rows.length > 0
     },

@@ -6,6 +6,8 @@ import { newEvent } from '../../../platform/events/event.ts'
 import { forms } from '../../../platform/normal-form.ts'
 import type { PersonalData } from '../personal-data.ts'
 import type { Account } from './account-repository.ts'
+import type { NewFamily } from './family-repository.ts'
+import { assertReauthenticated } from './reauthentication.ts'
 import type { FactorProof, SecondFactorRepository } from './second-factor-repository.ts'
 import { hashOf } from './secrets.ts'
 
@@ -63,17 +65,23 @@ export const createSecondFactor = ({ repository, data, nudge }: SecondFactorOpti
       return { secret, otpauth_uri: uri, qr: await QRCode.toDataURL(uri) }
     },
 
-    /** Answers the recovery codes, this once. @throws auth.mfa_already_enrolled, auth.mfa_not_enrolled, auth.invalid_otp */
-    confirm: async (account: Account, code: string, context: CallContext): Promise<string[]> => {
+    /** Returns the recovery codes, this once, and the session version of the new sign-in. @throws auth.mfa_already_enrolled, auth.mfa_not_enrolled, auth.invalid_otp */
+    confirm: async (
+      account: Account,
+      code: string,
+      family: NewFamily,
+      context: CallContext,
+    ): Promise<{ recoveryCodes: string[]; sessionVersion: number }> => {
       if (account.factor_confirmed) throw fail('auth.mfa_already_enrolled')
       const step = await stepOf(account, code)
       const codes = Array.from({ length: recoveryCodes }, newRecoveryCode)
       const secret = account.factor_secret as Buffer
       const event = newEvent('user.second_factor_enrolled', context)
-      if (!(await repository.confirm(account.id, { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }, event)))
-        throw fail('auth.invalid_otp')
+      const confirmed = { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }
+      const sessionVersion = await repository.confirm(account.id, confirmed, family, event)
+      if (sessionVersion === undefined) throw fail('auth.invalid_otp')
       nudge()
-      return codes
+      return { recoveryCodes: codes, sessionVersion }
     },
 
     /** @throws auth.mfa_not_enrolled, auth.invalid_otp */
@@ -85,6 +93,14 @@ export const createSecondFactor = ({ repository, data, nudge }: SecondFactorOpti
         newEvent('user.second_factor_removed', context),
       )
       if (!removed) throw fail('auth.invalid_otp')
+      nudge()
+    },
+
+    /** For somebody who has lost theirs, or found a stranger's. @throws auth.reauthentication_required, auth.mfa_not_enrolled */
+    reset: async (userId: number, reason: string, context: CallContext): Promise<void> => {
+      assertReauthenticated(context)
+      if (!(await repository.reset(userId, reason, newEvent('user.second_factor_reset', context))))
+        throw fail('auth.mfa_not_enrolled')
       nudge()
     },
   }

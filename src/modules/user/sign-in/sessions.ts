@@ -1,23 +1,15 @@
-import { issueAccessToken } from '../../../platform/auth/access-tokens.ts'
 import type { CallContext } from '../../../platform/context.ts'
 import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import { newUuid } from '../../../platform/ids.ts'
-import type { KeyStore } from '../../../platform/keys/key-store.ts'
 import type { AccountRepository } from './account-repository.ts'
+import { amrOf } from './family-repository.ts'
 import type { Passwords } from './passwords.ts'
 import type { SecondFactor } from './second-factor.ts'
 import { hashOf, newSecret } from './secrets.ts'
 import type { SessionRepository } from './session-repository.ts'
 import type { SignInThrottle } from './sign-in-throttle.ts'
-
-export interface Tokens {
-  readonly access_token: string
-  readonly token_type: 'Bearer'
-  /** Seconds. */
-  readonly expires_in: number
-  readonly refresh_token: string
-}
+import type { TokenIssuer, Tokens } from './tokens.ts'
 
 export interface Credentials {
   readonly email: string
@@ -32,7 +24,7 @@ export interface SessionsOptions {
   readonly passwords: Pick<Passwords, 'matches' | 'oneOfCrowd'>
   readonly secondFactor: Pick<SecondFactor, 'proofOf'>
   readonly throttle: SignInThrottle
-  readonly keys: KeyStore
+  readonly tokens: TokenIssuer
   readonly nudge: () => void
 }
 
@@ -44,12 +36,7 @@ export const actingAs = (context: CallContext, userId: number): CallContext => (
   actor: { type: 'user', id: String(userId) },
 })
 
-export const createSessions = ({ repository, accounts, passwords, secondFactor, throttle, keys, nudge }: SessionsOptions) => {
-  const tokensFor = async (userId: number, sessionVersion: number, refreshToken: string): Promise<Tokens> => {
-    const { token, expiresIn } = await issueAccessToken(keys, { userId, sessionVersion })
-    return { access_token: token, token_type: 'Bearer', expires_in: expiresIn, refresh_token: refreshToken }
-  }
-
+export const createSessions = ({ repository, accounts, passwords, secondFactor, throttle, tokens, nudge }: SessionsOptions) => {
   const signIn = async ({ email, password, otp }: Credentials, context: CallContext): Promise<Tokens> => {
     const account = await accounts.byEmail(email)
     const right = await passwords.matches(account?.password_hash ?? null, password)
@@ -58,17 +45,19 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
     if (account.factor_confirmed && otp === undefined) throw fail('auth.otp_required')
     const proof = account.factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
     const { token, hash } = newSecret()
+    const amr = amrOf(proof !== undefined)
     const signedIn = await repository.signIn({
       userId: account.id,
       sessionVersion: account.session_version,
       proof,
       tokenHash: hash,
       family: newUuid(),
+      amr,
       event: newEvent('user.signed_in', actingAs(context, account.id)),
     })
     if (!signedIn) throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_credentials')
     nudge()
-    return tokensFor(account.id, account.session_version, token)
+    return tokens.signedIn({ userId: account.id, sessionVersion: account.session_version, amr }, token)
   }
 
   return {
@@ -87,7 +76,8 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
       const refreshed = await repository.refresh(hashOf(refreshToken), hash, newEvent('user.refresh_reuse_detected', context))
       if (refreshed === 'reused') nudge()
       if (refreshed === undefined || refreshed === 'reused') throw fail('auth.invalid_token')
-      return tokensFor(refreshed.user_id, refreshed.session_version, token)
+      const { user_id, session_version, amr } = refreshed
+      return tokens.signedIn({ userId: user_id, sessionVersion: session_version, amr: amr.split(' ') }, token)
     },
 
     /** Ends the sign-in that the token belongs to; a token that is worth nothing is no error (RFC 7009, 2.2). */

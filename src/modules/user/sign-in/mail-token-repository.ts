@@ -1,0 +1,156 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { type Database, violatedConstraint } from '../../../platform/db.ts'
+import type { NewEvent } from '../../../platform/events/event.ts'
+import { appendEvent } from '../../../platform/events/repository.ts'
+import type { MailPurpose, MailRequestPurpose } from '../contract.ts'
+import type { PersonalData, Sealed } from '../personal-data.ts'
+import { plainAddress } from '../rows-repository.ts'
+import {
+  mailRequests,
+  mailTokens,
+  outbox,
+  recoveryCodes,
+  refreshTokens,
+  secondFactors,
+  signInAttempts,
+  users,
+} from '../tables.ts'
+import { type Account, createFindAccount, isUnproven, withPassword } from './account-repository.ts'
+import { askForMail, mailTokenLife, voidMails } from './mail-requests-repository.ts'
+
+/** A mail that may be sent: to whom, and where to when it is not their own address. */
+export interface MailRequest extends Sealed {
+  readonly purpose: MailRequestPurpose
+  readonly address: Buffer | null
+}
+
+/** As the body of a CTE: the token's owner, while it is good. Locked: of two who use it at once, the second finds it used. */
+const owner = (hash: Buffer, purpose: MailPurpose): SQL => sql`
+  select user_id from ${mailTokens}
+   where token_hash = ${hash} and purpose = ${purpose} and used_at is null and expires_at > now() for update`
+
+const lifeOf = sql`case r.purpose ${sql.join(
+  Object.entries(mailTokenLife).map(([purpose, life]) => sql`when ${purpose} then ${life}`),
+  sql` `,
+)} end`
+
+export type MailTokenRepository = ReturnType<typeof createMailTokenRepository>
+
+export const createMailTokenRepository = (db: Database, data: PersonalData) => {
+  const find = createFindAccount(db)
+  return {
+    /** Asks for a mail to whoever has this address; does as much where nobody has it. */
+    requestReset: async (email: string, event: NewEvent): Promise<void> => {
+      await db.run(sql`
+        with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased'),
+        ${askForMail(event, 'reset', sql`person`)}
+        select id from person`)
+    },
+
+    /**
+     * Keeps a token's hash, in place of earlier ones for the same purpose, for the mail that this event asked for. Undefined when no
+     * event of ours did, or the person has no use for it any more.
+     */
+    keep: async (eventId: string, hash: Buffer): Promise<MailRequest | undefined> => {
+      const [row] = await db.run<MailRequest>(sql`
+        with request as (
+          select u.id, u.personal, u.data_key, u.ring_key, r.purpose, r.address
+            from ${mailRequests} r join ${users} u on u.id = r.user_id
+           where r.event_id = ${eventId}::uuid and r.expires_at > now() and u.status <> 'erased' and u.personal is not null
+             and (r.purpose <> 'activation' or ${isUnproven}) and (r.purpose <> 'email_change' or u.pending_email = r.address)
+        ), void as (
+          update ${mailTokens} as t set used_at = now() from request r
+           where t.user_id = r.id and t.purpose = r.purpose and t.used_at is null
+        ), token as (
+          insert into ${mailTokens} (token_hash, user_id, purpose, expires_at)
+          select ${hash}::bytea, r.id, r.purpose, now() + ${lifeOf} from request r where r.purpose <> 'email_changed'
+        )
+        select * from request`)
+      return row
+    },
+
+    /** Whose token this is, while it is good. */
+    owner: (hash: Buffer, ...purposes: readonly MailPurpose[]): Promise<Account | undefined> => {
+      const named = sql.join(
+        purposes.map((purpose) => sql`${purpose}`),
+        sql`, `,
+      )
+      return find(
+        sql`u.id = (select user_id from ${mailTokens} where token_hash = ${hash} and purpose in (${named}) and used_at is null and expires_at > now())`,
+      )
+    },
+
+    /** The first proof of the mailbox; `activated` for an account that nobody could sign in to before. False when it came too late. */
+    activate: async (account: Account, hash: Buffer, activated: NewEvent, confirmed: NewEvent): Promise<boolean> => {
+      const rows = await db.run(sql`
+        with token as materialized (${owner(hash, 'activation')}), before as (
+          select id, status from ${users}
+           where id = (select user_id from token) and session_version = ${account.session_version} and status <> 'erased' and ${isUnproven} for update
+        ), changed as (
+          update ${users} as u set status = 'active', email_confirmed_at = now(), version = u.version + 1 from before
+           where u.id = before.id returning u.id, u.version, before.status
+        ), ${voidMails(sql`changed`)},
+        event as (${appendEvent(outbox, activated, sql`(select * from changed where status = 'unverified')`)}),
+        confirmed as (${appendEvent(outbox, confirmed, sql`changed`)})
+        select id from changed`)
+      return rows.length > 0
+    },
+
+    /** Puts the new address in the place of the one before, which is told. Ends every sign-in. False when it came too late. */
+    changeAddress: async (account: Account, hash: Buffer, event: NewEvent): Promise<boolean | 'taken'> => {
+      if (account.pending_email === null) return false
+      const person = data.open(account)
+      const email = data.openAddress(account, account.pending_email)
+      try {
+        const rows = await db.run(sql`
+          with token as materialized (${owner(hash, 'email_change')}), changed as (
+            update ${users} as u
+               set personal = ${data.reseal(account, { ...person, email })}, email_lookup = ${data.lookup(email)}, email_confirmed_at = now(),
+                   pending_email = null, session_version = u.session_version + 1, version = u.version + 1
+              from token where u.id = token.user_id and u.version = ${account.version} and u.status = 'active'
+               and not exists (${plainAddress(email, account.id)})
+            returning u.id, u.version
+          ), ended as (delete from ${refreshTokens} as t using changed where t.user_id = changed.id), ${voidMails(sql`changed`)},
+          ${askForMail(event, 'email_changed', sql`changed`, data.sealAddress(account, person.email))}
+          select id from changed`)
+        return rows.length > 0
+      } catch (error) {
+        if (violatedConstraint(error) === 'users_email_lookup') return 'taken'
+        throw error
+      }
+    },
+
+    /**
+     * Sets a password and ends every sign-in, whoever's it was. Where it is the first proof of the mailbox, all goes that was set
+     * before it: phone and second factor may be a stranger's. False when the token was used or the person changed meanwhile.
+     */
+    reset: async (
+      account: Account,
+      hash: Buffer,
+      passwordHash: string,
+      event: NewEvent,
+      confirmed: NewEvent,
+    ): Promise<boolean> => {
+      const withoutPhone = data.reseal(account, { ...data.open(account), phone: null })
+      const rows = await db.run(sql`
+        with token as materialized (${owner(hash, 'reset')}), before as (
+          select id, ${isUnproven} as unproven from ${users}
+           where id = (select user_id from token) and version = ${account.version} and status <> 'erased' for update
+        ), changed as (
+          update ${users} as u
+             set status = 'active', pending_email = null, session_version = u.session_version + 1, version = u.version + 1,
+                 email_confirmed_at = case when before.unproven then now() else u.email_confirmed_at end,
+                 personal = case when before.unproven then ${withoutPhone}::bytea else u.personal end
+            from before where u.id = before.id returning u.id, u.version, u.email_lookup, before.unproven
+        ), ${withPassword(passwordHash)}, ${voidMails(sql`changed`)},
+        newly as (select id, version from changed where unproven),
+        factor as (delete from ${secondFactors} as f using newly where f.user_id = newly.id),
+        codes as (delete from ${recoveryCodes} as r using newly where r.user_id = newly.id),
+        attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
+        event as (${appendEvent(outbox, event, sql`changed`)}),
+        confirmed as (${appendEvent(outbox, confirmed, sql`newly`)})
+        select id from changed`)
+      return rows.length > 0
+    },
+  }
+}

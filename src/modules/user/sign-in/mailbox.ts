@@ -1,0 +1,99 @@
+import type { CallContext } from '../../../platform/context.ts'
+import { fail } from '../../../platform/errors.ts'
+import { newEvent } from '../../../platform/events/event.ts'
+import type { MailRequestPurpose } from '../contract.ts'
+import type { PersonalData } from '../personal-data.ts'
+import { type Account, isConfirmed } from './account-repository.ts'
+import type { MailTokenRepository } from './mail-token-repository.ts'
+import { assertPassword } from './password-policy.ts'
+import type { Passwords } from './passwords.ts'
+import { hashOf, newSecret } from './secrets.ts'
+import { actingAs } from './sessions.ts'
+import type { SignInThrottle } from './sign-in-throttle.ts'
+
+export interface MailboxOptions {
+  readonly repository: MailTokenRepository
+  readonly data: Pick<PersonalData, 'open' | 'openAddress'>
+  readonly passwords: Pick<Passwords, 'hash' | 'matches'>
+  readonly throttle: Pick<SignInThrottle, 'attempt' | 'mayMail'>
+  readonly nudge: () => void
+}
+
+export interface IssuedMail {
+  readonly user_id: number
+  readonly purpose: MailRequestPurpose
+  readonly email: string
+  readonly token: string | null
+}
+
+/** The person's other changes at the same moment that a reset puts up with. */
+const resetTries = 5
+
+export type Mailbox = ReturnType<typeof createMailbox>
+
+/** What people prove with a token that was mailed to them: that a mailbox is theirs. */
+export const createMailbox = ({ repository, data, passwords, throttle, nudge }: MailboxOptions) => {
+  const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
+    const self = actingAs(context, account.id)
+    const proven = isConfirmed(account)
+      ? await repository.changeAddress(account, hash, newEvent('user.email_changed', self))
+      : await repository.activate(account, hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))
+    if (proven === 'taken') throw fail('user.email_taken')
+    if (!proven) throw fail('auth.invalid_mail_token')
+    nudge()
+  }
+
+  return {
+    /** Has a mail sent to whoever has this address; answers alike when nobody has it. */
+    requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
+      if (!(await throttle.mayMail(email, address))) return
+      await repository.requestReset(email, newEvent('user.password_reset_requested', context))
+      nudge()
+    },
+
+    /** @throws auth.invalid_mail_token, auth.busy */
+    resetPassword: async (token: string, password: string, context: CallContext): Promise<void> => {
+      const hash = hashOf(token)
+      const find = async () => {
+        const account = await repository.owner(hash, 'reset')
+        if (!account) throw fail('auth.invalid_mail_token')
+        return account
+      }
+      let account = await find()
+      await assertPassword(password, data.open(account), 'password')
+      const passwordHash = await passwords.hash(password)
+      for (let n = 0; n < resetTries; n++) {
+        const self = actingAs(context, account.id)
+        const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
+        if (await repository.reset(account, hash, passwordHash, ...events)) return nudge()
+        account = await find()
+      }
+      throw fail('database.busy')
+    },
+
+    /**
+     * Confirms the address of a new account, or a new address. Only for somebody who also knows the account's password: who registers
+     * with another's address must not get it because its owner follows the link (docs/adr/0044).
+     * @throws auth.invalid_mail_token, auth.invalid_credentials, user.email_taken, auth.too_many_attempts, auth.busy
+     */
+    confirm: async (token: string, password: string, address: string, context: CallContext): Promise<void> => {
+      const hash = hashOf(token)
+      const account = await repository.owner(hash, 'activation', 'email_change')
+      if (!account) throw fail('auth.invalid_mail_token')
+      await throttle.attempt(account.email_lookup, address, async () => {
+        if (!(await passwords.matches(account.password_hash, password))) throw fail('auth.invalid_credentials')
+        await prove(account, hash, context)
+      })
+    },
+
+    /** For the mail that this event asked for. @throws user.not_found when none did, or the person needs none any more */
+    issueToken: async (eventId: string): Promise<IssuedMail> => {
+      const { token, hash } = newSecret()
+      const request = await repository.keep(eventId, hash)
+      if (!request) throw fail('user.not_found', { event_id: eventId })
+      const { id, purpose, address } = request
+      const email = address === null ? data.open(request).email : data.openAddress(request, address)
+      return { user_id: id, purpose, email, token: purpose === 'email_changed' ? null : token }
+    },
+  }
+}
