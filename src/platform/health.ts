@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import { within } from './deadline.ts'
 
 export interface HealthOptions {
   /** As in `order-service`. */
@@ -19,14 +20,26 @@ const Health = Type.Object(
   { title: 'Health', additionalProperties: true },
 )
 
-const within = async (check: () => Promise<void>, milliseconds: number): Promise<boolean> => {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => resolve(false), milliseconds)
-  check().then(
-    () => resolve(true),
-    () => resolve(false),
-  )
-  return promise.finally(() => clearTimeout(timer))
+/** Milliseconds. A probe sees what was true this long ago, however many there are. */
+const freshMs = 1000
+const limitMs = 2000
+
+/** Whether a check passes: looked at once in a while, by one at a time, and not for longer than its limit. */
+const keepState = (check: () => Promise<void>): (() => Promise<boolean>) => {
+  let state = Promise.resolve(false)
+  let until = Number.NEGATIVE_INFINITY
+  return () => {
+    if (performance.now() < until) return state
+    until = Number.POSITIVE_INFINITY
+    state = within(limitMs, Promise.resolve().then(check), () => new Error('the check takes too long')).then(
+      () => true,
+      () => false,
+    )
+    void state.then(() => {
+      until = performance.now() + freshMs
+    })
+    return state
+  }
 }
 
 /** /health says what this is, /health/live that the process turns, /health/ready whether to send requests here. */
@@ -45,13 +58,12 @@ export const healthRoutes = async (
     schema: { operationId, summary, tags: ['health'], response: { 200: Health, 503: Health } },
   })
 
+  const states = Object.entries(checks).map(([name, check]) => [name, keepState(check)] as const)
   app.get('/health', documented('health', 'What this is and whether it serves'), async () => answer(phase(), details?.()))
   app.get('/health/live', documented('live', 'The process turns; looks at no dependency'), async () => answer('healthy'))
   app.get('/health/ready', documented('ready', 'Whether to send requests here'), async (_request, reply) => {
     if (phase() !== 'healthy') return reply.code(503).send(answer(phase()))
-    const results = await Promise.all(
-      Object.entries(checks).map(async ([name, check]) => [name, (await within(check, 2000)) ? 'up' : 'down'] as const),
-    )
+    const results = await Promise.all(states.map(async ([name, passes]) => [name, (await passes()) ? 'up' : 'down'] as const))
     const ready = results.every(([, state]) => state === 'up')
     const stuckConsumers = stuck()
     const degraded = Object.keys(stuckConsumers).length > 0
