@@ -13,10 +13,12 @@ export interface Product {
   /** Seconds from the start of a process to its first 200 of /health/ready: the longest of them. */
   readonly readySeconds: number
   memory(): Promise<Memory>
-  stop(): Promise<void>
+  /** @returns the exit status of each */
+  stop(): Promise<(number | null)[]>
 }
 
-const release = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+/** Another build can be measured, to compare. */
+const release = process.env.BENCH_RELEASE ?? fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
 /** VmRSS of proc(5); nothing outside Linux. */
 const residentOf = async (pid: number | undefined): Promise<number> => {
@@ -66,14 +68,18 @@ const together = (running: readonly Launched[], url: string): Product => ({
       child.kill('SIGTERM')
       await once(child, 'exit')
     }
+    return running.map(({ child }) => child.exitCode)
   },
 })
 
-/** Starts the release build as one process. `env` names its database and its provider of events. */
-export const startTogether = async (env: Record<string, string>): Promise<Product> => {
-  const one = await launch('all', { ...env, PORT: String(await freePort()) })
+/** Starts one process of the release build. */
+export const startOne = async (service: ServiceName | 'all', env: Record<string, string>): Promise<Product> => {
+  const one = await launch(service, { ...env, PORT: String(await freePort()) })
   return together([one], one.url)
 }
+
+/** Starts the release build as one process. `env` names its database and its provider of events. */
+export const startTogether = (env: Record<string, string>): Promise<Product> => startOne('all', env)
 
 /** Starts the release build as one process for each service, one after the other, the gateway last. */
 export const startSplit = async (env: Record<string, string>): Promise<Product> => {

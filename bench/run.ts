@@ -25,6 +25,7 @@ import {
   type Round,
   type TopologyReport,
 } from './report.ts'
+import { measureSlowClients } from './slow-clients.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -34,6 +35,7 @@ const { values: flags } = parseArgs({
     check: { type: 'boolean', default: false },
     json: { type: 'string' },
     hostile: { type: 'boolean', default: false },
+    slow: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
   },
 })
@@ -231,6 +233,15 @@ const runHostile = async (env: Record<string, string>) => {
   if (stalls.length > 0) process.exitCode = 1
 }
 
+/** Only what clients do that do not read, or ask too often. */
+const runSlow = async (env: Record<string, string>) => {
+  const databases = await server.shared('bench_slow')
+  const chosen = (name: string) => flags.only?.some((part) => name.includes(part)) ?? true
+  process.stdout.write(
+    await measureSlowClients({ env: { ...databases, ...env, AUTH: 'off', SEED: 'true' }, headers: {}, chosen }),
+  )
+}
+
 const runAll = async (env: Record<string, string>) => {
   const reports: TopologyReport[] = []
   for (const topology of topologies(redis?.url).filter(({ name }) => !flags.only || flags.only.includes(name)))
@@ -254,7 +265,8 @@ const runAll = async (env: Record<string, string>) => {
 
 try {
   const env = { DATA_DIR: dataDir, KEYS_DIR: keysDir }
-  await (flags.hostile ? runHostile(env) : runAll(env))
+  if (flags.slow) await runSlow(env)
+  else await (flags.hostile ? runHostile(env) : runAll(env))
 } finally {
   await redis?.stop()
   await server.stop()

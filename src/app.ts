@@ -24,12 +24,14 @@ import { deadLetterRoutes } from './platform/events/dead-letter-routes.ts'
 import { type RetryPolicy, retryFor } from './platform/events/retry.ts'
 import { createGate } from './platform/gate.ts'
 import { healthRoutes } from './platform/health.ts'
-import { countRequests, createHttp } from './platform/http.ts'
+import { createHttp } from './platform/http.ts'
 import { createKeyStore } from './platform/keys/key-store.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from './platform/metrics.ts'
 import type { FirstSignIn, Parts } from './platform/module.ts'
 import { describeRoutes, documentRoutes } from './platform/openapi.ts'
+import { countRequests } from './platform/requests-under-way.ts'
 import { serveContract } from './platform/rpc.ts'
+import { runPhases } from './platform/stop-phases.ts'
 import { addSuccessMessages } from './platform/success-messages.ts'
 import { createTls } from './platform/tls.ts'
 import { policy } from './policy.ts'
@@ -90,12 +92,17 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     policyVersion: policy.version,
     // The gateway's port is for everybody.
     tls: definitions.has('gateway') ? undefined : tls,
+    slowClients: {
+      // The edge judges its clients. A service sees them through the edge, in pieces as large as what lies between.
+      stallMs: config.writeTimeoutMs * (definitions.has('gateway') ? 1 : 2),
+      onCut: metrics.counter('http_slow_clients_total', 'connections cut because the client did not read'),
+    },
     // The gateway also takes /api/users for /api/v1/users.
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
+  const requestsUnderWay = countRequests(http)
   const gate = createGate(http)
   await metrics.instrument(http)
-  const requestsUnderWay = countRequests(http)
 
   const databases = createDatabases(definitions, config, metrics, log)
   const keys = createKeyStore({ folder: config.keysDir, strict: config.production })
@@ -259,15 +266,25 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     stop: async () => {
       stopping = true
       if (ownUrl) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelayMs))
-      await http.close()
-      await events.stop()
-      await accessTrail?.close()
-      await Promise.allSettled([...modules.values()].map(({ close }) => close?.()))
-      await events.close()
-      await links.close()
+      await runPhases(
+        [
+          {
+            name: 'requests',
+            limitMs: config.requestTimeoutMs,
+            run: () => http.close(),
+            force: () => http.server.closeAllConnections(),
+          },
+          { name: 'deliveries', limitMs: 6000, run: events.stop },
+          { name: 'access trail', limitMs: 1000, run: async () => accessTrail?.close() },
+          { name: 'modules', limitMs: 1000, run: () => Promise.allSettled([...modules.values()].map(({ close }) => close?.())) },
+          { name: 'queues', limitMs: 1000, run: events.close },
+          { name: 'services', limitMs: 500, run: links.close },
+          { name: 'databases', limitMs: 1000, run: databases.close },
+          { name: 'metrics', limitMs: 500, run: async () => metricsServer?.close() },
+        ],
+        log,
+      )
       tls?.close()
-      await databases.close()
-      await metricsServer?.close()
     },
   }
 }

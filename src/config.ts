@@ -9,7 +9,7 @@ import { readSecretFiles } from './secret-files.ts'
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =
-  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS|EVENT)_/
+  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|WRITE_TIMEOUT|CONNECTIONS_PER|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS|EVENT)_/
 /** What a login sets in everybody's environment (login(1), su(1)): an account's name and its mailbox. */
 const loginKeys: readonly string[] = ['USER', 'MAIL']
 /** What Kubernetes writes for a Service of such a name. */
@@ -147,10 +147,12 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     /** 0: for ever. */
     orderPendingTtlMs: durationMs(checked.ORDER_PENDING_TTL ?? ''),
     orderLimits: { pending: checked.ORDER_PENDING_LIMIT, quantity: checked.ORDER_QUANTITY_LIMIT },
+    connectionsPerClient: checked.CONNECTIONS_PER_CLIENT,
     corsOrigins: checked.CORS_ORIGINS.split(',')
       .map((origin) => origin.trim())
       .filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
+    writeTimeoutMs: checked.WRITE_TIMEOUT_MS,
     workers: checked.WORKERS,
     eventRetry: { hours: checked.EVENT_RETRY_HOURS, longestSeconds: checked.EVENT_RETRY_LONGEST_SECONDS },
     shutdownDelayMs: checked.SHUTDOWN_DELAY_MS,

@@ -133,11 +133,23 @@ export const Environment = Type.Object({
     default: 1000,
     description: 'pieces of one product in one order, where a person orders for themselves; 0 turns the limit off',
   }),
+  CONNECTIONS_PER_CLIENT: Type.Integer({
+    minimum: 0,
+    default: 500,
+    description:
+      'connections that one address (IPv6: its /64) may have open to the gateway; behind a proxy that address is the proxy; 0 turns the limit off',
+  }),
   CORS_ORIGINS: Type.String({
     default: '',
     description: 'origins that browsers may call the gateway from: a comma list, or `*`; none by default',
   }),
   REQUEST_TIMEOUT_MS: milliseconds(10_000, "the gateway's limit for one request; services take 80 %, a statement 50 % of it"),
+  WRITE_TIMEOUT_MS: Type.Integer({
+    minimum: 100,
+    maximum: 600_000,
+    default: 60_000,
+    description: 'how long a client may read nothing of an answer before its connection is cut',
+  }),
   WORKERS: Type.Integer({
     minimum: 1,
     maximum: 100,

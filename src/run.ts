@@ -19,6 +19,7 @@ import { exitStatus } from './platform/exit-status.ts'
 import { initKeys } from './platform/keys/key-files.ts'
 import { KeysError } from './platform/keys/keys-error.ts'
 import { createLog } from './platform/log.ts'
+import { runPhases } from './platform/stop-phases.ts'
 import { takenPortLine } from './port-taken.ts'
 import { stopOnSignal } from './stop-on-signal.ts'
 
@@ -83,8 +84,11 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
   let app: App | undefined
   const stop = async () => {
     await app?.stop()
-    await embedded?.stop()
-    await endTelemetry?.()
+    const last = [
+      { name: 'embedded database', limitMs: 10_000, run: async () => embedded?.stop() },
+      { name: 'telemetry', limitMs: 2000, run: async () => endTelemetry?.() },
+    ]
+    await runPhases(last, log)
   }
   try {
     if (embedded) {
@@ -101,7 +105,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     if (config.auth && config.selected.includes('user') && !signIn)
       log.warn('no administrator can sign in: set ADMIN_EMAIL and ADMIN_PASSWORD')
     const { url, metricsPort } = await app.start()
-    stopOnSignal({ delayMs: config.shutdownDelayMs + 30_000, log, stop })
+    stopOnSignal({ delayMs: config.shutdownDelayMs + config.requestTimeoutMs + 30_000, log, stop })
     log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
     if (embedded)
       process.stdout.write(banner({ url, metricsPort, signIn, resetLine: npmLine('run reset-admin', foldersOf(env)) }))

@@ -36,6 +36,11 @@ export const errors = {
     'zh-TW': '請勿以 Content-Encoding 壓縮請求內容。',
   },
   'request.rate_limited': { status: 429, en: 'Too many requests; try again later.', 'zh-TW': '請求過於頻繁，請稍後再試。' },
+  'request.too_many_connections': {
+    status: 429,
+    en: 'There are too many connections from this address; close some.',
+    'zh-TW': '來自此位址的連線過多，請關閉部分連線。',
+  },
   'route.not_found': { status: 404, en: 'There is nothing at this address.', 'zh-TW': '此位址沒有任何資源。' },
   internal: { status: 500, en: 'Something went wrong on our side.', 'zh-TW': '系統發生錯誤。' },
   'service.busy': { status: 503, en: 'The service is busy; try again in a moment.', 'zh-TW': '服務忙碌中，請稍後再試。' },

@@ -13,8 +13,9 @@ import { answerNotFound, everyMethod, sendAllowed, watchMethods } from './method
 import { pathOf } from './path.ts'
 import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
 import { assertQuery, readQuery } from './query.ts'
-import { assertHost, originForm } from './request-target.ts'
+import { assertHead, originForm } from './request-target.ts'
 import { compile } from './schema.ts'
+import { cutSlowClients, type SlowClientsOptions } from './slow-clients.ts'
 import { assertCleanText } from './text.ts'
 import type { Tls } from './tls.ts'
 
@@ -45,6 +46,9 @@ export interface HttpOptions {
   readonly policyVersion?: string
   /** Serves HTTPS to whoever shows a certificate; health alone to others, since a probe has none. */
   readonly tls?: Tls | undefined
+  readonly slowClients?: SlowClientsOptions
+  /** Milliseconds in which a request must have come, its head and its body. */
+  readonly arrivalMs?: number
 }
 
 /** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
@@ -62,6 +66,8 @@ export const createHttp = ({
   bodyLimits = {},
   policyVersion = '',
   tls,
+  slowClients,
+  arrivalMs = 30_000,
 }: HttpOptions): FastifyInstance => {
   const serverOptions: FastifyHttpOptions<Server> = {
     loggerInstance: log,
@@ -70,7 +76,7 @@ export const createHttp = ({
     childLoggerFactory: (logger) => logger,
     trustProxy,
     bodyLimit: defaultBodyLimit,
-    requestTimeout: 30_000,
+    requestTimeout: arrivalMs,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
     // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
@@ -87,13 +93,19 @@ export const createHttp = ({
       else void sendProblem(toFailure(error), request, reply)
     },
   }
-  // Node's own refusal of a missing Host is not one of our answers: `assertHost` refuses it.
-  const nodeOptions = { requireHostHeader: false }
+  const nodeOptions = {
+    // Node's own refusal of a missing Host is not one of our answers: `assertHead` refuses it.
+    requireHostHeader: false,
+    headersTimeout: arrivalMs,
+    // By default Node looks every 30 s, so that what is late goes on for twice its time.
+    connectionsCheckingInterval: Math.min(1000, arrivalMs / 4),
+  }
   const app = Fastify({
     ...serverOptions,
     ...(tls ? { https: { ...tls.serverOptions(), ...nodeOptions } } : { http: nodeOptions }),
   } as FastifyHttpOptions<Server>)
   tls?.follow(app.server)
+  if (slowClients) cutSlowClients(app.server, slowClients)
   app.decorate('everyAnswer', {})
   // What else somebody expects may be passed over (RFC 9110, 10.1.1); Node would answer 417 by itself.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
@@ -118,7 +130,7 @@ export const createHttp = ({
     reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
     const known = !tls || (request.raw.socket as TLSSocket).authorized || request.routeOptions.url?.startsWith('/health')
     try {
-      assertHost(request.raw)
+      assertHead(request.raw)
       done(known ? undefined : fail('auth.certificate_required'))
     } catch (problem) {
       done(problem as Error)
@@ -184,16 +196,4 @@ export const createHttp = ({
     )
   })
   return app
-}
-
-/** How many requests of this server are under way. */
-export const countRequests = ({ server }: FastifyInstance): (() => number) => {
-  let open = 0
-  server.on('request', (_request, response) => {
-    open++
-    response.once('close', () => {
-      open--
-    })
-  })
-  return () => open
 }

@@ -9,6 +9,9 @@ export const reasons = {
   queryNotUtf8: { en: 'the query is not UTF-8 in percent-encoding', 'zh-TW': '查詢字串不是以百分號編碼的 UTF-8' },
   repeatedParameter: { en: 'the query names a parameter twice', 'zh-TW': '查詢字串中有重複的參數' },
   host: { en: 'exactly one Host header is needed', 'zh-TW': '必須有且只有一個 Host 標頭' },
+  hostValue: { en: 'the Host header is no name or address', 'zh-TW': 'Host 標頭不是主機名稱或位址' },
+  repeatedHeader: { en: 'a header that has one value comes twice', 'zh-TW': '只能有一個值的標頭重複出現' },
+  transferEncoding: { en: 'HTTP/1.0 has no Transfer-Encoding', 'zh-TW': 'HTTP/1.0 不支援 Transfer-Encoding' },
   address: { en: 'the address cannot be decoded', 'zh-TW': '無法解碼此位址' },
 } as const satisfies Record<string, LocalizedText>
 

@@ -139,4 +139,6 @@ export const answerUnreadable = (
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   socket.end([`HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`, ...lines, '', body].join('\r\n'))
+  // Who sends no request need not close either.
+  setTimeout(() => socket.destroy(), 1000).unref()
 }

@@ -8,8 +8,22 @@ export const originForm = (target: string): string => {
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 
-/** RFC 9112, 3.2: a request of HTTP/1.1 names its host, once. */
-export const assertHost = ({ httpVersion, rawHeaders }: IncomingMessage): void => {
-  const hosts = rawHeaders.filter((name, n) => n % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host').length
-  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) throw malformed(reasons.host)
+/** Fields of one value that decide who asks for what, and how long the body is: two readers must not take two of them. */
+const single = new Set(['host', 'content-length', 'content-type', 'authorization', 'idempotency-key'])
+/** RFC 9110, 7.2, and RFC 3986, 3.2.2: a name or an address, and a port. Empty where the target has no authority. */
+const hostValue = /^(?:(?:[\w.~!$&'()*+;=-]|%[\da-f]{2})*|\[[\da-f:.]+\])(?::\d*)?$/i
+
+/** Errors: request.malformed for what RFC 9112 has refused in a head (3.2, 6.1), and for fields that come twice. */
+export const assertHead = ({ httpVersion, rawHeaders, headers }: IncomingMessage): void => {
+  const found = new Set<string>()
+  for (let n = 0; n < rawHeaders.length; n += 2) {
+    const name = (rawHeaders[n] as string).toLowerCase()
+    if (!single.has(name)) continue
+    if (found.has(name)) throw malformed(name === 'host' ? reasons.host : reasons.repeatedHeader)
+    found.add(name)
+  }
+  if (!found.has('host') && httpVersion !== '1.0') throw malformed(reasons.host)
+  if (!hostValue.test(headers.host ?? '')) throw malformed(reasons.hostValue)
+  // HTTP/1.0 has no codings of a transfer: what is before us may have read another body.
+  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) throw malformed(reasons.transferEncoding)
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpsServer } from 'node:https'
-import { createServer as createTcpServer } from 'node:net'
+import { connect, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -14,12 +14,14 @@ import { eventually } from '../support/eventually.ts'
 import { runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
 import { freePort } from '../support/port.ts'
 
+t.setTimeout(120_000)
+
 const json = { 'content-type': 'application/json' }
 
 // Setting: `retryDelay: () => null`; without it one GET that is answered 503 reaches the service 11 times.
 t.test('a request that was answered is never repeated, and one without an answer once if it is a read', async (t) => {
   const user = await startFakeService(t, ({ headers }, response) => {
-    if (headers['x-test'] === 'reset') return response.destroy()
+    if (headers['idempotency-key'] === 'reset') return response.destroy()
     response.writeHead(503, { ...json, 'retry-after': '7' })
     response.end('{"code":"database.busy"}')
   })
@@ -30,7 +32,7 @@ t.test('a request that was answered is never repeated, and one without an answer
   ] as const) {
     const busy = await sendExactly(url, '/api/v1/users', { method })
     t.match(busy, { status: 503, text: '{"code":"database.busy"}', headers: { 'retry-after': '7' } }, 'the answer of the service')
-    const lost = await sendExactly(url, '/api/v1/users', { method, headers: { 'x-test': 'reset' } })
+    const lost = await sendExactly(url, '/api/v1/users', { method, headers: { 'idempotency-key': 'reset' } })
     t.equal(lost.status, 503)
     t.equal(JSON.parse(lost.text).code, 'user.unavailable', 'no answer from the service')
     t.equal(user.received.splice(0).length, 1 + tries, `${method}: one try of the first, ${tries} of the second`)
@@ -80,18 +82,20 @@ t.test('after failed connections in a row it fails at once, and tries again abou
 
 t.test('a read whose connection is closed under it is sent once more; what may change something is not', async (t) => {
   const user = await startFakeService(t, ({ headers, method }, response) => {
-    const before = user.received.filter((one) => one.headers['x-test'] === headers['x-test'] && one.method === method)
-    if (headers['x-test'] && before.length === 1) response.destroy()
+    const before = user.received.filter(
+      (one) => one.headers['idempotency-key'] === headers['idempotency-key'] && one.method === method,
+    )
+    if (headers['idempotency-key'] && before.length === 1) response.destroy()
     else response.end('{}')
   })
   const { api } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const statuses = await Promise.all(
-    Array.from({ length: 12 }, async (_, n) => (await api('/users', 'GET', undefined, { 'x-test': String(n) })).status),
+    Array.from({ length: 12 }, async (_, n) => (await api('/users', 'GET', undefined, { 'idempotency-key': String(n) })).status),
   )
   t.same(statuses, Array(12).fill(200), 'many at once do not open the breaker either')
   t.equal(user.received.length, 24)
   for (const method of ['PATCH', 'DELETE']) {
-    const { status, body } = await api('/users/1', method, undefined, { 'x-test': method })
+    const { status, body } = await api('/users/1', method, undefined, { 'idempotency-key': method })
     t.match({ status, body }, { status: 503, body: { code: 'user.unavailable' } })
     t.equal(user.received.filter((one) => one.method === method).length, 1)
   }
@@ -120,14 +124,14 @@ t.test('failed connections in a row do not open the breaker while as many reques
 
 t.test('what one client can cause on its own does not open the breaker', async (t) => {
   const user = await startFakeService(t, ({ headers }, response) => {
-    if (headers['x-test'] !== 'hang') response.end()
+    if (headers['idempotency-key'] !== 'hang') response.end()
   })
   const { url, api } = await runGateway(t, { USER_SERVICE_URL: user.url, REQUEST_TIMEOUT_MS: '200' })
   for (let n = 0; n < 6; n++) {
     const signal = AbortSignal.timeout(20)
-    await t.rejects(sendExactly(url, '/api/v1/users', { signal, headers: { 'x-test': 'hang' } }), 'hung up')
+    await t.rejects(sendExactly(url, '/api/v1/users', { signal, headers: { 'idempotency-key': 'hang' } }), 'hung up')
   }
-  const slow = await Promise.all(Array.from({ length: 6 }, () => api('/users', 'GET', undefined, { 'x-test': 'hang' })))
+  const slow = await Promise.all(Array.from({ length: 6 }, () => api('/users', 'GET', undefined, { 'idempotency-key': 'hang' })))
   t.ok(slow.every(({ status }) => status === 504))
   t.equal((await api('/users')).status, 200)
 })
@@ -143,6 +147,63 @@ t.test('a service that is too slow is a 504 problem', async (t) => {
   t.match(body, { code: 'upstream.timeout', success: false })
   t.ok(performance.now() - start < 5000, 'long before any other limit')
   await t.rejects(sendExactly(url, '/api/v1/users/half'), 'an answer that has begun is cut off, not left open')
+})
+
+t.test('the deadline is for the beginning of an answer: a long one goes on while it moves', async (t) => {
+  const parts = 20
+  const user = await startFakeService(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/jsonl' })
+    let sent = 0
+    const timer = setInterval(() => {
+      response.write('x'.repeat(65_536))
+      if (++sent < parts) return
+      clearInterval(timer)
+      response.end()
+    }, 100)
+  })
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, REQUEST_TIMEOUT_MS: '1500' })
+  const { status, text } = await sendExactly(url, '/api/v1/users')
+  t.match([status, text.length], [200, parts * 65_536])
+})
+
+t.test('a client that reads slowly gets all of an answer, long after the deadline', async (t) => {
+  const size = 24 * 1024 * 1024
+  const user = await startFakeService(t, (_request, response) => {
+    response.writeHead(200, { 'content-length': size })
+    response.end(Buffer.alloc(size))
+  })
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, REQUEST_TIMEOUT_MS: '1500', WRITE_TIMEOUT_MS: '20000' })
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.write('GET /api/v1/users HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  let bytes = 0
+  const rests = [5, 10, 15].map((part) => (part * size) / 20)
+  for await (const chunk of socket) {
+    bytes += chunk.length
+    if (bytes < (rests[0] ?? Number.POSITIVE_INFINITY)) continue
+    rests.shift()
+    await new Promise((resolve) => setTimeout(resolve, 700))
+  }
+  t.ok(bytes > size, `${bytes} bytes`)
+})
+
+t.test('a client that does not read is cut, and what was asked for it ends', async (t) => {
+  const size = 64 * 1024 * 1024
+  let ended = 0
+  const user = await startFakeService(t, (_request, response) => {
+    response.once('close', () => ended++)
+    response.writeHead(200, { 'content-length': size })
+    response.end(Buffer.alloc(size))
+  })
+  const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, WRITE_TIMEOUT_MS: '300' })
+  const { hostname, port } = new URL(url)
+  const sockets = Array.from({ length: 3 }, () => {
+    const socket = connect(Number(port), hostname)
+    t.teardown(() => socket.destroy())
+    socket.write('GET /api/v1/users HTTP/1.1\r\nHost: x\r\n\r\n')
+    return socket
+  })
+  await eventually(() => ended === sockets.length, { timeoutMs: 60_000 })
 })
 
 t.test('an answer that breaks off is not passed on as a whole one', async (t) => {

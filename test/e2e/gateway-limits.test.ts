@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import t from 'tap'
+import { clientOf } from '../../src/modules/gateway/connections.ts'
 import { runApp } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
 import { type RunningGateway, runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
@@ -20,7 +23,9 @@ t.test('a client has so many requests a minute, and is then told when to come ag
     t.match(JSON.parse(text), { success: false, code: 'request.rate_limited', status: 429, trace_id: /./ })
     t.match(headers, { 'content-type': /^application\/problem\+json/, 'retry-after': /^\d+$/, 'x-ratelimit-remaining': '0' })
   }
-  for (const path of ['/health', '/health/live', '/health/ready', '/docs/', '/openapi.json']) {
+  const pages = ['/', '/docs', '/docs/', '/openapi.json', '/assets/style.css', '/activate', '/.well-known/jwks.json', '/healthy']
+  for (const path of pages) t.equal(await statusOf(gateway, path), 429, `${path} counts`)
+  for (const path of ['/health', '/health/live', '/health/ready']) {
     const { status, headers } = await sendExactly(gateway.url, path)
     t.equal(status, 200, `${path} is not limited`)
     t.notOk('x-ratelimit-limit' in headers)
@@ -163,4 +168,42 @@ t.test('a browser may load nothing for an answer, and for the API reference only
   t.notMatch(reference, /https?:|\*|unsafe-eval/)
   const { headers } = await fetch(`${url}/docs/`)
   t.equal(headers.get('x-content-type-options'), 'nosniff')
+})
+
+t.test('an address has so many connections, and is told so; what watches the process gets through', async (t) => {
+  const gateway = await runGateway(t, { CONNECTIONS_PER_CLIENT: '3' })
+  const { hostname, port } = new URL(gateway.url)
+  const idle = (local?: string) => {
+    const socket = connect({ port: Number(port), host: hostname, ...(local ? { localAddress: local } : {}) })
+    socket.on('error', () => {})
+    t.teardown(() => socket.destroy())
+    return socket
+  }
+  const held = [idle(), idle(), idle()]
+  await Promise.all(held.map((socket) => once(socket, 'connect')))
+  const refused = await sendExactly(gateway.url, '/', { headers: { 'accept-language': 'zh-TW', connection: 'keep-alive' } })
+  t.equal(refused.status, 429)
+  t.match(JSON.parse(refused.text), { code: 'request.too_many_connections', detail: /連線/ })
+  t.match(refused.headers, { connection: 'close', 'retry-after': '1' })
+  t.match(await sendExactly(gateway.url, '/health/live'), { status: 200, headers: { connection: 'close' } })
+  const many = Array.from({ length: 10 }, () => idle())
+  await eventually(() => many.filter(({ closed }) => closed).length === 7)
+  t.equal((await sendExactly(gateway.url, '/health/live')).status, 200, 'the oldest make room')
+  t.ok(held.every(({ closed }) => !closed))
+  const other = idle('127.0.0.2')
+  other.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1.1 200/, 'another address has its own')
+  for (const socket of [...held, ...many]) socket.destroy()
+  await eventually(async () => (await statusOf(gateway, '/')) === 200)
+})
+
+t.test('one client of IPv6 has a network of addresses', (t) => {
+  t.equal(clientOf('203.0.113.7'), '203.0.113.7')
+  t.equal(clientOf('::ffff:203.0.113.7'), '203.0.113.7')
+  t.equal(clientOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(clientOf('2001:db8::1'), '2001:db8:0:0::/64')
+  t.equal(clientOf('2001:db8:0:0:ffff::1'), '2001:db8:0:0::/64')
+  t.equal(clientOf('fe80::1%eth0'), 'fe80:0:0:0::/64')
+  t.equal(clientOf('::1'), '0:0:0:0::/64')
+  t.end()
 })

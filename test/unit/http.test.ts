@@ -39,6 +39,37 @@ t.test('what the parser cannot read is a problem too', async (t) => {
   })
 })
 
+t.test('a head that two readers could take for two requests is refused', async (t) => {
+  const app = await listen(t)
+  const { port } = app.addresses()[0] as { port: number }
+  const ask = (version: string, ...headers: string[]) =>
+    sendRaw(port, [`GET /none HTTP/${version}`, 'Connection: close', ...headers, '', ''].join('\r\n'))
+  const refused = [
+    ['Host: a', 'Host: b'],
+    ['Host: a', 'Host: a'],
+    ['Host: a', 'host:'],
+    ['Host: a b'],
+    ['Host: a, b'],
+    ['Host: a/b'],
+    ['Host: user@a'],
+    ['Host: [::1'],
+    ['Host: a:80:90'],
+    ['Host: a', 'Content-Type: text/plain', 'Content-Type: application/json'],
+    ['Host: a', 'Authorization: Bearer a', 'authorization: Bearer b'],
+    ['Host: a', 'Idempotency-Key: a', 'Idempotency-Key: b'],
+    ['Host: a', 'Content-Length: 0', 'Content-Length: 0'],
+  ]
+  for (const version of ['1.0', '1.1'])
+    for (const headers of refused)
+      t.match(await ask(version, ...headers), { status: 400, body: { code: 'request.malformed' } }, `${version} ${headers}`)
+  t.equal((await ask('1.1')).status, 400, 'no Host')
+  t.equal((await ask('1.0', 'Transfer-Encoding: chunked')).status, 400)
+  for (const host of ['a', 'shop.example:8080', '127.0.0.1:5000', '[::1]:5000', 'a_b', 'a%20b', ''])
+    t.equal((await ask('1.1', `Host: ${host}`)).status, 404, host)
+  t.equal((await ask('1.0')).status, 404, 'HTTP/1.0 needs none')
+  t.equal((await ask('1.1', 'Host: a', 'Accept: a', 'Accept: b')).status, 404, 'a list may come in parts')
+})
+
 t.test('an error that nobody expected says nothing of the inside', async (t) => {
   const app = await listen(t)
   const { statusCode, body } = await app.inject('/broken')

@@ -13,7 +13,7 @@ type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 export interface Forwarder {
   /** Sends one request; in the shape that @fastify/reply-from takes for its `undici` option. */
   readonly dispatcher: { request(options: Dispatcher.RequestOptions, done: Done): void }
-  /** Runs `send`; the request that it makes has this path and query, and ends with the deadline or with the client that asked. */
+  /** Runs `send`; the request that it makes has this path and query. It ends with the client that asked, or where no answer has begun by the deadline. */
   bound<T>(path: string, reply: FastifyReply, send: () => T): T
   /** `<module>.unavailable`, or `upstream.unavailable` where the module has no code of its own. */
   unavailable(cause?: unknown): Failure
@@ -48,7 +48,7 @@ export const createForwarder = (
   timeoutMs: number,
   rejection: Rejection = () => undefined,
 ): Forwarder => {
-  const asked = new AsyncLocalStorage<{ readonly path: string; readonly signal: AbortSignal }>()
+  const asked = new AsyncLocalStorage<{ readonly path: string; readonly signal: AbortSignal; readonly answered: () => void }>()
   const breaker = circuitBreaker(handleWhen(connectionFailed), {
     halfOpenAfter: 1000,
     // Not failures in a row: those of one server that stops come together, while others answer.
@@ -105,13 +105,15 @@ export const createForwarder = (
     unavailable,
     dispatcher: {
       request: (options, done) => {
-        const { path = options.path, signal } = asked.getStore() ?? {}
+        const { path = options.path, signal, answered } = asked.getStore() ?? {}
         if (signal?.aborted) return done(asFailure(signal.reason))
         untilAborted(
           breaker.execute(() => send({ ...options, path }, signal)),
           signal,
         )
           .then((answer) => {
+            // A long answer may take longer than a request: from here on its progress counts (bodyTimeout, the client's reading).
+            answered?.()
             // The plugin destroys an answer that nobody waits for; an error without a listener would end the process.
             answer.body.on('error', () => {})
             done(null, answer)
@@ -129,7 +131,7 @@ export const createForwarder = (
       // It may have been while the client was authenticated.
       if (reply.raw.destroyed) hungUp()
       else reply.raw.once('close', hungUp)
-      return asked.run({ path, signal: controller.signal }, run)
+      return asked.run({ path, signal: controller.signal, answered: () => clearTimeout(timer) }, run)
     },
   }
 }

@@ -1,6 +1,7 @@
 import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
 import { serviceConnections } from '../../platform/upstream.ts'
+import { capConnections } from './connections.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer, refuseDotSegments } from './guard.ts'
 import { pageRoutes } from './pages.ts'
@@ -12,7 +13,14 @@ export default defineModule({
   needs: {},
   create: ({ config, log, remotes, tokens, connect }) => {
     // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
-    const dispatcher = new Agent({ connections: 128, allowH2: false, ...serviceConnections, connect })
+    const dispatcher = new Agent({
+      connections: 128,
+      allowH2: false,
+      ...serviceConnections,
+      // Between two parts of an answer; the deadline of the request ends with its first.
+      bodyTimeout: config.requestTimeoutMs,
+      connect,
+    })
     const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
     const health = watchUpstreams(remotes, connect)
     for (const { name, upstream } of remotes) {
@@ -23,6 +31,7 @@ export default defineModule({
     return {
       api: {},
       server: async (app) => {
+        capConnections(app, config.connectionsPerClient)
         await guardServer(app, config.corsOrigins)
         await limit.register(app)
         refuseDotSegments(app)

@@ -1,8 +1,9 @@
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { fail } from '../../platform/errors.ts'
+import { isProbe } from './probes.ts'
 
 export interface RateLimitOptions {
   /** Requests of one client in a minute; 0 for no limit. */
@@ -40,11 +41,7 @@ const connect = (url: string, log: Logger): Redis => {
   return redis
 }
 
-/** By the route and not by the URL: the router also takes /%61pi for /api. What matches no route counts. */
-const isExempt = ({ routeOptions: { url } }: FastifyRequest): boolean =>
-  url !== undefined && url !== '*' && !url.startsWith('/api/')
-
-/** The limit for each client's address (IPv6: its /64). Answers 429 request.rate_limited with Retry-After. */
+/** The limit for each client's address (IPv6: its /64), of everything but probes. Answers 429 request.rate_limited with Retry-After. */
 export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions): RateLimit => {
   const redis = perMinute > 0 && redisUrl ? connect(redisUrl, log) : undefined
   return {
@@ -55,7 +52,7 @@ export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions):
         max: perMinute,
         timeWindow: 60_000,
         cache: 10_000,
-        allowList: isExempt,
+        allowList: ({ routeOptions }) => isProbe(routeOptions.url),
         errorResponseBuilder: () => fail('request.rate_limited'),
         skipOnError: true,
         ...(redis ? { redis, nameSpace: 'orderhub:rate-limit:' } : {}),

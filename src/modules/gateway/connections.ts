@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { fail } from '../../platform/errors.ts'
+import { isProbe } from './probes.ts'
+
+/** Whose connections are counted together: an IPv4 address, or the /64 that one IPv6 client chooses its addresses from. */
+export const clientOf = (address: string): string => {
+  if (!address.includes(':')) return address
+  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice('::ffff:'.length)
+  const [before = '', after] = address.split('%', 1)[0]?.split('::') ?? []
+  const groups = before.split(':').filter((group) => group !== '')
+  const behind = after?.split(':').filter((group) => group !== '') ?? []
+  const zeros = after === undefined ? 0 : 8 - groups.length - behind.length
+  return `${[...groups, ...Array<string>(zeros).fill('0'), ...behind].slice(0, 4).join(':')}::/64`
+}
+
+interface Client {
+  open: number
+  /** Those above the cap, the oldest first. */
+  readonly over: Set<Socket>
+}
+
+/**
+ * Caps the connections of each peer's address. One above the cap is closed with its first answer, which is 429
+ * request.too_many_connections for anything but a probe: behind a NAT of its node, that is the same address. As many as the
+ * cap may be above it; then the oldest of them makes room.
+ */
+export const capConnections = (app: FastifyInstance, perClient: number): void => {
+  if (perClient === 0) return
+  const clients = new Map<string, Client>()
+  const over = new WeakSet<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    const address = clientOf(socket.remoteAddress ?? '')
+    const client = clients.get(address) ?? { open: 0, over: new Set() }
+    clients.set(address, client)
+    client.open++
+    socket.once('close', () => {
+      client.open--
+      client.over.delete(socket)
+      if (client.open === 0) clients.delete(address)
+    })
+    if (client.open <= perClient) return
+    over.add(socket)
+    client.over.add(socket)
+    if (client.over.size > perClient) client.over.values().next().value?.destroy()
+  })
+  app.addHook('onRequest', ({ raw, routeOptions: { url } }, reply, done) => {
+    if (!over.has(raw.socket)) return done()
+    reply.header('connection', 'close')
+    done(isProbe(url) ? undefined : fail('request.too_many_connections', { retry_after: 1 }))
+  })
+}

@@ -1,0 +1,47 @@
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
+
+const mebibyte = 1024 * 1024
+
+export interface SlowClientsOptions {
+  /** Milliseconds without progress after which a connection is cut, for each MiB that waits. */
+  readonly stallMs: number
+  readonly onCut?: (() => void) | undefined
+}
+
+interface Progress {
+  readonly taken: number
+  readonly at: number
+}
+
+/**
+ * Destroys connections whose client does not read what waits for it (write timeout). Progress is what the system has taken:
+ * written and no longer queued here. It shows when all of a piece is taken, so a large one has more time. What a client sends
+ * meanwhile is no progress. A connection on which nothing waits is left to the server's other limits.
+ */
+export const cutSlowClients = (server: Server, { stallMs, onCut }: SlowClientsOptions): void => {
+  const sockets = new Map<Socket, Progress>()
+  const look = () => {
+    const now = performance.now()
+    for (const [socket, { taken, at }] of sockets) {
+      const { writableLength } = socket
+      const progress = socket.bytesWritten - writableLength
+      if (writableLength === 0 || progress !== taken) sockets.set(socket, { taken: progress, at: now })
+      else if (now - at > stallMs * Math.ceil(writableLength / mebibyte)) {
+        onCut?.()
+        socket.destroy()
+      }
+    }
+  }
+  // Of TLS, what is above it: below, all that is there has been taken.
+  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
+    sockets.set(socket, { taken: 0, at: performance.now() })
+    socket.once('close', () => sockets.delete(socket))
+  })
+  let timer: NodeJS.Timeout | undefined
+  server.on('listening', () => {
+    timer = setInterval(look, Math.min(1000, stallMs / 4)).unref()
+  })
+  server.on('close', () => clearInterval(timer))
+}
