@@ -1,9 +1,14 @@
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
+import { pino } from 'pino'
 import t from 'tap'
 import { serviceNames } from '../../src/environment.ts'
+import { passedOn, takeNamedHeaders } from '../../src/modules/gateway/headers.ts'
+import { createHttp } from '../../src/platform/http.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { runGateway, sendExactly, startFakeService } from '../support/gateway.ts'
+import type { Document } from '../support/openapi.ts'
 import { signedIn } from '../support/people.ts'
 
 const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -24,10 +29,10 @@ t.test('headers of the client connection go no further', async (t) => {
     { 'transfer-encoding': 'chunked', trailer: 'x-sum' },
   ]
   for (const headers of each) {
-    const { status } = await sendExactly(url, '/api/v1/users', { headers: { ...headers, 'x-end': '1' } })
+    const { status } = await sendExactly(url, '/api/v1/users', { headers: { ...headers, 'if-match': '1' } })
     t.equal(status, 200, JSON.stringify(headers))
     const seen = user.received.pop()?.headers ?? {}
-    t.equal(seen['x-end'], '1')
+    t.equal(seen['if-match'], '1')
     for (const name of Object.keys(headers)) if (name !== 'connection') t.notOk(name in seen, name)
     t.equal(seen.connection, 'keep-alive')
   }
@@ -56,35 +61,45 @@ t.test('a client cannot say who it is, nor speak as a service', async (t) => {
   }
 })
 
+/** Those by which proxies and meshes name whom they authenticated, change what is asked for, or that nobody here reads. */
+const hostile = [
+  'authorization',
+  'remote-user',
+  'x-user',
+  'x-user-id',
+  'X-User-Role',
+  'x_user_id',
+  'x-auth-request-email',
+  'x-authenticated-userid',
+  'x-forwarded-user',
+  'x-forwarded-client-cert',
+  'x-remote-user',
+  'x-client-cert',
+  'x-original-url',
+  'x-ssl-client-verify',
+  'ssl-client-cert',
+  'x-amzn-oidc-identity',
+  'x-goog-authenticated-user-email',
+  'x-ms-client-principal',
+  'cf-access-authenticated-user-email',
+  'x-orderhub-service-token',
+  'X-Webauth-User',
+  'Remote-Groups',
+  'X-Http-Method-Override',
+  'Cookie',
+  'X-Requested-With',
+  'X-Any-Name-That-Nobody-Thought-Of',
+  'Baggage',
+  'Via',
+]
+
 t.test('what proxies write to name whom they authenticated is not taken from a client', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
-  const names = [
-    'authorization',
-    'remote-user',
-    'x-user',
-    'x-user-id',
-    'X-User-Role',
-    'x_user_id',
-    'x-auth-request-email',
-    'x-authenticated-userid',
-    'x-forwarded-user',
-    'x-forwarded-client-cert',
-    'x-remote-user',
-    'x-client-cert',
-    'x-original-url',
-    'x-ssl-client-verify',
-    'ssl-client-cert',
-    'x-amzn-oidc-identity',
-    'x-goog-authenticated-user-email',
-    'x-ms-client-principal',
-    'cf-access-authenticated-user-email',
-    'x-orderhub-service-token',
-  ]
-  const kept = { 'x-requested-with': 'fetch', 'user-agent': 'test', 'accept-language': 'en', 'idempotency-key': 'k' }
-  await sendExactly(url, '/api/v1/users', { headers: { ...Object.fromEntries(names.map((name) => [name, '1'])), ...kept } })
+  const kept = { 'user-agent': 'test', 'accept-language': 'en', 'idempotency-key': 'k' }
+  await sendExactly(url, '/api/v1/users', { headers: { ...Object.fromEntries(hostile.map((name) => [name, '1'])), ...kept } })
   const seen = user.received[0]?.headers ?? {}
-  for (const name of names) t.notOk(name.toLowerCase() in seen, name)
+  for (const name of hostile) t.notOk(name.toLowerCase() in seen, name)
   t.match(seen, kept)
 })
 
@@ -185,4 +200,43 @@ t.test('a stopping gateway still serves, and asks for new connections', async (t
   const { status, headers } = await sendExactly(url, '/api/v1/users', { headers: { connection: 'keep-alive' } })
   t.match({ status, connection: headers.connection }, { status: 200, connection: 'close' })
   await stopped
+})
+
+t.test('what the routes declare and the modules read is on the list, and little else', async (t) => {
+  const document = JSON.parse(await readFile(new URL('../../docs/openapi.json', import.meta.url), 'utf8')) as Document
+  const declared = Object.values(document.paths).flatMap((operations) =>
+    Object.values(operations).flatMap(({ parameters = [] }) =>
+      parameters.filter((parameter) => parameter.in === 'header').map(({ name }) => name.toLowerCase()),
+    ),
+  )
+  const read: string[] = []
+  for (const file of await readdir(new URL('../../src/', import.meta.url), { recursive: true })) {
+    if (!file.endsWith('.ts') || file.startsWith('modules/gateway/')) continue
+    const source = await readFile(new URL(`../../src/${file}`, import.meta.url), 'utf8')
+    for (const [, quoted, plain] of source.matchAll(/(?:request\.|\b|\{ )headers(?:\['([\w-]+)'\]|\??\.([a-z]+)\b(?!\())/g))
+      read.push(quoted ?? plain ?? '')
+  }
+  t.ok(declared.includes('idempotency-key'))
+  for (const name of ['accept-language', 'idempotency-key', 'if-none-match', 'content-encoding']) t.ok(read.includes(name), name)
+  // Read by the gateway, or of an answer.
+  const elsewhere = ['accept-encoding', 'authorization', 'host', 'transfer-encoding', 'content-length', 'x-forwarded-for']
+  const known = [...passedOn, ...elsewhere, 'x-request-id', 'connection']
+  t.same(
+    [...new Set([...declared, ...read])].filter((name) => !known.includes(name)),
+    [],
+  )
+})
+
+t.test('in one process a module sees the same headers', async (t) => {
+  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  takeNamedHeaders(app)
+  app.get('/', async ({ headers }) => headers)
+  t.teardown(() => app.close())
+  const kept = Object.fromEntries(passedOn.map((name) => [name, '1']))
+  const headers = { ...Object.fromEntries(hostile.map((name) => [name, '1'])), ...kept }
+  const seen = (await app.inject({ url: '/', headers })).json() as Record<string, string>
+  for (const name of hostile.filter((each) => each !== 'authorization')) t.notOk(name.toLowerCase() in seen, name)
+  t.match(seen, kept)
+  const nominated = { connection: 'close, Idempotency-Key', 'idempotency-key': '1' }
+  t.notOk('idempotency-key' in (await app.inject({ url: '/', headers: nominated })).json(), 'of this connection alone')
 })

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { traceHeaders, traceIdOf } from '../../platform/context.ts'
 import { withVary } from '../../platform/problem.ts'
 
-/** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. `Expect` is answered here. */
+/** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. */
 const hopByHop = [
   'connection',
   'expect',
@@ -18,22 +18,68 @@ const hopByHop = [
   'upgrade',
 ]
 /**
- * Who the client is and what it may do is for us to say, whatever it says itself: our own headers, and those by which
- * proxies and meshes name whom they have authenticated.
+ * What a service is to see of a client's headers, by name: nobody can list the names by which proxies and meshes say whom they
+ * have authenticated. `host`, the body's length, and what the gateway says itself come to it.
  */
-const ours =
-  /^(authorization|forwarded|remote-user|x-(forwarded|orderhub|user|auth|authenticated|remote|client|real|original|ssl)(-.+)?|(x-(amzn-oidc|goog-(authenticated|iap)|ms-client)|cf-access|ssl)-.+)$/
+export const passedOn: readonly string[] = [
+  'accept',
+  'accept-language',
+  'content-encoding',
+  'content-type',
+  'idempotency-key',
+  'if-match',
+  'if-none-match',
+  'traceparent',
+  'tracestate',
+  'user-agent',
+]
+/** What the gateway reads itself, beside these: connection, body, identity, browsers, its own pages, and trusted proxies. */
+const ofTheEdge: readonly string[] = [
+  'accept-encoding',
+  'access-control-request-headers',
+  'access-control-request-method',
+  'authorization',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'if-modified-since',
+  'if-range',
+  'origin',
+  'range',
+  'transfer-encoding',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-request-id',
+]
+const named = new Set([...passedOn, ...ofTheEdge])
 
-const without = (headers: IncomingHttpHeaders, dropped: (name: string) => boolean): IncomingHttpHeaders =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => !dropped(name)))
+const namesIn = (list: unknown): string[] =>
+  String(list ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+
+/**
+ * Takes every other header from a request, and those that are for this connection alone (RFC 9110, 7.6.1), so that a module
+ * sees the same ones in this process as behind it. Calls between modules have their own.
+ */
+export const takeNamedHeaders = (app: FastifyInstance): void => {
+  app.addHook('onRequest', ({ raw: { headers }, routeOptions: { url } }, _reply, done) => {
+    if (url?.startsWith('/internal/')) return done()
+    for (const name of Object.keys(headers)) if (!named.has(name)) delete headers[name]
+    for (const name of namesIn(headers.connection)) if (passedOn.includes(name)) delete headers[name]
+    done()
+  })
+}
 
 /** What a service is to see of a client's headers. `host` and the body's length are already those of the new request. */
 export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHeaders): IncomingHttpHeaders => {
   const { traceparent, requestId } = request.call
-  const kept = without(
-    headers,
-    (name) => hopByHop.includes(name) || name === 'traceparent' || ours.test(name.replaceAll('_', '-')),
+  const kept: IncomingHttpHeaders = Object.fromEntries(
+    ['host', 'content-length', ...passedOn].flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
   )
+  delete kept.traceparent
   // The state belongs to the trace that it came with (W3C Trace Context, 3.3).
   if (!request.headers.traceparent?.toString().includes(traceIdOf(traceparent))) delete kept.tracestate
   return {
@@ -50,10 +96,7 @@ export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHe
 
 /** What a client is to see of a service's headers; `ownVary` is what this answer's `Vary` says already. */
 export const clientHeaders = (headers: IncomingHttpHeaders, ownVary?: unknown): IncomingHttpHeaders => {
-  const named = String(headers.connection ?? '')
-    .toLowerCase()
-    .split(',')
-    .map((name) => name.trim())
-  const kept = without(headers, (name) => hopByHop.includes(name) || named.includes(name))
+  const ofConnection = [...hopByHop, ...namesIn(headers.connection)]
+  const kept: IncomingHttpHeaders = Object.fromEntries(Object.entries(headers).filter(([name]) => !ofConnection.includes(name)))
   return ownVary && kept.vary ? { ...kept, vary: withVary(ownVary, kept.vary) } : kept
 }

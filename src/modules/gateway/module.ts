@@ -4,6 +4,7 @@ import { serviceConnections } from '../../platform/upstream.ts'
 import { capConnections } from './connections.ts'
 import { gatewayContract } from './contract.ts'
 import { guardServer, refuseDotSegments } from './guard.ts'
+import { takeNamedHeaders } from './headers.ts'
 import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { watchUpstreams } from './upstream-health.ts'
@@ -32,6 +33,7 @@ export default defineModule({
       api: {},
       server: async (app) => {
         capConnections(app, config.connectionsPerClient)
+        takeNamedHeaders(app)
         await guardServer(app, config.corsOrigins)
         await limit.register(app)
         refuseDotSegments(app)
