@@ -69,7 +69,12 @@ export const createEntryRepository = (db: Database) => {
           ), fresh as (
             select * from input i where not exists (select from ${eventIds} known where known.event_id = i.event_id)
           ), received as (${receiveEvents(inbox, sql`fresh`)}), -- of two statements at once, one
-          added as (insert into ${entries} (${columns}) select ${columns} from fresh join received using (event_id) order by n returning id, event_id),
+          added as (
+            insert into ${entries} (${columns})
+            select ${columns} from fresh
+             -- not a join: the planner expects one row of each and would compare each with each
+             where (event_id in (select event_id from received)) is true order by n returning id, event_id
+          ),
           waiting as (insert into ${pending} (entry_id) select id from added)
           select event_id from added`)
         const ids = new Set(added.map(({ event_id }) => event_id))
