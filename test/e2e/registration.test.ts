@@ -1,8 +1,9 @@
+import postgres from 'postgres'
 import t from 'tap'
 import { isProblem } from '../contract/target.ts'
 import { bearer, mailedToken, newPerson, password, signIn } from '../support/accounts.ts'
 import { runApp } from '../support/app.ts'
-import { signedIn } from '../support/people.ts'
+import { reauthenticated, signedIn } from '../support/people.ts'
 
 t.test('open: whoever asks gets an account of their own, and no more', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
@@ -75,7 +76,7 @@ t.test('the last administrator stays one', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const admin = await signedIn(run.keysDir, 1)
   isProblem(t, await run.api('/users/1', 'PATCH', { role: 'user' }, admin), 409, 'user.last_admin')
-  isProblem(t, await run.api('/users/1', 'DELETE', undefined, admin), 409, 'user.last_admin')
+  isProblem(t, await run.api('/users/1', 'DELETE', undefined, await reauthenticated(run.keysDir, 1)), 409, 'user.last_admin')
   t.equal((await run.api('/users/1', 'PATCH', { role: 'admin', name: 'Root' }, admin)).status, 200)
   await newPerson(run, { role: 'admin' })
   t.equal((await run.api('/users/1', 'PATCH', { role: 'user' }, admin)).status, 200)
@@ -92,4 +93,19 @@ t.test('administrators who all leave at once leave one behind', async (t) => {
     )
     t.same(answers.map(({ status }) => status).sort(), [...ids.slice(1).map(() => 200), 409], `round ${round}`)
   }
+})
+
+t.test('registrations have limits, for each mailbox and for each client: each of them sends a mail', async (t) => {
+  const { api, databaseUrl } = await runApp(t, { AUTH: 'on' })
+  const register = (email: string) => api('/users', 'POST', { name: 'Grace', email, password })
+  t.equal((await register('grace@example.com')).status, 201)
+  for (let n = 0; n < 2; n++) isProblem(t, await register('GRACE@example.com'), 409, 'user.email_taken')
+  isProblem(t, await register('grace@example.com'), 429, 'auth.too_many_attempts')
+  t.equal((await register('hopper@example.com')).status, 201, 'another mailbox')
+
+  const sql = postgres(databaseUrl, { max: 1 })
+  t.teardown(() => sql.end())
+  await sql`update users.sign_in_attempts set failures = 100`
+  isProblem(t, await register('third@example.com'), 429, 'auth.too_many_attempts')
+  t.equal((await sql`select from users.users where status <> 'erased' and email_confirmed_at is null`).length, 2)
 })

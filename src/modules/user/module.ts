@@ -64,7 +64,7 @@ export default defineModule({
         issueMailToken: ({ event_id }) => mailbox.issueToken(event_id),
       },
       routes: async (app) => {
-        await app.register(userRoutes, { service, accounts })
+        await app.register(userRoutes, { service, accounts, tokens })
         await app.register(authRoutes, { sessions, accounts, mailbox, tokens })
         await app.register(exportRoutes, { service: exports })
       },

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import type { ServiceTokens } from '../../platform/auth/service-tokens.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { localeOf } from '../../platform/problem.ts'
 import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
@@ -8,6 +9,7 @@ import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
 import type { Accounts } from './sign-in/accounts.ts'
 import { Email, Password } from './sign-in/auth-routes.ts'
+import { clientAddress } from './sign-in/client-address.ts'
 
 const Phone = Nullable(
   Text('typed', { maxLength: 64, description: 'with + and the country code, or as written in `phone_country`; kept as E.164' }),
@@ -56,9 +58,11 @@ const described = (operationId: string, summary: string) => ({ operationId, summ
 export interface UserRoutesOptions {
   readonly service: UserService
   readonly accounts: Pick<Accounts, 'create'>
+  /** Undefined with AUTH=off. */
+  readonly tokens: ServiceTokens | undefined
 }
 
-export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (app, { service, accounts }) => {
+export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (app, { service, accounts, tokens }) => {
   app.get(
     '/users',
     {
@@ -80,15 +84,16 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       schema: {
         ...described('createUser', 'Register, or create a user as an administrator'),
         description:
-          'Without a token: an account of your own, with `password` and the role `user`; a token is mailed to confirm the address, and with `REGISTRATION=verify` the account is usable after that; in the other mode it can order at once, and mails about orders wait until then. An address that is in use is answered 409 in each mode: whoever registers can learn that it is.',
+          'Without a token: an account of your own, with `password` and the role `user`; a token is mailed to confirm the address, and with `REGISTRATION=verify` the account is usable after that; in the other mode it can order at once, and mails about orders wait until then. An address that is in use is answered 409 in each mode: whoever registers can learn that it is. Without a token there are limits for each address and each client: 429 `auth.too_many_attempts`.',
         body: NewAccount,
         response: { 201: One(User) },
       },
     },
-    async ({ body, call, headers }, reply) => {
-      const { password, ...user } = await withPhone(body)
-      const locale = localeOf(headers['accept-language'])
-      const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, call)
+    async (request, reply) => {
+      const { password, ...user } = await withPhone(request.body)
+      const locale = localeOf(request.headers['accept-language'])
+      const address = await clientAddress(request, tokens)
+      const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, address, request.call)
       return reply
         .code(201)
         .header('location', `/api/v1/users/${data.id}`)

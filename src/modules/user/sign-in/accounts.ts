@@ -76,7 +76,6 @@ export const createAccounts = (options: AccountsOptions) => {
   }
 
   const insert = async (user: NewUser, password: string, context: CallContext): Promise<User> => {
-    await assertPassword(password, user, 'password')
     const activation = user.confirmed === false ? newEvent('user.activation_requested', context) : undefined
     const hash = await passwords.hash(password)
     const created = await repository.register(user, hash, newEvent('user.created', context), activation)
@@ -88,22 +87,28 @@ export const createAccounts = (options: AccountsOptions) => {
   return {
     /**
      * With a password; a caller who is not signed in makes an account of their own, with the role `user`.
-     * @throws auth.forbidden, auth.registration_closed, user.email_taken, auth.busy, and what `assertPassword` throws
+     * @throws auth.forbidden, auth.registration_closed, auth.too_many_attempts, user.email_taken, auth.busy, and what
+     * `assertPassword` throws
      */
-    create: async (user: NewUser, password: string | undefined, context: CallContext): Promise<User> => {
+    create: async (user: NewUser, password: string | undefined, address: string, context: CallContext): Promise<User> => {
       const { role, scope, actor } = context
       const unlimited = role === 'admin' || (role === null && scope === 'all')
       if (!unlimited) {
         if (actor.type !== 'anonymous' || user.role !== 'user') throw fail('auth.forbidden')
         if (registration === 'off') throw fail('auth.registration_closed')
         if (password === undefined) throw passwordMissing()
+        await assertPassword(password, user, 'password')
+        // Each sends a mail to an address that nobody has proven.
+        await throttle.register(user.email, address)
         return insert(
           { ...user, status: registration === 'verify' ? 'unverified' : 'active', confirmed: false },
           password,
           context,
         )
       }
-      return password === undefined ? users.create(user, context) : insert(user, password, context)
+      if (password === undefined) return users.create(user, context)
+      await assertPassword(password, user, 'password')
+      return insert(user, password, context)
     },
 
     me: async (context: CallContext): Promise<Me> => {

@@ -1,11 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { bearerOf } from '../../../platform/auth/authenticate.ts'
-import { isServiceToken, type ServiceTokens } from '../../../platform/auth/service-tokens.ts'
+import type { ServiceTokens } from '../../../platform/auth/service-tokens.ts'
 import { One, Strict, Text } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
 import type { Accounts } from './accounts.ts'
+import { clientAddress } from './client-address.ts'
 import type { Mailbox } from './mailbox.ts'
 import { passwordLength } from './password-policy.ts'
 import type { Sessions } from './sessions.ts'
@@ -70,21 +69,6 @@ const done = { success: true as const, data: null }
 
 const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['auth'] })
 
-/**
- * The client's address. A service alone speaks for a client of the gateway: from whoever shows a service's token, the first
- * address in X-Forwarded-For is taken, which the gateway wrote by its own TRUST_PROXY; from anybody else, TRUST_PROXY decides.
- */
-const addressOf = async (request: FastifyRequest, tokens: ServiceTokens | undefined): Promise<string> => {
-  const { headers, ip } = request
-  const token = bearerOf(request)
-  const forwarded = headers['x-forwarded-for']?.toString().split(',')[0]?.trim()
-  if (!tokens || !token || !forwarded || !isServiceToken(token)) return ip
-  return tokens.verify(token, ['user']).then(
-    () => forwarded,
-    () => ip,
-  )
-}
-
 export interface AuthRoutesOptions {
   readonly sessions: Sessions
   readonly accounts: Accounts
@@ -101,7 +85,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
     },
     async (request) => {
-      const data = await sessions.signIn(request.body, await addressOf(request, tokens), request.call)
+      const data = await sessions.signIn(request.body, await clientAddress(request, tokens), request.call)
       return { success: true as const, data }
     },
   )
@@ -145,7 +129,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request) => {
-      const data = await accounts.reauthenticate(request.body, await addressOf(request, tokens), request.call)
+      const data = await accounts.reauthenticate(request.body, await clientAddress(request, tokens), request.call)
       return { success: true as const, data }
     },
   )
@@ -164,7 +148,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { current_password, new_password } = request.body
-      await accounts.changePassword(current_password, new_password, await addressOf(request, tokens), request.call)
+      await accounts.changePassword(current_password, new_password, await clientAddress(request, tokens), request.call)
       return done
     },
   )
@@ -179,7 +163,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request, reply) => {
-      await mailbox.requestReset(request.body.email, await addressOf(request, tokens), request.call)
+      await mailbox.requestReset(request.body.email, await clientAddress(request, tokens), request.call)
       return reply.code(202).send(done)
     },
   )
@@ -217,7 +201,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { token, password } = request.body
-      await mailbox.confirm(token, password, await addressOf(request, tokens), request.call)
+      await mailbox.confirm(token, password, await clientAddress(request, tokens), request.call)
       return done
     },
   )
@@ -246,7 +230,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request) => {
-      const address = await addressOf(request, tokens)
+      const address = await clientAddress(request, tokens)
       return { success: true as const, data: await accounts.confirmSecondFactor(request.body.code, address, request.call) }
     },
   )
@@ -262,7 +246,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { password, code } = request.body
-      await accounts.removeSecondFactor(password, code, await addressOf(request, tokens), request.call)
+      await accounts.removeSecondFactor(password, code, await clientAddress(request, tokens), request.call)
       return done
     },
   )

@@ -7,6 +7,7 @@ import type { AttemptRepository } from './attempt-repository.ts'
 const perAccount = 10
 const perAddress = 100
 const mailsPerAccount = 3
+const registrationsPerAddress = 100
 
 const pruneEveryMs = 3_600_000
 
@@ -45,6 +46,7 @@ export type SignInThrottle = ReturnType<typeof createSignInThrottle>
 export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleOptions) => {
   const ofAddress = (address: string): Buffer => keyOf(`address:${networkOf(address)}`)
   const ofMail = (email: string): Buffer => keyOf(`mail:${email}`)
+  const ofRegistrations = (address: string): Buffer => keyOf(`registrations:${networkOf(address)}`)
   let pruning: NodeJS.Timeout | undefined
 
   return {
@@ -75,6 +77,17 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
       const wait = await repository.take(ofMail(email), ofAddress(address), { perAccount: mailsPerAccount, perAddress })
       if (wait === undefined) await repository.count(ofAddress(address))
       return wait === undefined
+    },
+
+    /** Counts a registration, which sends a mail. @throws auth.too_many_attempts with the seconds to wait */
+    register: async (email: string, address: string): Promise<void> => {
+      const network = ofRegistrations(address)
+      const wait = await repository.take(ofMail(email), network, {
+        perAccount: mailsPerAccount,
+        perAddress: registrationsPerAddress,
+      })
+      if (wait !== undefined) throw fail('auth.too_many_attempts', { retry_after: wait })
+      await repository.count(network)
     },
 
     /** Has attempts and tokens that have run out forgotten from time to time, until `close`. */
