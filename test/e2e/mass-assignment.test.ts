@@ -36,6 +36,9 @@ const bodies: Readonly<Record<string, Record<string, unknown>>> = {
   createOrder: { items: [{ product_id: 2, quantity: 1 }] },
   updateOrder: { status: 'processing' },
   setInventory: { available: 1 },
+  replayAuditDeadLetters: { type: 'none' },
+  replayNotificationDeadLetters: { type: 'none' },
+  replayOrderDeadLetters: { type: 'none' },
 }
 
 /** Columns that a body may name: each stands here, with what keeps it in its place below or in the service's own rules. */
@@ -51,6 +54,9 @@ const taken: Readonly<Record<string, readonly string[]>> = {
   'createOrder items': ['price', 'product', 'product_id', 'quantity'],
   updateOrder: ['status'],
   setInventory: ['available'],
+  replayAuditDeadLetters: ['type'],
+  replayNotificationDeadLetters: ['type'],
+  replayOrderDeadLetters: ['type'],
 }
 
 const sampleOf = (type: string): unknown => {
@@ -85,7 +91,7 @@ const start = async (t: Test) => {
       [place, Object.keys(properties)],
       ...Object.entries(properties).flatMap(([name, property]) => {
         const { items } = resolve(document, property)
-        return items ? objectsOf(items, name) : []
+        return items && resolve(document, items).properties ? objectsOf(items, name) : []
       }),
     ]
   }

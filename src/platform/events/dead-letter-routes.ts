@@ -22,19 +22,22 @@ const DeadLetter = Type.Object(
   { title: 'DeadLetter', description: 'An event that its consumer gave up on' },
 )
 
-const ReplayFilter = Strict({
-  event_ids: Type.Optional(Type.Array(EventId, { minItems: 1, maxItems: 100 })),
-  type: Type.Optional(
-    Type.String({
-      maxLength: 200,
-      pattern: '^[\\x20-\\x7e]+$',
-      description: "the event's type",
-      examples: ['order.created'],
-    }),
-  ),
-  before: Type.Optional(Type.String({ ...Timestamp, description: 'given up before this time' })),
-  limit: Type.Integer({ minimum: 1, maximum: 500, default: 100 }),
-})
+const ReplayFilter = Strict(
+  {
+    event_ids: Type.Optional(Type.Array(EventId, { minItems: 1, maxItems: 100 })),
+    type: Type.Optional(
+      Type.String({
+        maxLength: 200,
+        pattern: '^[\\x20-\\x7e]+$',
+        description: "the event's type",
+        examples: ['order.created'],
+      }),
+    ),
+    before: Type.Optional(Type.String({ ...Timestamp, description: 'given up before this time' })),
+    limit: Type.Integer({ minimum: 1, maximum: 500, default: 100 }),
+  },
+  { title: 'DeadLetterFilter', examples: [{ type: 'order.created', limit: 100 }] },
+)
 
 const Replayed = Type.Object(
   { count: Type.Integer({ description: 'events that will be delivered again' }) },
