@@ -75,18 +75,21 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
     const [first] = sent as [AuditEntry]
     const bad: Record<string, AuditEntry> = {
       'a changed action': { ...sampleEntry(keys, 101), action: 'order.cancelled' },
-      'another service’s name': { ...sampleEntry(keys, 102), service: 'audit' },
-      'an unknown service': { ...sampleEntry(keys, 103), service: 'unknown' },
-      'an unknown key': { ...sampleEntry(keys, 104), key_id: newUuid() },
       'an old signature under a new id': { ...first, event_id: newUuid() },
       'no signature': { ...sampleEntry(keys, 105), signature: '' },
       'a number that is not exact': { ...sampleEntry(keys, 106), resource: { type: 'order', id: '1', version: 2 ** 60 } },
     }
-    const answer = await record(app, [good, ...Object.values(bad)])
+    /** Nobody can tell yet whether these are what they say. */
+    const waiting: Record<string, AuditEntry> = {
+      'another service’s name': { ...sampleEntry(keys, 102), service: 'audit' },
+      'an unknown service': { ...sampleEntry(keys, 103), service: 'unknown' },
+      'an unknown key': { ...sampleEntry(keys, 104), key_id: newUuid() },
+    }
+    const answer = await record(app, [good, ...Object.values(bad), ...Object.values(waiting)])
     const ids = Object.values(bad).map(({ event_id }) => event_id)
     t.match(answer, { status: 422, body: { code: 'audit.invalid_signature', event_ids: ids } })
     t.match((await api(`/audit?trace_id=${good.trace_id}`)).body, { count: 1 }, 'the good one is on the trail')
-    for (const [what, { trace_id, event_id }] of Object.entries(bad)) {
+    for (const [what, { trace_id, event_id }] of Object.entries({ ...bad, ...waiting })) {
       const { data } = (await api(`/audit?trace_id=${trace_id}`)).body
       t.notOk(
         data.some((entry: AuditEntry) => entry.event_id === event_id),
@@ -96,6 +99,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
     const letters = await sql`select event_id, reason from audits.dead_letters`
     t.same(letters.map(({ event_id }) => event_id).sort(), [...ids].sort())
     t.ok(letters.every(({ reason }) => reason === 'audit.invalid_signature'))
+    t.equal((await sql`select from audits.parked`).length, 3, 'entries whose key is not known wait for it')
     const more = { ...sampleEntry(keys, 107), unsigned: 'member' }
     await record(app, [more])
     const { data } = (await api(`/audit?trace_id=${more.trace_id}`)).body

@@ -114,16 +114,10 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     const retried = await entryOf((await change(`/notifications/${message.id}/retry`, 'POST')).trace)
     t.same(told(retried).slice(0, 3), ['notification.retry_requested', `notification ${message.id} v2`, 'user 1'])
 
-    for (const version of [1, 2]) {
-      const { trace } = await change(`/notifications/dead-letters/${letter.event_id}/replay`, 'POST')
-      const replayed = await entryOf(trace)
-      t.same(told(replayed).slice(0, 3), [
-        'notification.dead_letter_replayed',
-        `notification ${letter.event_id} v${version}`,
-        'user 1',
-      ])
-      t.same(replayed.details, { event_id: letter.event_id, type: 'order.created' })
-    }
+    const { trace } = await change(`/notifications/dead-letters/${letter.event_id}/replay`, 'POST')
+    const replayed = await entryOf(trace)
+    t.same(told(replayed).slice(0, 3), ['notification.dead_letter_replayed', `notification ${letter.event_id} v1`, 'user 1'])
+    t.same(replayed.details, { event_id: letter.event_id, type: 'order.created' })
     providers.sms.behave('accept')
   })
 

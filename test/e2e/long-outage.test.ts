@@ -13,7 +13,7 @@ await onEachBackend(t, 'a provider away for long', async (t, env) => {
   const app = await runApp(t, { ...env, ...providers.env }, { queue: { backoffMs: 20, longestBackoffMs: 50 } })
   const oldest = async () => {
     const { body } = await call(app.metricsUrl)
-    return Number(/^outbox_oldest_seconds\{module="user",queue="notification"\} ([\d.e-]+)$/m.exec(body)?.[1])
+    return Number(/^outbox_oldest_seconds\{module="user",queue="notification-account"\} ([\d.e-]+)$/m.exec(body)?.[1])
   }
   const letters = async () => (await app.api('/notifications/dead-letters')).body.data
 

@@ -52,7 +52,7 @@ t.test(
       409,
       'staff cannot send it either',
     )
-    t.equal((await api('/auth/activate', 'POST', { token })).status, 200)
+    t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200)
     await eventually(async () => (await messages(id, 60))['email sent'] === 30)
     t.equal(mailsOf(dataDir, id).length, 31)
     await buy(self)

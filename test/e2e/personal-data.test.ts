@@ -10,7 +10,7 @@ import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { call, runApp } from '../support/app.ts'
 import { eventually } from '../support/eventually.ts'
-import { signedIn } from '../support/people.ts'
+import { reauthenticated, signedIn } from '../support/people.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { finder, inDatabase } from '../support/remains.ts'
 import { startService } from '../support/service.ts'
@@ -192,7 +192,7 @@ t.test('as split services, the person gets what each of them has', async (t) => 
   const part = await call(`${url}/api/v1/users/3/export`, 'GET', undefined, headers)
   t.match(part.body.data, { incomplete: ['notifications'], orders: data.orders })
 
-  t.equal((await call(`${url}/api/v1/users/3`, 'DELETE', undefined, headers)).status, 200)
+  t.equal((await call(`${url}/api/v1/users/3`, 'DELETE', undefined, await reauthenticated(keysDir, 3))).status, 200)
   t.equal((await call(`${url}/api/v1/users/3/export`, 'GET', undefined, headers)).status, 401, 'the token ends with the account')
   t.same(await inDatabase(databaseUrl('user'), finder(['王小美', 'xiaomei'])), [])
 })
