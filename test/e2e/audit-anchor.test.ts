@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
 import { pino } from 'pino'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
@@ -133,6 +134,37 @@ t.test('nothing that the service’s role can write stops the anchoring or hides
     await eventually(async () => (await gaugeOf(app.metricsUrl, 'audit_anchor_behind')) === 1, { timeoutMs: 20_000 })
     await eventually(async () => (await gaugeOf(app.metricsUrl, 'audit_anchor_behind_seconds')) > 0)
   })
+})
+
+t.test('a process that starts asks the anchor, and sees what is gone from it', async (t) => {
+  const audit = await startAuditDatabase(t)
+  const { entries, seals, keys, sql: superuser } = audit
+  const folder = newFolder(t)
+  const start = () => createAnchoring({ repository: seals, keys, anchor: folderAnchor(folder), log: pino({ level: 'silent' }) })
+  for (const n of [1, 2]) {
+    await entries.record([sampleEntry(keys, n)])
+    await audit.sealer().seal()
+  }
+  await superuser`insert into audits.anchored values (9000000000000000)`
+  t.match(await start().lag(), { checkpoints: 2 })
+  const anchoring = start()
+  await anchoring.run()
+  t.same(readdirSync(folder).sort(), [1, 2].map(anchorName))
+  for (const one of [anchoring, start()]) t.same(await one.lag(), { checkpoints: 0, age: 0 })
+  await rm(join(folder, anchorName(2)))
+  for (const one of [anchoring, start()]) t.match(await one.lag(), { checkpoints: 1 })
+  await anchoring.run()
+  t.same(readdirSync(folder).sort(), [1, 2].map(anchorName), 'and brings it there again')
+})
+
+t.test('a row that is in the way of the sealer shows in the log and as the age of what waits', async (t) => {
+  const audit = await startAuditDatabase(t)
+  const { entries, seals, keys, db } = audit
+  await entries.record([sampleEntry(keys, 1)])
+  await db.run(sql`insert into audits.checkpoints (size, note) values (1, 'a row of somebody')`)
+  await t.rejects(audit.sealer().seal(), { message: /in the way: a leaf at index 0, or a checkpoint of size 1/ })
+  await eventually(async () => (await seals.unsealed()).age > 0)
+  t.match(await seals.unsealed(), { count: 1 })
 })
 
 t.test('a bucket without credentials is refused before anything starts', async (t) => {
