@@ -13,7 +13,7 @@ const atOnce = 5000
 /** Megabytes of heap: the whole trail would not fit. */
 const heap = 48
 
-t.test(`${untouched} untouched entries: no false alarm, in little memory`, { timeout: 175_000 }, async (t) => {
+t.test(`${untouched} untouched entries: no false alarm, in little memory`, { timeout: 280_000 }, async (t) => {
   const { keys, keysDir, url, entries, seals, sealer } = await startAuditDatabase(t)
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-untouched-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

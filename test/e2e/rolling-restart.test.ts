@@ -5,12 +5,12 @@ import { eventually } from '../support/eventually.ts'
 import { startProviders } from '../support/providers.ts'
 import { type SystemService, startSystem } from '../support/system.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(290_000)
 
 const perSecond = 200
 const names: readonly SystemService[] = ['user', 'product', 'order', 'notification', 'gateway']
 
-t.test('every service is restarted under load, and no client notices', { timeout: 175_000 }, async (t) => {
+t.test('every service is restarted under load, and no client notices', { timeout: 280_000 }, async (t) => {
   const providers = await startProviders()
   t.teardown(() => providers.stop())
   const system = await startSystem({
