@@ -2,7 +2,6 @@ import { dictionary } from '@zxcvbn-ts/language-common'
 import t from 'tap'
 import { assertPassword } from '../../src/modules/user/sign-in/password-policy.ts'
 import { createPasswords } from '../../src/modules/user/sign-in/passwords.ts'
-import { networkOf } from '../../src/modules/user/sign-in/sign-in-throttle.ts'
 import type { Failure } from '../../src/platform/errors.ts'
 
 t.test('argon2id in PHC form with the stated parameters, salted', async (t) => {
@@ -80,14 +79,4 @@ t.test('the 3000 most common of those that are long enough are refused', async (
       () => t.fail(password),
       ({ code }) => code === 'user.password_too_common' || t.fail(`${password}: ${code}`),
     )
-})
-
-t.test('a client is its IPv4 address, or its IPv6 network', async (t) => {
-  t.equal(networkOf('203.0.113.7'), '203.0.113.7')
-  t.equal(networkOf('::ffff:203.0.113.7'), '203.0.113.7')
-  t.equal(networkOf('2001:db8:0:1:2:3:4:5'), '2001:db8:0:1::/64')
-  t.equal(networkOf('2001:DB8::1:ffff:1:2:3'), networkOf('2001:db8:0:1::9'))
-  t.not(networkOf('2001:db8:0:2::9'), networkOf('2001:db8:0:1::9'))
-  t.equal(networkOf('::1'), '0:0:0:0::/64')
-  t.equal(networkOf('fe80::1%eth0'), 'fe80:0:0:0::/64')
 })

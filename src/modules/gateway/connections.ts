@@ -1,18 +1,8 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { networkOf } from '../../platform/client-network.ts'
 import { fail } from '../../platform/errors.ts'
 import { isProbe } from './probes.ts'
-
-/** Whose connections are counted together: an IPv4 address, or the /64 that one IPv6 client chooses its addresses from. */
-export const clientOf = (address: string): string => {
-  if (!address.includes(':')) return address
-  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice('::ffff:'.length)
-  const [before = '', after] = address.split('%', 1)[0]?.split('::') ?? []
-  const groups = before.split(':').filter((group) => group !== '')
-  const behind = after?.split(':').filter((group) => group !== '') ?? []
-  const zeros = after === undefined ? 0 : 8 - groups.length - behind.length
-  return `${[...groups, ...Array<string>(zeros).fill('0'), ...behind].slice(0, 4).join(':')}::/64`
-}
 
 interface Client {
   open: number
@@ -30,7 +20,7 @@ export const capConnections = (app: FastifyInstance, perClient: number): void =>
   const clients = new Map<string, Client>()
   const over = new WeakSet<Socket>()
   app.server.on('connection', (socket: Socket) => {
-    const address = clientOf(socket.remoteAddress ?? '')
+    const address = networkOf(socket.remoteAddress ?? '')
     const client = clients.get(address) ?? { open: 0, over: new Set() }
     clients.set(address, client)
     client.open++

@@ -1,17 +1,8 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { isIPv6 } from 'node:net'
+import { networkOf } from '../client-network.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 
 const dayMs = 86_400_000
-
-/** One client of IPv6 has a /64 (RFC 6177); of it, only that is told apart. */
-const network = (address: string): string => {
-  if (!isIPv6(address) || address.includes('.')) return address
-  const [head = '', tail] = address.split('::')
-  const groups = head.split(':').filter((group) => group !== '')
-  const known = tail === undefined ? groups : [...groups, ...Array<string>(8 - groups.length).fill('0')]
-  return known.slice(0, 4).join(':')
-}
 
 /**
  * A client's address as a keyed hash. The key is this process's own, is kept nowhere and is another one each day, so that
@@ -24,7 +15,7 @@ export const createPseudonyms = (now: () => number = Date.now): ((address: strin
     const today = Math.floor(now() / dayMs)
     if (today !== day) key = randomBytes(32)
     day = today
-    return createHmac('sha256', key).update(network(address)).digest('hex').slice(0, 16)
+    return createHmac('sha256', key).update(networkOf(address)).digest('hex').slice(0, 16)
   }
 }
 

@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import type { Logger } from 'pino'
+import { networkOf } from '../../../platform/client-network.ts'
 import { Failure, fail } from '../../../platform/errors.ts'
 import type { AttemptRepository } from './attempt-repository.ts'
 
@@ -13,21 +13,6 @@ const pruneEveryMs = 3_600_000
 
 /** Errors that mean a wrong guess; whatever else happens is not held against anybody. */
 const guesses: readonly string[] = ['auth.invalid_credentials', 'auth.invalid_otp']
-
-/** What one client can choose from freely counts as one: an IPv6 network of 64 bits, an IPv4 address. */
-export const networkOf = (address: string): string => {
-  const [plain = ''] = address.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)
-  if (!isIPv6(plain)) return plain
-  const [head = '', tail] = plain.toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length)
-  const groups = [...before, ...Array.from({ length: zeros }, () => '0'), ...after]
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`
-}
 
 export interface SignInThrottleOptions {
   readonly repository: AttemptRepository
