@@ -34,7 +34,7 @@ export default defineModule({
   needs: {},
   asks: { orders: orderContract, notifications: notificationContract },
   tables: { outbox },
-  create: ({ asks, db, config, keys, tokens, log, nudge }) => {
+  create: ({ asks, db, config, keys, log, nudge }) => {
     const data = createPersonalData(keys)
     const repository = createUserRepository(db, data)
     const upkeep = createUpkeep({ repository: createUpkeepRepository(db, data), data, keys, log })
@@ -64,8 +64,8 @@ export default defineModule({
         issueMailToken: ({ event_id }) => mailbox.issueToken(event_id),
       },
       routes: async (app) => {
-        await app.register(userRoutes, { service, accounts, tokens })
-        await app.register(authRoutes, { sessions, accounts, mailbox, tokens })
+        await app.register(userRoutes, { service, accounts })
+        await app.register(authRoutes, { sessions, accounts, mailbox })
         await app.register(exportRoutes, { service: exports })
       },
       seed: () => repository.seed(sampleUsers),

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { ServiceTokens } from '../../platform/auth/service-tokens.ts'
+import { clientAddressOf } from '../../platform/auth/authenticate.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
 import { localeOf } from '../../platform/problem.ts'
 import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
@@ -9,7 +9,6 @@ import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
 import type { Accounts } from './sign-in/accounts.ts'
 import { Email, Password } from './sign-in/auth-routes.ts'
-import { clientAddress } from './sign-in/client-address.ts'
 
 const Phone = Nullable(
   Text('typed', { maxLength: 64, description: 'with + and the country code, or as written in `phone_country`; kept as E.164' }),
@@ -58,11 +57,9 @@ const described = (operationId: string, summary: string) => ({ operationId, summ
 export interface UserRoutesOptions {
   readonly service: UserService
   readonly accounts: Pick<Accounts, 'create'>
-  /** Undefined with AUTH=off. */
-  readonly tokens: ServiceTokens | undefined
 }
 
-export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (app, { service, accounts, tokens }) => {
+export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (app, { service, accounts }) => {
   app.get(
     '/users',
     {
@@ -92,7 +89,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     async (request, reply) => {
       const { password, ...user } = await withPhone(request.body)
       const locale = localeOf(request.headers['accept-language'])
-      const address = await clientAddress(request, tokens)
+      const address = clientAddressOf(request)
       const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, address, request.call)
       return reply
         .code(201)

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import { clientAddressOf } from '../auth/authenticate.ts'
 import type { AccessTrail } from './access-trail.ts'
 import type { Access } from './bursts.ts'
 import { createPseudonyms } from './pseudonyms.ts'
@@ -67,7 +68,7 @@ export const watchAccess = (app: FastifyInstance, options: WatchOptions): void =
   const commonOf = (request: FastifyRequest) => ({
     at: Date.now(),
     actor: request.call.actor,
-    client: pseudonym(request.clientAddress || request.ip),
+    client: pseudonym(clientAddressOf(request)),
     traceparent: request.call.traceparent,
   })
 

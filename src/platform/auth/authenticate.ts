@@ -56,6 +56,12 @@ export const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
 /** The gateway writes the client first, by its own TRUST_PROXY. */
 const forwardedFor = ({ headers }: FastifyRequest): string => headers['x-forwarded-for']?.toString().split(',')[0]?.trim() ?? ''
 
+/**
+ * The client's address. The gateway alone speaks for a client of its own: for any other request it is the peer's, by this
+ * process's TRUST_PROXY.
+ */
+export const clientAddressOf = ({ clientAddress, ip }: FastifyRequest): string => clientAddress || ip
+
 const isInternal = (url: string): boolean => url.startsWith('/internal/')
 
 /** What the permission lets this role reach; undefined for nothing. */

@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { ServiceTokens } from '../../../platform/auth/service-tokens.ts'
+import { clientAddressOf } from '../../../platform/auth/authenticate.ts'
 import { One, Strict, Text } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
 import type { Accounts } from './accounts.ts'
-import { clientAddress } from './client-address.ts'
 import type { Mailbox } from './mailbox.ts'
 import { passwordLength } from './password-policy.ts'
 import type { Sessions } from './sessions.ts'
@@ -73,11 +72,9 @@ export interface AuthRoutesOptions {
   readonly sessions: Sessions
   readonly accounts: Accounts
   readonly mailbox: Mailbox
-  /** Undefined with AUTH=off. */
-  readonly tokens: ServiceTokens | undefined
 }
 
-export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, mailbox, tokens }) => {
+export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (app, { sessions, accounts, mailbox }) => {
   app.post(
     '/auth/login',
     {
@@ -85,7 +82,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
     },
     async (request) => {
-      const data = await sessions.signIn(request.body, await clientAddress(request, tokens), request.call)
+      const data = await sessions.signIn(request.body, clientAddressOf(request), request.call)
       return { success: true as const, data }
     },
   )
@@ -129,7 +126,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request) => {
-      const data = await accounts.reauthenticate(request.body, await clientAddress(request, tokens), request.call)
+      const data = await accounts.reauthenticate(request.body, clientAddressOf(request), request.call)
       return { success: true as const, data }
     },
   )
@@ -148,7 +145,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { current_password, new_password } = request.body
-      await accounts.changePassword(current_password, new_password, await clientAddress(request, tokens), request.call)
+      await accounts.changePassword(current_password, new_password, clientAddressOf(request), request.call)
       return done
     },
   )
@@ -163,7 +160,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request, reply) => {
-      await mailbox.requestReset(request.body.email, await clientAddress(request, tokens), request.call)
+      await mailbox.requestReset(request.body.email, clientAddressOf(request), request.call)
       return reply.code(202).send(done)
     },
   )
@@ -201,7 +198,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { token, password } = request.body
-      await mailbox.confirm(token, password, await clientAddress(request, tokens), request.call)
+      await mailbox.confirm(token, password, clientAddressOf(request), request.call)
       return done
     },
   )
@@ -230,7 +227,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       },
     },
     async (request) => {
-      const address = await clientAddress(request, tokens)
+      const address = clientAddressOf(request)
       return { success: true as const, data: await accounts.confirmSecondFactor(request.body.code, address, request.call) }
     },
   )
@@ -246,7 +243,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const { password, code } = request.body
-      await accounts.removeSecondFactor(password, code, await clientAddress(request, tokens), request.call)
+      await accounts.removeSecondFactor(password, code, clientAddressOf(request), request.call)
       return done
     },
   )
