@@ -14,12 +14,12 @@ import {
   createOutboxRepository,
   type OutboxRepository,
 } from './platform/events/repository.ts'
-import type { RetryPolicy } from './platform/events/retry.ts'
 import { createTurns, type Turns } from './platform/events/turns.ts'
 import type { KeyStore } from './platform/keys/key-store.ts'
 import type { Metrics } from './platform/metrics.ts'
 import type { ModuleDefinition, Parts } from './platform/module.ts'
 import { createEventQueues, type EventQueues, type QueueConsumer } from './platform/queue.ts'
+import type { RetryPolicy } from './platform/retry.ts'
 import { type ModuleName, queueNames, registry, subscriptionsTo } from './registry.ts'
 import type { Definitions } from './topology.ts'
 

@@ -7,12 +7,12 @@ import type { Api, Contract } from './contract.ts'
 import type { Database } from './db.ts'
 import type { EventHandlers } from './events/consumer.ts'
 import type { EventContext } from './events/event.ts'
-import type { RetryPolicy } from './events/retry.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './events/tables.ts'
 import type { Turns } from './events/turns.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Metrics } from './metrics.ts'
 import type { EventQueues } from './queue.ts'
+import type { RetryPolicy } from './retry.ts'
 import type { Upstream } from './upstream.ts'
 
 type Contracts = Record<string, Contract>

@@ -1,6 +1,7 @@
 import { type Job, Worker } from 'bullmq'
 import type { IdleWatch } from './queue-idle-watch.ts'
 import { type QueueMessage, type Transport, within } from './queue-transport.ts'
+import { jitteredBackoff, type Pauses } from './retry.ts'
 
 export interface Delivery {
   readonly message: QueueMessage
@@ -19,24 +20,18 @@ export interface Concurrency {
 const lookAtLoadMs = 100
 const handlersEndWithinMs = 5_000
 
-const jitteredBackoff = (baseMs: number, longestMs: number) => (attempt: number) => {
-  const full = Math.min(baseMs * 2 ** Math.min(attempt - 1, 30), longestMs)
-  return Math.round(full * (0.5 + Math.random() / 2))
-}
-
 /** Runs `handler` for the jobs of a queue until `close`, which waits a few seconds for running handlers. Times in ms. */
 export const startConsumer = async (
   transport: Transport,
   queue: string,
   handler: (delivery: Delivery) => Promise<void>,
-  options: Concurrency & {
-    backoffMs: number
-    longestBackoffMs: number
-    lockMs: number
-    stalledMs: number
-    watch: IdleWatch
-    complain: (error: Error) => void
-  },
+  options: Concurrency &
+    Pauses & {
+      lockMs: number
+      stalledMs: number
+      watch: IdleWatch
+      complain: (error: Error) => void
+    },
 ): Promise<{ close(): Promise<void> }> => {
   const running = new Set<Promise<void>>()
   const run = async (job: Job<Record<string, unknown>>) => {
@@ -66,7 +61,7 @@ export const startConsumer = async (
       maxStalledCount: 1_000_000,
       drainDelay: transport.pollMs / 1_000,
       runRetryDelay: 500,
-      settings: { backoffStrategy: jitteredBackoff(options.backoffMs, options.longestBackoffMs) },
+      settings: { backoffStrategy: (attempt) => jitteredBackoff(attempt, options) },
     },
     transport.factory,
   )

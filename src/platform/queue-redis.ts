@@ -8,9 +8,10 @@ import {
   type TransportOptions,
   within,
 } from './queue-transport.ts'
+import { backoffAfter } from './retry.ts'
 
 const pollMs = 2_000
-const retryStrategy = (times: number) => Math.min(50 * 2 ** Math.min(times - 1, 10), 1_000)
+const retryStrategy = (times: number) => backoffAfter(times, { backoffMs: 50, longestBackoffMs: 1_000 })
 
 /** What a server says that takes no writes, or not yet: a replica, a primary that was demoted, one that reads its files. */
 const notPrimary = /\b(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/

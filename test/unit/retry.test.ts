@@ -1,5 +1,5 @@
 import t from 'tap'
-import { backoffAfter, retryFor } from '../../src/platform/events/retry.ts'
+import { backoffAfter, retryFor } from '../../src/platform/retry.ts'
 
 t.test('the pauses between all tries add up to the hours that are asked for', async (t) => {
   for (const [hours, longest] of [

@@ -3,6 +3,7 @@ import { type CallContext, serviceContext, traceIdOf } from '../context.ts'
 import { Failure } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
+import { backoffAfter } from '../retry.ts'
 import { type Access, type Counted, createBursts } from './bursts.ts'
 import { type AuditEntry, signEntry } from './entry.ts'
 
@@ -26,7 +27,7 @@ export interface AccessTrail {
 }
 
 const flushMs = 250
-const longestPauseMs = 5000
+const pauses = { backoffMs: flushMs, longestBackoffMs: 5000 }
 const batch = 500
 /** Entries that wait for the audit service, at most; beyond that accesses are only counted. */
 const bufferSize = 5000
@@ -87,7 +88,8 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, log }:
       failures = 0
     } catch (error) {
       if (failures === 0) log.warn({ err: error }, 'refusals wait: the audit service does not take them')
-      notBefore = Date.now() + Math.min(flushMs * 2 ** failures++, longestPauseMs)
+      failures += 1
+      notBefore = Date.now() + backoffAfter(failures, pauses)
     }
   }
 

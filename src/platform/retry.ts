@@ -8,14 +8,21 @@ export interface RetryPolicy {
   readonly longestBackoffMs: number
 }
 
+/** How long to wait between tries. */
+export type Pauses = Omit<RetryPolicy, 'attempts'>
+
 const firstBackoffMs = 500
 
 /** A pause of full length is drawn between half of it and all of it. */
 const averageJitter = 0.75
 
 /** The pause of full length after the attempt with this number, from 1. */
-export const backoffAfter = (attempt: number, { backoffMs, longestBackoffMs }: Omit<RetryPolicy, 'attempts'>): number =>
+export const backoffAfter = (attempt: number, { backoffMs, longestBackoffMs }: Pauses): number =>
   Math.min(backoffMs * 2 ** Math.min(attempt - 1, 30), longestBackoffMs)
+
+/** The same with jitter, in whole milliseconds, so that many do not come back at once. */
+export const jitteredBackoff = (attempt: number, pauses: Pauses): number =>
+  Math.round(backoffAfter(attempt, pauses) * (0.5 + Math.random() / 2))
 
 /**
  * Exponential backoff for about `hours`, with pauses of at most `longestSeconds`: so many attempts that the pauses between
