@@ -10,3 +10,11 @@ export const within = async <T>(ms: number, work: Promise<T>, late: () => Error)
   const timer = whenLate(ms, () => limit.reject(late()))
   return Promise.race([work, limit.promise]).finally(() => clearTimeout(timer))
 }
+
+/** Waits at most `ms` milliseconds for work whose result and failure do not matter. @returns whether it ended in time */
+export const endsWithin = async (ms: number, work: Promise<unknown>): Promise<boolean> => {
+  const limit = Promise.withResolvers<boolean>()
+  const timer = setTimeout(() => limit.resolve(false), ms)
+  const ended = () => true
+  return Promise.race([work.then(ended, ended), limit.promise]).finally(() => clearTimeout(timer))
+}

@@ -1,6 +1,7 @@
 import { type Job, Worker } from 'bullmq'
+import { endsWithin } from './deadline.ts'
 import type { IdleWatch } from './queue-idle-watch.ts'
-import { type QueueMessage, type Transport, within } from './queue-transport.ts'
+import type { QueueMessage, Transport } from './queue-transport.ts'
 import { jitteredBackoff, type Pauses } from './retry.ts'
 
 export interface Delivery {
@@ -75,12 +76,12 @@ export const startConsumer = async (
     const deadline = Date.now() + handlersEndWithinMs
     const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())
     // Without the transport a plain close would wait for ever, and a forced one would not let handlers end.
-    while (!transport.up() && !late()) await within(50, Promise.allSettled(running))
+    while (!transport.up() && !late()) await endsWithin(50, Promise.allSettled(running))
     let closed = false
     const closing = worker.close(!transport.up()).finally(() => {
       closed = true
     })
-    do await within(100, closing)
+    do await endsWithin(100, closing)
     while (!closed && !late())
     // biome-ignore lint/complexity/useLiteralKeys: it is protected, and its timer would keep the process alive
     if (!closed) await worker['lockManager'].close()

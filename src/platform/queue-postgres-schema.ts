@@ -1,7 +1,7 @@
 import { assertSchemaCompatibility, LATEST_SCHEMA_VERSION, runMigrations, SchemaMigrationRequiredError } from 'bullmq'
 import type pg from 'pg'
+import { endsWithin } from './deadline.ts'
 import { createPostgresPools, type PostgresPools } from './queue-postgres-pool.ts'
-import { within } from './queue-transport.ts'
 import { createServerClock } from './server-clock.ts'
 
 /** Where BullMQ keeps its jobs in PostgreSQL. */
@@ -26,7 +26,7 @@ export const upToDate = async (pools: PostgresPools): Promise<void> => {
     const client = await pool.connect()
     await bringUpToDate(client).finally(() => client.release())
   } finally {
-    await within(2_000, pool.end())
+    await endsWithin(2_000, pool.end())
   }
 }
 

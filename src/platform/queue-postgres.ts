@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPostgresBackend } from 'bullmq'
+import { endsWithin } from './deadline.ts'
 import { createCompletions } from './queue-postgres-completions.ts'
 import { withHeartbeat } from './queue-postgres-heartbeat.ts'
 import { createPostgresPools, type PostgresPool } from './queue-postgres-pool.ts'
@@ -11,7 +12,6 @@ import {
   overdueMs,
   type Transport,
   type TransportOptions,
-  within,
 } from './queue-transport.ts'
 import { createServerClock } from './server-clock.ts'
 
@@ -100,7 +100,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   const close = async () => {
     closing = true
     await completions.close()
-    await within(2_000, Promise.allSettled([producers.end(), consumers.end()]))
+    await endsWithin(2_000, Promise.allSettled([producers.end(), consumers.end()]))
   }
 
   try {

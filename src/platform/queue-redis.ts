@@ -1,13 +1,7 @@
 import { createRedisBackend, QueueEvents } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
-import {
-  createPresence,
-  type DeliveryState,
-  overdueMs,
-  type Transport,
-  type TransportOptions,
-  within,
-} from './queue-transport.ts'
+import { endsWithin } from './deadline.ts'
+import { createPresence, type DeliveryState, overdueMs, type Transport, type TransportOptions } from './queue-transport.ts'
 import { backoffAfter } from './retry.ts'
 
 const pollMs = 2_000
@@ -172,7 +166,9 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     events.on('error', complain)
     events.on('completed', ({ jobId }) => tell(jobId))
     // Its own close waits for a connection that may never come.
-    return () => within(1_000, events.close())
+    return async () => {
+      await endsWithin(1_000, events.close())
+    }
   }
 
   return {

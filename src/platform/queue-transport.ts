@@ -43,16 +43,6 @@ export interface TransportOptions {
 /** A delayed job that nobody took so long after its time waits. */
 export const overdueMs = 5_000
 
-/** Waits at most `ms` for work whose result and failure do not matter. */
-export const within = async (ms: number, work: Promise<unknown>): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([work.then(() => {}).catch(() => {}), late])
-  clearTimeout(timer)
-}
-
 const awayCodes = new Set([
   ...[
     'ECONNREFUSED',

@@ -1,10 +1,11 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
+import { endsWithin } from './deadline.ts'
 import { type Concurrency, type Delivery, startConsumer } from './queue-consumer.ts'
 import { watchIdleness } from './queue-idle-watch.ts'
 import { createPostgresTransport } from './queue-postgres.ts'
 import { createRedisTransport } from './queue-redis.ts'
-import { type DeliveryState, isAway, type QueueMessage, type Transport, within } from './queue-transport.ts'
+import { type DeliveryState, isAway, type QueueMessage, type Transport } from './queue-transport.ts'
 
 export type { Delivery, DeliveryState, QueueMessage }
 
@@ -194,7 +195,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   const close = async () => {
     await Promise.allSettled([...open].map((end) => end()))
     const made = await Promise.allSettled(producers.values())
-    await Promise.allSettled(made.map((one) => (one.status === 'fulfilled' ? within(1_000, one.value.close()) : undefined)))
+    await Promise.allSettled(made.map((one) => (one.status === 'fulfilled' ? endsWithin(1_000, one.value.close()) : undefined)))
     await transport.close()
   }
 

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { endsWithin } from './deadline.ts'
 
 /** One step of a stop, for which the next does not wait longer than its limit. */
 export interface StopPhase {
@@ -13,16 +14,16 @@ export interface StopPhase {
 /** Ends one phase after the other. What fails, or takes too long, is logged and keeps no other from its end. */
 export const runPhases = async (phases: readonly StopPhase[], log: Pick<Logger, 'warn'>): Promise<void> => {
   for (const { name, limitMs, run, force } of phases) {
-    const late = Promise.withResolvers<'late'>()
-    const timer = setTimeout(() => late.resolve('late'), limitMs)
     try {
-      if ((await Promise.race([run(), late.promise])) !== 'late') continue
+      const ending = Promise.resolve(run())
+      if (await endsWithin(limitMs, ending)) {
+        await ending
+        continue
+      }
       log.warn({ phase: name, limit_ms: limitMs }, 'stopping: this takes too long, the next phase begins')
       force?.()
     } catch (error) {
       log.warn({ phase: name, err: error }, 'stopping: this failed, the next phase begins')
-    } finally {
-      clearTimeout(timer)
     }
   }
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
-import { whenLate } from '../../src/platform/deadline.ts'
+import { endsWithin, whenLate } from '../../src/platform/deadline.ts'
 
 t.test('what lies in a socket when a deadline passes was in time, however late it is read', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -34,4 +34,10 @@ t.test('a deadline that was cleared does not come', async (t) => {
   whenLate(30, () => after.resolve())
   await after.promise
   t.equal(late, false)
+})
+
+t.test('waiting for an end says whether it came in time, and throws nothing', async (t) => {
+  t.equal(await endsWithin(1000, Promise.resolve()), true)
+  t.equal(await endsWithin(1000, Promise.reject(new Error('failed'))), true)
+  t.equal(await endsWithin(5, new Promise(() => {})), false)
 })

@@ -1,5 +1,6 @@
 import { context as activeContext, propagation, SpanKind, trace } from '@opentelemetry/api'
 import type { Logger } from 'pino'
+import { endsWithin } from '../../../platform/deadline.ts'
 import type { Turns } from '../../../platform/events/turns.ts'
 import type { Channel } from '../contract.ts'
 import type { Lease } from './attempt.ts'
@@ -99,10 +100,7 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
       closed = true
       clearInterval(timer)
       await looking
-      const late = Promise.withResolvers<void>()
-      const limit = setTimeout(late.resolve, attemptsEndWithinMs)
-      await Promise.race([Promise.allSettled(running), late.promise])
-      clearTimeout(limit)
+      await endsWithin(attemptsEndWithinMs, Promise.allSettled(running))
     },
   }
 }
