@@ -219,7 +219,7 @@ t.test('what the routes declare and the modules read is on the list, and little 
   t.ok(declared.includes('idempotency-key'))
   for (const name of ['accept-language', 'idempotency-key', 'if-none-match', 'content-encoding']) t.ok(read.includes(name), name)
   // Read by the gateway, or of an answer.
-  const elsewhere = ['accept-encoding', 'authorization', 'host', 'transfer-encoding', 'content-length', 'x-forwarded-for']
+  const elsewhere = ['accept-encoding', 'authorization', 'date', 'host', 'transfer-encoding', 'content-length', 'x-forwarded-for']
   const known = [...passedOn, ...elsewhere, 'x-request-id', 'connection']
   t.same(
     [...new Set([...declared, ...read])].filter((name) => !known.includes(name)),
