@@ -63,3 +63,22 @@ export const serviceContext = (service: string, milliseconds: number, policyVers
 
 /** For a request to another service. Inside a span OpenTelemetry's instrumentation adds its own, and two would be none. */
 export const traceHeaders = (traceparent: string): { traceparent?: string } => (trace.getActiveSpan() ? {} : { traceparent })
+
+/** What an event says of its change, as of a call: on whose behalf, in which trace, judged by which policy. */
+export interface Cause {
+  readonly id: string
+  readonly actor: Actor
+  readonly traceparent?: string | undefined
+  readonly policy_version?: string | undefined
+}
+
+/** Of the work that an event causes, for so many milliseconds. */
+export const eventContext = ({ id, actor, traceparent, policy_version }: Cause, milliseconds: number): CallContext => ({
+  deadline: Date.now() + milliseconds,
+  actor,
+  traceparent: continueTrace(traceparent),
+  requestId: id,
+  policyVersion: policy_version ?? '',
+  role: null,
+  scope: 'all',
+})

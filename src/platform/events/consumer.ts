@@ -1,11 +1,12 @@
-import { context as activeContext, propagation, SpanKind, trace } from '@opentelemetry/api'
+import { SpanKind } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import type { Static, TSchema } from 'typebox'
-import { type CallContext, continueTrace } from '../context.ts'
+import { type CallContext, eventContext } from '../context.ts'
 import { everyEvent } from '../contract.ts'
 import type { Delivery, EventQueues, QueueConsumer } from '../queue.ts'
 import { safeMessage } from '../redact.ts'
 import { parse } from '../schema.ts'
+import { inSpan } from '../span.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
 import type { EventEnvelope } from './event.ts'
 import type { InboxRepository } from './repository.ts'
@@ -48,15 +49,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
     const event = payload as unknown as EventEnvelope
-    const context: CallContext = {
-      deadline: Date.now() + timeoutMs,
-      actor: event.actor,
-      traceparent: continueTrace(event.traceparent),
-      requestId: event.id,
-      policyVersion: event.policy_version ?? '',
-      role: null,
-      scope: 'all',
-    }
+    const context = eventContext(event, timeoutMs)
     const log = options.log.child({ event_id: event.id, event_type: event.type })
     const handle = handlers[event.type] ?? handlers[everyEvent]
     try {
@@ -76,14 +69,10 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     if (replay === true) await deadLetters.remove(event.id)
   }
 
-  const tracer = trace.getTracer('orderhub')
-  /** The delivery as a span of the request's trace, where telemetry is on. */
+  /** The delivery as a span of the request's trace. */
   const traced = (delivery: Delivery) => {
     const { type, traceparent } = delivery.message.payload as unknown as EventEnvelope
-    const parent = propagation.extract(activeContext.active(), { traceparent })
-    return tracer.startActiveSpan(`${name} ${type}`, { kind: SpanKind.CONSUMER }, parent, (span) =>
-      deliver(delivery).finally(() => span.end()),
-    )
+    return inSpan(`${name} ${type}`, SpanKind.CONSUMER, traceparent, () => deliver(delivery))
   }
   const consumer = turns
     ? await queues.consume(name, (delivery) => turns.take(() => traced(delivery)), { concurrency, busy: turns.busy })

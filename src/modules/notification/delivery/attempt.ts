@@ -1,6 +1,6 @@
 import { BrokenCircuitError } from 'cockatiel'
 import type { Logger } from 'pino'
-import { type CallContext, continueTrace } from '../../../platform/context.ts'
+import { type CallContext, eventContext } from '../../../platform/context.ts'
 import type { Api } from '../../../platform/contract.ts'
 import { safeMessage } from '../../../platform/redact.ts'
 import type { User, userContract } from '../../user/contract.ts'
@@ -31,15 +31,8 @@ const isLong = ({ askedAt }: Lease): boolean =>
 
 const lookUpMs = 10_000
 
-const contextOf = ({ event_id, origin }: ClaimedNotification): CallContext => ({
-  deadline: Date.now() + lookUpMs,
-  actor: origin?.actor ?? { type: 'service', id: 'notification' },
-  traceparent: continueTrace(origin?.traceparent),
-  requestId: event_id,
-  policyVersion: origin?.policy_version ?? '',
-  role: null,
-  scope: 'all',
-})
+const contextOf = ({ event_id: id, origin }: ClaimedNotification): CallContext =>
+  eventContext({ actor: { type: 'service', id: 'notification' }, ...origin, id }, lookUpMs)
 
 type Result = Pick<Outcome, 'status' | 'reason' | 'tried' | 'permanent'>
 

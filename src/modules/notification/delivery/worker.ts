@@ -1,7 +1,8 @@
-import { context as activeContext, propagation, SpanKind, trace } from '@opentelemetry/api'
+import { SpanKind } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import { endsWithin } from '../../../platform/deadline.ts'
 import type { Turns } from '../../../platform/events/turns.ts'
+import { inSpan } from '../../../platform/span.ts'
 import type { Channel } from '../contract.ts'
 import type { Lease } from './attempt.ts'
 import type { Breaker } from './breaker.ts'
@@ -38,19 +39,14 @@ const attemptsEndWithinMs = 5_000
 export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorker => {
   const { channel, repository, attempt, breaker, concurrency, turns, log } = options
   const running = new Set<Promise<void>>()
-  const tracer = trace.getTracer('orderhub')
   let looking: Promise<void> | undefined
   let again = false
   let closed = false
   let timer: NodeJS.Timeout | undefined
 
-  /** As a span of the request's trace, where telemetry is on. */
-  const traced = (lease: Lease): Promise<void> => {
-    const parent = propagation.extract(activeContext.active(), { traceparent: lease.message.origin?.traceparent })
-    return tracer.startActiveSpan(`notification ${channel}`, { kind: SpanKind.INTERNAL }, parent, (span) =>
-      attempt(lease).finally(() => span.end()),
-    )
-  }
+  /** As a span of the request's trace. */
+  const traced = (lease: Lease): Promise<void> =>
+    inSpan(`notification ${channel}`, SpanKind.INTERNAL, lease.message.origin?.traceparent, () => attempt(lease))
 
   const begin = (lease: Lease) => {
     const work = turns
