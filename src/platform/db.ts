@@ -6,6 +6,7 @@ import postgres from 'postgres'
 import { createEndpoints, parseDatabaseUrl } from './database-url.ts'
 import { type Connection, connect, databaseFailure, isBackendAlone } from './db-connection.ts'
 import { Failure, fail } from './errors.ts'
+import { singleFlight } from './single-flight.ts'
 
 /** One pool of connections to one database. Single statements only: see docs/adr/0002. */
 export interface Database {
@@ -158,7 +159,6 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     ]
   }
   let watching: Connection | undefined
-  let looking: Promise<void> | undefined
   const look = async () => {
     if (closed) throw fail('database.unavailable')
     const connection = watching
@@ -181,12 +181,7 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),
     run,
-    ping: () => {
-      looking ??= look().finally(() => {
-        looking = undefined
-      })
-      return looking
-    },
+    ping: singleFlight(look),
     close: async () => {
       closed = true
       clearInterval(pruning)

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import metricsPlugin from 'fastify-metrics'
+import { singleFlight } from './single-flight.ts'
 
 /** What a process measures of itself, in Prometheus' text format on a port of its own. */
 export interface Metrics {
@@ -88,8 +89,10 @@ export const createMetrics = (): Metrics => {
 
   return {
     outbox: (module, read) => {
+      // One look for both, which are read at the same moment.
+      const look = singleFlight(read)
       const sample = (value: 'depth' | 'ageSeconds') => async () =>
-        (await read()).map((backlog) => ({ labels: { module, queue: backlog.queue }, value: backlog[value] }))
+        (await look()).map((backlog) => ({ labels: { module, queue: backlog.queue }, value: backlog[value] }))
       addDepth(sample('depth'))
       addAge(sample('ageSeconds'))
     },
@@ -101,8 +104,9 @@ export const createMetrics = (): Metrics => {
       addDeadLetters(async () => [{ labels: { module }, value: await count() }])
     },
     messages: (channel, read) => {
-      addQueue(async () => [{ labels: { queue: `notification-${channel}`, state: 'waiting' }, value: (await read()).depth }])
-      addMessageAge(async () => [{ labels: { channel }, value: (await read()).ageSeconds }])
+      const look = singleFlight(read)
+      addQueue(async () => [{ labels: { queue: `notification-${channel}`, state: 'waiting' }, value: (await look()).depth }])
+      addMessageAge(async () => [{ labels: { channel }, value: (await look()).ageSeconds }])
     },
     gauge: (name, help, read) => {
       readAtScrape(name, help, [])(async () => [{ labels: {}, value: await read() }])

@@ -5,6 +5,7 @@ import t from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { migrationTargets, runMigrations } from '../../src/migrations.ts'
 import { auditContract } from '../../src/modules/audit/contract.ts'
+import { createIntake } from '../../src/modules/audit/intake.ts'
 import { createParking } from '../../src/modules/audit/parking.ts'
 import { openCheckpoint } from '../../src/modules/audit/sealing/checkpoint.ts'
 import { createAuditService } from '../../src/modules/audit/service.ts'
@@ -143,13 +144,13 @@ t.test('a service records what it signed, and no other’s', async (t) => {
 t.test('and so in one process', async (t) => {
   const audit = await startAuditDatabase(t)
   const { entries, seals, keys, db } = audit
-  const sealer = audit.sealer()
-  const parking = createParking({ repository: entries, keys, sealer, log })
+  const intake = createIntake({ repository: entries, sealer: audit.sealer(), log })
+  const parking = createParking({ repository: entries, intake, keys, log })
   const service = createAuditService({
     entries,
+    intake,
     parking,
     seals,
-    sealer,
     keys,
     log,
     auth: true,

@@ -2,7 +2,9 @@ import { AuditEntry } from '../../platform/audit/schema.ts'
 import { everyEvent } from '../../platform/contract.ts'
 import { defineModule } from '../../platform/module.ts'
 import { parse } from '../../platform/schema.ts'
+import { singleFlight } from '../../platform/single-flight.ts'
 import { auditContract } from './contract.ts'
+import { createIntake } from './intake.ts'
 import { createMaintenance } from './maintenance.ts'
 import { createParking } from './parking.ts'
 import { createEntryRepository } from './repository.ts'
@@ -29,24 +31,32 @@ export default defineModule({
         : createAnchor({ address: config.auditAnchor, credentials: config.awsCredentials })
     const anchoring = anchor && createAnchoring({ repository: seals, keys, anchor, log })
     const sealer = createSealer({ repository: seals, keys, anchoring, log })
-    const parking = createParking({ repository: entries, keys, sealer, log })
+    const intake = createIntake({ repository: entries, sealer, log })
+    const parking = createParking({ repository: entries, intake, keys, log })
     const trail = createTrailRepository(db)
-    const service = createAuditService({ entries, parking, seals, trail, sealer, keys, auth: config.auth, log })
+    const service = createAuditService({ entries, intake, parking, seals, trail, keys, auth: config.auth, log })
     const maintenance = createMaintenance({ repository: entries, log, production: config.production })
     metrics.gauge('audit_parked', 'audit entries that wait for a public key that is not known yet', entries.parkedCount)
-    metrics.gauge('audit_unsealed', 'entries of the audit trail that wait for their seal', async () => {
-      return (await seals.unsealed()).count
-    })
-    metrics.gauge('audit_unsealed_oldest_seconds', 'age of the oldest entry that waits for its seal', async () => {
-      return (await seals.unsealed()).age
-    })
+    // One look for both, which are read at the same moment.
+    const unsealed = singleFlight(seals.unsealed)
+    metrics.gauge('audit_unsealed', 'entries of the audit trail that wait for their seal', async () => (await unsealed()).count)
+    metrics.gauge(
+      'audit_unsealed_oldest_seconds',
+      'age of the oldest entry that waits for its seal',
+      async () => (await unsealed()).age,
+    )
     if (anchoring) {
-      metrics.gauge('audit_anchor_behind', 'checkpoints of the audit trail that the anchor does not hold', async () => {
-        return (await anchoring.lag()).checkpoints
-      })
-      metrics.gauge('audit_anchor_behind_seconds', 'age of the oldest checkpoint that the anchor does not hold', async () => {
-        return (await anchoring.lag()).age
-      })
+      const lag = singleFlight(anchoring.lag)
+      metrics.gauge(
+        'audit_anchor_behind',
+        'checkpoints of the audit trail that the anchor does not hold',
+        async () => (await lag()).checkpoints,
+      )
+      metrics.gauge(
+        'audit_anchor_behind_seconds',
+        'age of the oldest checkpoint that the anchor does not hold',
+        async () => (await lag()).age,
+      )
     }
     return {
       api: { record: async ({ entries: given }, { caller }) => ({ recorded: await service.record(given, caller) }) },

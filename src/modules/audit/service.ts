@@ -5,10 +5,10 @@ import { fail } from '../../platform/errors.ts'
 import type { KeyStore } from '../../platform/keys/key-store.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import { assertCleanText } from '../../platform/text.ts'
-import { type Parking, setAside } from './parking.ts'
+import type { Intake } from './intake.ts'
+import type { Parking } from './parking.ts'
 import type { EntryFilter, EntryRepository } from './repository.ts'
 import type { SealRepository, StoredCheckpoint } from './sealing/repository.ts'
-import type { Sealer } from './sealing/sealer.ts'
 import { inclusionParts, inclusionProof } from './sealing/tree.ts'
 import { signedPart, type TrailEntry } from './stored-entry.ts'
 import type { TrailRepository } from './verification/repository.ts'
@@ -16,10 +16,10 @@ import { writeSnapshot } from './verification/snapshot.ts'
 
 export interface AuditServiceOptions {
   readonly entries: EntryRepository
+  readonly intake: Intake
   readonly parking: Pick<Parking, 'park'>
   readonly seals: Pick<SealRepository, 'newest' | 'sealOf' | 'readNodes'>
   readonly trail: Pick<TrailRepository, 'leaves'>
-  readonly sealer: Pick<Sealer, 'added'>
   readonly keys: Pick<KeyStore, 'verifier'>
   /** Whether services say who they are: not with AUTH=off. */
   readonly auth: boolean
@@ -38,21 +38,14 @@ export interface Proof {
 
 export type AuditService = ReturnType<typeof createAuditService>
 
-export const createAuditService = ({ entries, parking, seals, trail, sealer, keys, auth, log }: AuditServiceOptions) => {
+export const createAuditService = ({ entries, intake, parking, seals, trail, keys, auth, log }: AuditServiceOptions) => {
   const verdictOf = (entry: AuditEntry): Verdict =>
     Number.isSafeInteger(entry.resource.version ?? 0) ? judge(keys, entry) : 'forged'
 
   /** @throws audit.event_taken when another service has an entry of one of the events; the others are recorded */
   const add = async (genuine: readonly AuditEntry[]): Promise<number> => {
-    const recorded = genuine.length > 0 ? await entries.record(genuine) : 0
-    sealer.added(recorded)
-    const taken = recorded < genuine.length ? await entries.taken(genuine) : []
-    if (taken.length > 0) {
-      const event_ids = taken.map(({ event_id }) => event_id)
-      log.error({ event_ids, service: taken[0]?.service }, 'another service has put entries of these events on the trail')
-      await setAside(entries, taken, 'audit.event_taken')
-      throw fail('audit.event_taken', { event_ids })
-    }
+    const { recorded, taken } = await intake.add(genuine)
+    if (taken.length > 0) throw fail('audit.event_taken', { event_ids: taken })
     return recorded
   }
 
@@ -93,13 +86,8 @@ export const createAuditService = ({ entries, parking, seals, trail, sealer, key
       const by = Map.groupBy(stored, verdictOf)
       await parking.park(by.get('unknown_key') ?? [])
       const recorded = await add(by.get('signed') ?? [])
-      const forged = by.get('forged') ?? []
-      if (forged.length > 0) {
-        await setAside(entries, forged, 'audit.invalid_signature')
-        const event_ids = forged.map(({ event_id }) => event_id)
-        log.error({ event_ids }, 'audit entries are not signed by the service that they name')
-        throw fail('audit.invalid_signature', { event_ids })
-      }
+      const forged = await intake.refuse(by.get('forged') ?? [])
+      if (forged.length > 0) throw fail('audit.invalid_signature', { event_ids: forged })
       return recorded
     },
 
