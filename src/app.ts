@@ -93,7 +93,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     // The gateway's port is for everybody.
     tls: definitions.has('gateway') ? undefined : tls,
     slowClients: {
-      // The edge judges its clients. A service sees them through the edge, in pieces as large as what lies between.
+      // The edge judges its clients. A service sees them through the edge, in pieces as large as what is between.
       stallMs: config.writeTimeoutMs * (definitions.has('gateway') ? 1 : 2),
       onCut: metrics.counter('http_slow_clients_total', 'connections cut because the client did not read'),
     },
@@ -172,7 +172,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       log,
       onError: metrics.counter('audit_unrecorded_total', 'requests that belong on the audit trail and could not be put there'),
     })
-  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here stands in this log alone')
+  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here is in this log alone')
   for (const { server } of modules.values()) await server?.(http)
   authenticate(http, {
     routes: policy.routes,

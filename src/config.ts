@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { TSchema } from 'typebox'
 import { urlProblem } from './config-urls.ts'
-import { accountsOf, awsCredentialsOf, trust, type Values } from './config-values.ts'
+import { accountsOf, awsCredentialsOf, listed, trust, type Values } from './config-values.ts'
 import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream-url.ts'
@@ -29,9 +29,6 @@ export type Config = ReturnType<typeof inspectConfig>['config']
 
 const validate = compile(Environment, 'params')
 const properties: Record<string, TSchema & { errorMessage?: string; quoted?: boolean }> = Environment.properties
-
-/** Of a list with commas between. */
-const listed = (value: string): string[] => value.split(',').map((each) => each.trim())
 
 const upstreamProblem = (value: string): string | undefined => {
   // Before it is taken apart at its commas: a password may hold one, and a message quotes the parts.
@@ -148,9 +145,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     orderPendingTtlMs: durationMs(checked.ORDER_PENDING_TTL ?? ''),
     orderLimits: { pending: checked.ORDER_PENDING_LIMIT, quantity: checked.ORDER_QUANTITY_LIMIT },
     connectionsPerClient: checked.CONNECTIONS_PER_CLIENT,
-    corsOrigins: checked.CORS_ORIGINS.split(',')
-      .map((origin) => origin.trim())
-      .filter((origin) => origin !== ''),
+    corsOrigins: listed(checked.CORS_ORIGINS).filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
     writeTimeoutMs: checked.WRITE_TIMEOUT_MS,
     workers: checked.WORKERS,

@@ -75,7 +75,7 @@ export const Environment = Type.Object({
     minimum: 1,
     maximum: 200,
     default: 10,
-    description: 'connections to each database, at the most; one more tells readiness',
+    description: 'most connections to each database; one more tells readiness',
   }),
   DATABASE_WAIT_SECONDS: Type.Integer({
     minimum: 0,

@@ -12,12 +12,15 @@ export interface WantedSession {
   readonly statementTimeoutMs?: number | undefined
 }
 
+/** Of a standby, and of what was the primary. */
+export const takesNoWrites = `pg_is_in_recovery() or current_setting('transaction_read_only')::boolean`
+
 /** One row of the form of Session. */
 export const sessionQuery = `
   select current_user::text as role,
          (extract(epoch from current_setting('statement_timeout')::interval) * 1000)::int as statement_timeout,
          current_setting('TimeZone') as time_zone,
-         pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only`
+         ${takesNoWrites} as read_only`
 
 export const readOnlyReason = 'the server takes no writes: it is a standby, or was the primary'
 

@@ -6,6 +6,10 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** The file of a Unix socket; undefined for a host of the network. */
+export const socketFileOf = ({ host, port }: Endpoint): string | undefined =>
+  host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
+
 const connectMs = 5_000
 
 const failed = (message: string, code: string) => Object.assign(new Error(message), { code })
@@ -15,12 +19,13 @@ const failed = (message: string, code: string) => Object.assign(new Error(messag
  * when a connection closes during its start, as it does behind a proxy whose server is away; and it uses a new connection that
  * nobody has checked. See porsager/postgres#1193.
  */
-export const onlySocket = ({ host, port }: Endpoint) => {
+export const onlySocket = (endpoint: Endpoint) => {
+  const file = socketFileOf(endpoint)
   let used = false
   return async (): Promise<Socket> => {
     if (used) throw failed('the connection was closed', 'CONNECTION_CLOSED')
     used = true
-    const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host)
+    const socket = file ? connect(file) : connect(endpoint.port, endpoint.host)
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => socket.destroy(failed('no connection in time', 'CONNECT_TIMEOUT')), connectMs)
       socket.once('close', () => clearTimeout(late))

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
 import { type DatabaseFault, faultOf } from './database-fault.ts'
 import { readOnlyReason, type Session, sessionFault, sessionQuery } from './database-session.ts'
-import type { Endpoint } from './database-socket.ts'
+import { type Endpoint, socketFileOf } from './database-socket.ts'
 import { createEndpoints, type DatabaseAddress, parseDatabaseUrl, postgresJsOptions } from './database-url.ts'
 import { within } from './deadline.ts'
 
@@ -62,7 +62,7 @@ const offersTls = async (socket: Socket): Promise<boolean> => {
 /** Which step it was that took too long, or broke off: the driver has one time limit for all of them. */
 const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: DatabaseFault): Promise<DatabaseFault> => {
   const { host, port } = endpoint
-  const socketFile = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
+  const socketFile = socketFileOf(endpoint)
   if (!socketFile) {
     try {
       await within(lookupMs, lookup(host), tooLate)

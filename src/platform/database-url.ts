@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
-import { type Endpoint, onlySocket } from './database-socket.ts'
+import { type Endpoint, onlySocket, socketFileOf } from './database-socket.ts'
 
 type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 
@@ -59,7 +59,7 @@ const tlsOptions = ({ tls, rootCertificates }: DatabaseAddress, { host }: Endpoi
   return { ...servername, ...ca, rejectUnauthorized: true, checkServerIdentity: name }
 }
 
-const usesTls = ({ tls }: DatabaseAddress, { host }: Endpoint) => tls !== 'disable' && !host.startsWith('/')
+const usesTls = ({ tls }: DatabaseAddress, endpoint: Endpoint) => tls !== 'disable' && !socketFileOf(endpoint)
 
 /**
  * For postgres.js, which then reads no URL and none of PostgreSQL's variables but PGUSER, PGPASSWORD and PGDATABASE. For one

@@ -4,7 +4,7 @@ import type { PostgresPool, PostgresPools } from './queue-postgres-pool.ts'
 
 const windowMs = 50
 const reconnectMs = 500
-/** Jobs of one queue that are looked for, at the most, and for how long: the relay asks again for what takes longer. */
+/** Jobs of one queue that are looked for, at most, and for how long: the relay asks again for what takes longer. */
 const mostExpected = 5_000
 const expectedForMs = 120_000
 

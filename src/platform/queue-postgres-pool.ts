@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { takesNoWrites } from './database-session.ts'
 import type { Endpoint } from './database-socket.ts'
 import { DatabaseStartError } from './database-start.ts'
 import { createEndpoints, parseDatabaseUrl, pgOptions } from './database-url.ts'
@@ -36,7 +37,7 @@ const noAnswer = 'Query read timeout'
 const hasNoTls = (error: unknown) => error instanceof Error && error.message === 'The server does not support SSL connections'
 
 const sessionQuery = `
-  select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only,
+  select ${takesNoWrites} as read_only,
          current_setting('search_path') as search_path,
          (extract(epoch from clock_timestamp()) * 1000)::float8 as now`
 

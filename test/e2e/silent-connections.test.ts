@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
 import { migrationTargets, runMigrations } from '../../src/migrations.ts'
-import { startOrdering } from '../support/ordering.ts'
+import { endWithoutLoss, startOrdering } from '../support/ordering.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { startService } from '../support/service.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
@@ -34,13 +34,5 @@ t.test('connections to PostgreSQL that die without a word: requests and deliveri
       `round ${round}: ${connections} connections dead; a new order served after ${served} ms, delivered after ${delivered} ms`,
     )
   }
-  const { placed, statuses, lost, doubled } = await ordering.stop()
-  t.comment(`${placed} orders; answers ${JSON.stringify(statuses)}; lost ${lost}, doubled ${doubled}`)
-  t.equal(lost, 0, 'every order that was answered 201 is there, and its event on the trail')
-  t.equal(doubled, 0, 'once')
-  t.same(
-    Object.keys(statuses).filter((status) => status !== '201' && status !== '503'),
-    [],
-    'a client sees 201 or 503',
-  )
+  await endWithoutLoss(t, ordering)
 })

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import type { Test } from 'tap'
 import { call } from './app.ts'
 import { eventually } from './eventually.ts'
 
@@ -99,4 +100,17 @@ export const startOrdering = (url: string, databaseUrl: string): Ordering => {
       }
     },
   }
+}
+
+/** Ends the ordering: no order and no event was lost or doubled, and no client saw anything but 201 and 503. */
+export const endWithoutLoss = async (t: Test, ordering: Pick<Ordering, 'stop'>): Promise<void> => {
+  const { placed, statuses, lost, doubled } = await ordering.stop()
+  t.comment(`${placed} orders; answers ${JSON.stringify(statuses)}; lost ${lost}, doubled ${doubled}`)
+  t.equal(lost, 0, 'every order that was answered 201 is there, and its event on the trail')
+  t.equal(doubled, 0, 'once')
+  t.same(
+    Object.keys(statuses).filter((status) => status !== '201' && status !== '503'),
+    [],
+    'a client sees 201 or 503',
+  )
 }

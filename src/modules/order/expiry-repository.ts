@@ -6,7 +6,7 @@ import { giveBack, stepData } from './give-back-repository.ts'
 import { orders, outbox } from './tables.ts'
 
 export interface ExpiryRepository {
-  /** Cancels pending orders that are older than `ttlMs`, the oldest first, one for each event at the most. @returns how many */
+  /** Cancels pending orders that are older than `ttlMs`, the oldest first, at most one for each event. @returns how many */
   expire(ttlMs: number, events: readonly NewEvent[]): Promise<number>
 }
 

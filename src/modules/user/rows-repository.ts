@@ -6,7 +6,7 @@ import type { User } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { outbox, users } from './tables.ts'
 
-/** What of a user is told by whoever writes it. */
+/** What of a user is told by the one who writes it. */
 export type WrittenUser = Omit<User, 'id' | 'email_confirmed' | 'phone_confirmed' | 'created_at'>
 export type NewUser = WrittenUser & {
   readonly status?: 'active' | 'unverified'

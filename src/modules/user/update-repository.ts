@@ -24,7 +24,7 @@ import { outbox, refreshTokens, users } from './tables.ts'
 
 export type UserChanges = Partial<WrittenUser>
 
-/** How far whoever changes a person is believed. */
+/** How far the one who changes a person is believed. */
 export interface Changer {
   /** A new address or phone needs no proof: an administrator or a program says that it is theirs. */
   readonly vouched: boolean
@@ -107,7 +107,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     // The person is told of it where the event says it.
     if (phone !== undefined && (phone !== was.phone || (by.vouched && row.phone_confirmed_at === null)))
       parts.push({ field: 'phone', sets: [sql`phone_confirmed_at = ${by.vouched ? sql`now()` : sql`null`}`] })
-    // Whoever is signed in signs in with the old role no more.
+    // Sign-ins with the old role end.
     if (role !== undefined) parts.push({ field: 'role', endsSessions: role !== row.role, sets: [sql`role = ${role}`] })
     if (locale !== undefined) parts.push({ field: 'locale', sets: [sql`locale = ${locale}`] })
     return parts

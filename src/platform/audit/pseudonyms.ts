@@ -22,7 +22,7 @@ export const createPseudonyms = (now: () => number = Date.now): ((address: strin
 /**
  * An e-mail address that somebody tried to sign in with, as a keyed hash (HMAC-SHA-256, 128 bits in hex). The key is derived
  * (HKDF, RFC 5869) from the ring's look-up key, which no rotation changes: every process of the user service makes the
- * same hash, and whoever holds the ring can find the entries of an address that they know.
+ * same hash, and those who hold the ring can find the entries of an address that they know.
  */
 export const accountHash = (keys: Pick<KeyStore, 'data'>, email: string): string => {
   const key = Buffer.from(hkdfSync('sha256', keys.data().lookup, '', 'orderhub audit account', 32))

@@ -80,7 +80,7 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
 
     /**
      * The same for as many letters as there are events, those that were delivered again least often and are oldest first;
-     * answers how many there were. Letters that somebody else is about to have delivered are left to them.
+     * returns how many there were. Letters that somebody else is about to have delivered are left to them.
      */
     requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly NewEvent[]): Promise<number> => {
       const conditions = [

@@ -36,7 +36,7 @@ const recallBatch = 5000
 /** Rows without a queue that one statement addresses. */
 const addressBatch = 500
 
-/** Events handed over to a queue and not yet seen delivered, at the most: the outbox holds a backlog better than a queue does. */
+/** Events handed over to a queue and not yet seen delivered, at most: the outbox holds a backlog better than a queue does. */
 const windowSize = 500
 /** A hand-over counts for so long; its row is due again by then. */
 const windowMs = 15_000

@@ -100,7 +100,7 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
        where id = any (${arrayLiteral(ids)}::uuid[]) and queue = ${queue}`)
   },
 
-  /** Makes up to `limit` rows due that were put off; answers how many there were. */
+  /** Makes up to `limit` rows due that were put off; returns how many there were. */
   recall: async (limit: number): Promise<number> => {
     const [row] = await db.run<{ recalled: number }>(sql`
       with recalled as (
@@ -127,7 +127,7 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
   },
 })
 
-/** The inbox rows of the events of `source`, as the body of a CTE: it answers a row for an event's first delivery alone. */
+/** The inbox rows of the events of `source`, as the body of a CTE: it has a row for an event's first delivery alone. */
 export const receiveEvents = (inbox: InboxTable, source: SQL): SQL =>
   sql`insert into ${inbox} (event_id) select event_id from ${source} order by event_id on conflict do nothing returning event_id`
 

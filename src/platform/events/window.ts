@@ -3,7 +3,7 @@ export interface Window {
   /** How many more there may be. */
   room(): number
   add(ids: readonly string[]): void
-  /** The queue is done with these; answers those that were in the window, and no longer are. */
+  /** The queue is done with these; returns those that were in the window, and no longer are. */
   done(ids: readonly string[]): string[]
   clear(): void
 }

@@ -46,7 +46,7 @@ const exchange = async ({ tokenFile, roleArn, endpoint }: WebIdentity, region: s
   return { credentials: { accessKeyId, secretAccessKey, sessionToken }, until }
 }
 
-/** Credentials of now, from AWS STS; exchanged anew shortly before they end. Rejects when there are none. */
+/** Credentials of now, from AWS STS; exchanged again shortly before they end. Rejects when there are none. */
 export const webIdentityCredentials = (identity: WebIdentity, region: string): (() => Promise<Credentials>) => {
   let current: ReturnType<typeof exchange> | undefined
   let usableUntil = 0

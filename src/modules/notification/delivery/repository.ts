@@ -139,7 +139,7 @@ export const createDeliveryRepository = (db: Database, { attempts, backoffMs, lo
 
   /**
    * Puts outcomes on record. Only the newest claim of a message says what became of it, with one exception: that a provider
-   * took it is true whoever says so and however late, and ends every further try.
+   * took it is true no matter who says so and how late, and ends every further try.
    */
   finish: coalesce(async (outcomes: readonly Outcome[]): Promise<undefined[]> => {
     // A process that was paused may finish two claims of one message at once.

@@ -39,7 +39,7 @@ export type MailTokenRepository = ReturnType<typeof createMailTokenRepository>
 export const createMailTokenRepository = (db: Database, data: PersonalData) => {
   const find = createFindAccount(db)
   return {
-    /** Asks for a mail to whoever has this address; does as much where nobody has it. */
+    /** Asks for a mail to the person with this address; does as much where nobody has it. */
     requestReset: async (email: string, event: NewEvent): Promise<void> => {
       await db.run(sql`
         with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased'),
@@ -121,7 +121,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /**
-     * Sets a password and ends every sign-in, whoever's it was. Where it is the first proof of the mailbox, all goes that was set
+     * Sets a password and ends every sign-in of that person. Where it is the first proof of the mailbox, all goes that was set
      * before it: phone and second factor may be a stranger's. False when the token was used or the person changed meanwhile.
      */
     reset: async (

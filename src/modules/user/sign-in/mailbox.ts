@@ -44,7 +44,7 @@ export const createMailbox = ({ repository, data, passwords, throttle, nudge }: 
   }
 
   return {
-    /** Has a mail sent to whoever has this address; answers alike when nobody has it. */
+    /** Has a mail sent to the person with this address; returns the same when nobody has it. */
     requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
       if (!(await throttle.mayMail(email, address))) return
       await repository.requestReset(email, newEvent('user.password_reset_requested', context))
