@@ -2,10 +2,10 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import postgres from 'postgres'
+import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
 import { readConfig } from '../src/config.ts'
 import { serviceNames } from '../src/environment.ts'
-import { migrationTargets, runMigrations } from '../src/migrations.ts'
-import { startEmbeddedPostgres } from '../src/platform/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../src/platform/db/embedded-postgres.ts'
 import { parked } from './pgbench.ts'
 
 export interface Server {

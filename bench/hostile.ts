@@ -3,7 +3,7 @@
  * (perf_hooks.monitorEventLoopDelay, read from its metrics), and the processor's time that one such request takes.
  */
 import { Pool } from 'undici'
-import { freePort } from '../test/support/port.ts'
+import { freePort } from '../testing/port.ts'
 import { type HostileRequest, hostileRequests } from './hostile-requests.ts'
 import { startTogether } from './product.ts'
 import { median } from './report.ts'

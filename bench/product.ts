@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { type ServiceName, serviceNames } from '../src/environment.ts'
-import { freePort } from '../test/support/port.ts'
+import { freePort } from '../testing/port.ts'
 
 /** Resident memory in bytes, of each process by its service. */
 export type Memory = Record<string, number>

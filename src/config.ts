@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import type { TSchema } from 'typebox'
-import { urlProblem } from './config-urls.ts'
-import { accountsOf, awsCredentialsOf, listed, trust, type Values } from './config-values.ts'
+import { readSecretFiles } from './config/secret-files.ts'
+import { urlProblem } from './config/urls.ts'
+import { accountsOf, awsCredentialsOf, listed, trust, type Values } from './config/values.ts'
 import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
-import { parseUpstream } from './platform/upstream-url.ts'
-import { readSecretFiles } from './secret-files.ts'
+import { parseUpstream } from './platform/upstream/upstream-url.ts'
 
 /** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
 const ours =

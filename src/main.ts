@@ -1,13 +1,13 @@
-import './platform/node-version.ts'
+import './platform/boot/node-version.ts'
 
-const { limitHeap } = await import('./platform/heap.ts')
+const { limitHeap } = await import('./platform/boot/heap.ts')
 limitHeap(process.env)
 
 // Telemetry must come before what it instruments.
-const { startTelemetry, wantsTelemetry } = await import('./platform/telemetry.ts')
+const { startTelemetry, wantsTelemetry } = await import('./platform/observability/telemetry.ts')
 const endTelemetry = wantsTelemetry(process.env) ? await startTelemetry(`orderhub-${process.env.SERVICE ?? 'all'}`) : undefined
 
-const { loadDrizzle } = await import('./platform/drizzle-loading.ts')
+const { loadDrizzle } = await import('./platform/boot/drizzle-loading.ts')
 await loadDrizzle()
-const { run } = await import('./run.ts')
+const { run } = await import('./app/start.ts')
 await run(process.env, endTelemetry)

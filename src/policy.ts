@@ -1,4 +1,4 @@
-import { type Permission, type Role, roles } from './platform/auth/permission.ts'
+import { type Permission, type Role, roles } from './platform/permission.ts'
 
 /**
  * Who may call what. Every public route stands here; one that does not stops the start. Raise `version` with each change:

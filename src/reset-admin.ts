@@ -1,4 +1,4 @@
-import './platform/node-version.ts'
+import './platform/boot/node-version.ts'
 
 const { main } = await import('./commands/reset-admin.ts')
 process.exitCode = await main(process.argv.slice(2), process.env)

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { registry } from '../src/registry.ts'
-import { entries, findCycles, rules, schemaRule } from './support/architecture-rules.ts'
-import { parseSource, readSchemas, readSources, root } from './support/source.ts'
+import { entries, findCycles, rules, schemaRule } from '../testing/architecture-rules.ts'
+import { parseSource, readSchemas, readSources, root } from '../testing/source.ts'
 
 const sources = readSources()
 const modules = readdirSync(join(root, 'src/modules'))
@@ -71,7 +71,7 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
     'what it is part of',
     'src/modules/a/module.ts',
     `import { registry } from '../../registry.ts'`,
-    `import { log } from '../../platform/log.ts'`,
+    `import { log } from '../../platform/observability/log.ts'`,
   ],
   [
     'what it is part of',
@@ -80,12 +80,15 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
     `import type { Config } from '../../config.ts'`,
   ],
   ['knows no module', 'src/platform/x.ts', `const m = () => import('../modules/a/contract.ts')`, `import '../platform/y.ts'`],
-  ['knows no module', 'src/platform/x.ts', `export * from '../app.ts'`, `import type { Config } from '../config.ts'`],
+  ['knows no module', 'src/platform/x.ts', `export * from '../app/app.ts'`, `import type { Config } from '../config.ts'`],
+  ['runs upwards', 'src/platform/db/x.ts', `import type { Q } from '../queue/backend.ts'`, `import { fail } from '../errors.ts'`],
+  ['runs upwards', 'src/platform/ids.ts', `import { a } from './db/database.ts'`, `import { b } from './errors.ts'`],
+  ['runs upwards', 'src/platform/rpc/x.ts', `export * from '../new-folder/x.ts'`, `import { a } from '../http/server.ts'`],
   [
     'import a module.ts',
-    'src/run.ts',
-    `import order from './modules/order/module.ts'`,
-    `import { defineModule } from './platform/module.ts'`,
+    'src/app/start.ts',
+    `import order from '../modules/order/module.ts'`,
+    `import { defineModule } from '../platform/module.ts'`,
   ],
   ['is data', 'src/modules/a/contract.ts', `import { fail } from '../../platform/errors.ts'`, `import { Type } from 'typebox'`],
   ['is data', 'src/modules/a/contract.ts', `import fastify from 'fastify'`, `import { Id } from '../../platform/schema.ts'`],
@@ -94,16 +97,16 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
   ['SQL is written', 'src/modules/a/service.ts', 'run(`select 1 from t`)', `// select 1 from t\nconst from = 'select one'`],
   [
     'inside its own module',
-    'src/app.ts',
-    `import { users } from './modules/user/tables.ts'`,
-    `import './platform/events/tables.ts'`,
+    'src/app/app.ts',
+    `import { users } from '../modules/user/tables.ts'`,
+    `import '../platform/events/tables.ts'`,
   ],
   ['one statement', 'src/modules/a/repository.ts', 'client.begin(async () => {})', `const begin = 1`],
-  ['one statement', 'src/platform/db.ts', `orm.transaction(f)`, `// client.begin()`],
+  ['one statement', 'src/platform/db/database.ts', `orm.transaction(f)`, `// client.begin()`],
   ['one statement', 'src/modules/a/repository.ts', 'sql`begin`', 'sql`select now()`'],
   ['environment', 'src/modules/a/module.ts', `const { env } = process`, `const { env } = host`],
-  ['environment', 'src/platform/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
-  ['environment', 'src/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],
+  ['environment', 'src/platform/observability/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
+  ['environment', 'src/app/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],
   ['share its process', 'src/modules/a/module.ts', `if (config.selected.length > 1) x()`, `if (config.production) x()`],
   ['share its process', 'src/modules/a/module.ts', `const f = ({ config: { selected } }) => 1`, `const { dataDir } = config`],
   ['share its process', 'src/modules/a/module.ts', `get('SERVICE')`, `get('service')`],

@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util'
+import { loginTargets, makeLogins } from '../app/database-logins.ts'
+import { databasesAnswer, stoppable } from '../app/database-wait.ts'
+import { migrationTargets, runMigrations, type Target } from '../app/migrations.ts'
 import { ConfigError, databaseProblems, inspectConfig } from '../config.ts'
-import { databasesAnswer, stoppable } from '../database-wait.ts'
-import { loginTargets, makeLogins } from '../logins.ts'
-import { migrationTargets, runMigrations, type Target } from '../migrations.ts'
-import { DatabaseStartError } from '../platform/database-start.ts'
-import { exitStatus } from '../platform/exit-status.ts'
+import { exitStatus } from '../platform/boot/exit-status.ts'
+import { DatabaseStartError } from '../platform/db/startup.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 

@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util'
-import { createApp } from '../app.ts'
+import { createApp } from '../app/app.ts'
+import { migrationTargets, modulesBehind } from '../app/migrations.ts'
+import { splitDatabase } from '../app/split-databases.ts'
+import { checkSchema, prepare } from '../app/start.ts'
 import { type Config, ConfigError, readConfig } from '../config.ts'
-import { migrationTargets, modulesBehind } from '../migrations.ts'
-import type { EmbeddedPostgres } from '../platform/embedded-postgres.ts'
-import { exitStatus } from '../platform/exit-status.ts'
+import { exitStatus } from '../platform/boot/exit-status.ts'
+import type { EmbeddedPostgres } from '../platform/db/embedded-postgres.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
-import { createLog } from '../platform/log.ts'
-import { checkSchema, prepare } from '../run.ts'
-import { splitDatabase } from '../split-databases.ts'
+import { createLog } from '../platform/observability/log.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 

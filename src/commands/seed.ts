@@ -1,10 +1,10 @@
-import { createApp } from '../app.ts'
+import { createApp } from '../app/app.ts'
+import { migrationTargets, runMigrations } from '../app/migrations.ts'
+import { prepare } from '../app/start.ts'
 import { ConfigError } from '../config.ts'
 import { storingServices } from '../environment.ts'
-import { migrationTargets, runMigrations } from '../migrations.ts'
-import { exitStatus } from '../platform/exit-status.ts'
-import { createLog } from '../platform/log.ts'
-import { prepare } from '../run.ts'
+import { exitStatus } from '../platform/boot/exit-status.ts'
+import { createLog } from '../platform/observability/log.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 

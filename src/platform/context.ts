@@ -1,6 +1,6 @@
 import { trace } from '@opentelemetry/api'
-import type { Role } from './auth/permission.ts'
 import { newTraceparent, newUuid } from './ids.ts'
+import type { Role } from './permission.ts'
 
 /** Who acts: nobody known, a person's account, or a service on its own behalf. */
 export interface Actor {

@@ -1,8 +1,8 @@
 import postgres from 'postgres'
-import { call } from '../support/app.ts'
-import { eventually } from '../support/eventually.ts'
-import type { TestProviders } from '../support/providers.ts'
-import type { System } from '../support/system.ts'
+import { call } from '../../testing/app.ts'
+import { eventually } from '../../testing/eventually.ts'
+import type { TestProviders } from '../../testing/providers.ts'
+import type { System } from '../../testing/system.ts'
 import type { Attempted } from './buyers.ts'
 
 export interface Audit {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { command, shell } from './commands.ts'
 import { inNamespace, kubectl, manifest, type Resource } from './kubernetes.ts'
 import { hooks, image } from './settings.ts'

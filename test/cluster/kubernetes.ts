@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { type CommandOptions, command } from './commands.ts'
 
 export interface Resource {

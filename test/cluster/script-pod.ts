@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { manifest, type Namespace } from './kubernetes.ts'
 import { image } from './settings.ts'
 

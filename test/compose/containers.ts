@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { type Composition, docker } from './docker.ts'
 
 const inspect = async (composition: Composition, service: string) =>

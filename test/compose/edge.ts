@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect } from 'node:tls'
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
+import { call } from '../../testing/app.ts'
 import type { Composition } from './docker.ts'
 
 const host = '127.0.0.1'

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
+import { call } from '../../testing/app.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { clientOf, isProblem, newOrder, newProduct, newUser, type Target } from '../contract/target.ts'
-import { call } from '../support/app.ts'
-import { eventually } from '../support/eventually.ts'
 import type { Composition } from './docker.ts'
 
 const inMail = { timeoutMs: 60_000, everyMs: 200 }

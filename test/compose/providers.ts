@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { readMail } from '../support/mime.ts'
-import type { TestProviders } from '../support/providers.ts'
+import { readMail } from '../../testing/mime.ts'
+import type { TestProviders } from '../../testing/providers.ts'
 
 const program = `
   const [url, body] = process.argv.slice(1)

@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import type { Test } from 'tap'
-import { jsonLimits } from '../../src/platform/json-scan.ts'
-import { call } from '../support/app.ts'
-import { sendExactly } from '../support/gateway.ts'
-import { type Document, type JsonSchema, resolve, routesOf } from '../support/openapi.ts'
+import { jsonLimits } from '../../src/platform/http/json-scan.ts'
+import { call } from '../../testing/app.ts'
+import { sendExactly } from '../../testing/gateway.ts'
+import { type Document, type JsonSchema, resolve, routesOf } from '../../testing/openapi.ts'
 import type { Client } from './target.ts'
 
 type Body = string | Buffer

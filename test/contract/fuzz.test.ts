@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Pool } from 'undici'
-import { call, runApp } from '../support/app.ts'
-import { requestsOf } from '../support/hostile.ts'
-import { type Document, type Route, routesOf } from '../support/openapi.ts'
+import { call, runApp } from '../../testing/app.ts'
+import { requestsOf } from '../../testing/hostile.ts'
+import { type Document, type Route, routesOf } from '../../testing/openapi.ts'
 
 const seed = Number(process.env.FUZZ_SEED ?? 20_250_101)
 const runs = Number(process.env.FUZZ_RUNS ?? 150)

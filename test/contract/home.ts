@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
+import { call } from '../../testing/app.ts'
 import type { Client } from './target.ts'
 
 const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { availableOf, type Client, isProblem, newOrder, newProduct, newUser } from './target.ts'
 
 export const lifeCycleSuite = async (t: Test, client: Client): Promise<void> => {

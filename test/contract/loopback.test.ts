@@ -1,6 +1,6 @@
 import t from 'tap'
-import { runApp } from '../support/app.ts'
-import { startProviders } from '../support/providers.ts'
+import { runApp } from '../../testing/app.ts'
+import { startProviders } from '../../testing/providers.ts'
 import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)

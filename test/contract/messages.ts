@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
+import { call } from '../../testing/app.ts'
 import { type Client, newOrder, newProduct, newUser, unique } from './target.ts'
 
 interface Documented {

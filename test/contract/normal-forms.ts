@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
-import { type Document, type JsonSchema, type Route, resolve, routesOf } from '../support/openapi.ts'
+import { call } from '../../testing/app.ts'
+import { type Document, type JsonSchema, type Route, resolve, routesOf } from '../../testing/openapi.ts'
 import { type Client, isProblem, newProduct, newUser, unique } from './target.ts'
 
 interface Field {

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { eventually } from '../support/eventually.ts'
+import { eventually } from '../../testing/eventually.ts'
 import { type Client, isProblem, newOrder, newProduct, newUser } from './target.ts'
 
 interface Note {

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
-import { sendExactly } from '../support/gateway.ts'
-import { type Document, type Parameter, type Route, resolve, routesOf } from '../support/openapi.ts'
+import { call } from '../../testing/app.ts'
+import { sendExactly } from '../../testing/gateway.ts'
+import { type Document, type Parameter, type Route, resolve, routesOf } from '../../testing/openapi.ts'
 import type { Client } from './target.ts'
 
 /** Each means a number to some parser, and is not how we write one. */

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import type { Test } from 'tap'
-import { call } from '../support/app.ts'
+import { call } from '../../testing/app.ts'
 import { type Client, isProblem } from './target.ts'
 
 const routes = {

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { runApp } from '../support/app.ts'
-import { signedIn } from '../support/people.ts'
-import { startProviders } from '../support/providers.ts'
+import { runApp } from '../../testing/app.ts'
+import { signedIn } from '../../testing/people.ts'
+import { startProviders } from '../../testing/providers.ts'
 import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)

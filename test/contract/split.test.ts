@@ -1,6 +1,6 @@
 import t from 'tap'
-import { startProviders } from '../support/providers.ts'
-import { startSystem } from '../support/system.ts'
+import { startProviders } from '../../testing/providers.ts'
+import { startSystem } from '../../testing/system.ts'
 import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import { type Answer, call } from '../support/app.ts'
-import type { TestProviders } from '../support/providers.ts'
+import { type Answer, call } from '../../testing/app.ts'
+import type { TestProviders } from '../../testing/providers.ts'
 
 /** A running platform with the sample data, as a client sees it. */
 export interface Target {

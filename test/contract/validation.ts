@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import { type Answer, call } from '../support/app.ts'
-import { type Document, type JsonSchema, type Route, resolve, routesOf } from '../support/openapi.ts'
+import { type Answer, call } from '../../testing/app.ts'
+import { type Document, type JsonSchema, type Route, resolve, routesOf } from '../../testing/openapi.ts'
 import type { Client } from './target.ts'
 
 const languages = ['en', 'zh-TW'] as const

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { pino } from 'pino'
 import t from 'tap'
 import { authenticate } from '../../src/platform/auth/authenticate.ts'
-import { matchRoutes } from '../../src/platform/auth/match-route.ts'
-import { roles } from '../../src/platform/auth/permission.ts'
-import { createHttp } from '../../src/platform/http.ts'
+import { matchRoutes } from '../../src/platform/http/match-route.ts'
+import { createHttp } from '../../src/platform/http/server.ts'
+import { roles } from '../../src/platform/permission.ts'
 import { policy } from '../../src/policy.ts'
 
 /** What each version of the policy said. A change of the routes is a new version: add it with its digest, and keep the old. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { judge } from '../../platform/audit/entry.ts'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
-import { createBackground } from '../../platform/background.ts'
+import { createBackground } from '../../platform/concurrency/background.ts'
 import type { KeyStore } from '../../platform/keys/key-store.ts'
 import type { Intake } from './intake.ts'
 import type { EntryRepository } from './repository.ts'

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { networkOf } from '../../platform/client-network.ts'
 import { fail } from '../../platform/errors.ts'
+import { networkOf } from '../../platform/http/client-network.ts'
 import { isProbe } from './probes.ts'
 
 interface Client {

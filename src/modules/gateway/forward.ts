@@ -4,9 +4,9 @@ import { BrokenCircuitError, circuitBreaker, handleWhen, SamplingBreaker } from 
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Rejection } from '../../platform/auth/rejected-tokens.ts'
-import { whenLate } from '../../platform/deadline.ts'
+import { whenLate } from '../../platform/concurrency/deadline.ts'
 import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
-import type { Upstream } from '../../platform/upstream.ts'
+import type { Upstream } from '../../platform/upstream/upstream.ts'
 
 type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 

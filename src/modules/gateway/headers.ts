@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { traceHeaders, traceIdOf } from '../../platform/context.ts'
-import { withVary } from '../../platform/problem.ts'
+import { withVary } from '../../platform/http/problem.ts'
 
 /** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. */
 const hopByHop = [

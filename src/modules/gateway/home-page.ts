@@ -1,5 +1,5 @@
 import type { Locale } from '../../platform/errors.ts'
-import { escapeHtml } from '../../platform/html.ts'
+import { escapeHtml } from '../../platform/http/html.ts'
 import { renderPage } from './page.ts'
 
 /** Where to go from the first address; the paths are the gateway's. */

@@ -1,12 +1,12 @@
 import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
-import { serviceConnections } from '../../platform/upstream.ts'
+import { serviceConnections } from '../../platform/upstream/upstream.ts'
 import { capConnections } from './connections.ts'
 import { gatewayContract } from './contract.ts'
-import { guardServer, refuseDotSegments } from './guard.ts'
 import { takeNamedHeaders } from './headers.ts'
 import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
+import { guardServer, refuseDotSegments } from './security-headers.ts'
 import { watchUpstreams } from './upstream-health.ts'
 
 export default defineModule({

@@ -3,7 +3,7 @@ import fastifyStatic from '@fastify/static'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Locale } from '../../platform/errors.ts'
-import { localeOf } from '../../platform/problem.ts'
+import { localeOf } from '../../platform/http/problem.ts'
 import { homeData, homePage } from './home-page.ts'
 import { mailLinkPages } from './mail-link-page.ts'
 

@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../platform/html.ts'
+import { escapeHtml } from '../../platform/http/html.ts'
 import type { MailPurpose } from '../user/contract.ts'
 import { type Addressee, type Language, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
 

@@ -1,4 +1,4 @@
-import { escapeHtml } from '../../platform/html.ts'
+import { escapeHtml } from '../../platform/http/html.ts'
 import type { User } from '../user/contract.ts'
 
 export type Language = User['locale']

@@ -1,4 +1,4 @@
-import { createBackground } from '../../platform/background.ts'
+import { createBackground } from '../../platform/concurrency/background.ts'
 import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'

@@ -1,5 +1,5 @@
 import { formatMoney } from '../../platform/currency.ts'
-import { escapeHtml } from '../../platform/html.ts'
+import { escapeHtml } from '../../platform/http/html.ts'
 import { type Addressee, type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
 import { inOneSegment, smsSize, toGsm7 } from './sms.ts'
 

@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../../platform/db.ts'
+import type { Database } from '../../platform/db/database.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
-import { appendEvents } from '../../platform/events/repository.ts'
-import { giveBack, stepData } from './give-back-repository.ts'
+import { appendEvents } from '../../platform/events/outbox-repository.ts'
+import { giveBack, stepData } from './give-back.sql.ts'
 import { orders, outbox } from './tables.ts'
 
 export interface ExpiryRepository {

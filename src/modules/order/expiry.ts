@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type Background, createBackground } from '../../platform/background.ts'
+import { type Background, createBackground } from '../../platform/concurrency/background.ts'
 import { serviceContext } from '../../platform/context.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import type { ExpiryRepository } from './expiry-repository.ts'

@@ -10,9 +10,9 @@ import { createOrderRepository } from './repository.ts'
 import { orderRoutes } from './routes.ts'
 import { sampleOrders, sampleStock } from './sample.ts'
 import { createOrderService } from './service.ts'
+import { createStockUpkeep } from './stock-maintenance.ts'
 import { createStockRepository } from './stock-repository.ts'
 import { createStockService } from './stock-service.ts'
-import { createStockUpkeep } from './stock-upkeep.ts'
 import { deadLetters, inbox, outbox } from './tables.ts'
 
 export default defineModule({

@@ -9,8 +9,8 @@ import { rules } from '../../platform/validation-messages.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
 import { type Order, type OrderItem, OrderStatus, type OwnOrder } from './contract.ts'
-import { priceLines, type WantedLine, wantedProducts } from './lines.ts'
-import type { NewOrder, ScarceProduct } from './place-orders.ts'
+import type { NewOrder, ScarceProduct } from './place-orders.sql.ts'
+import { priceLines, type WantedLine, wantedProducts } from './pricing.ts'
 import type { OrderFilter, OrderRepository, StoredOrder } from './repository.ts'
 
 export interface OrderRequest {

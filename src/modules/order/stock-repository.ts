@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../platform/db.ts'
+import type { Database } from '../../platform/db/database.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
-import { appendEvent, receiveEvents } from '../../platform/events/repository.ts'
+import { appendEvent, receiveEvents } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import { inbox, outbox, stock } from './tables.ts'
 

@@ -1,12 +1,12 @@
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from './contract.ts'
+import { createUpkeep } from './normal-form-maintenance.ts'
+import { createUpkeepRepository } from './normal-form-maintenance-repository.ts'
 import { createProductRepository } from './repository.ts'
 import { productRoutes } from './routes.ts'
 import { sampleProducts } from './sample.ts'
 import { createProductService } from './service.ts'
 import { outbox } from './tables.ts'
-import { createUpkeep } from './upkeep.ts'
-import { createUpkeepRepository } from './upkeep-repository.ts'
 
 export default defineModule({
   contract: productContract,

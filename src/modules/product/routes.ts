@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { revalidate } from '../../platform/http/revalidate.ts'
 import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
-import { revalidate } from '../../platform/revalidate.ts'
 import { Currency, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { roles } from '../../platform/auth/permission.ts'
 import { defineContract } from '../../platform/contract.ts'
+import { roles } from '../../platform/permission.ts'
 import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
 
 export const Role = Type.Enum(roles)

@@ -1,23 +1,11 @@
 import { sql } from 'drizzle-orm'
-import { readByIds } from '../../platform/coalesce.ts'
-import { arrayLiteral, type Database } from '../../platform/db.ts'
+import { readByIds } from '../../platform/db/batch-loader.ts'
+import { arrayLiteral, type Database } from '../../platform/db/database.ts'
 import type { NewEvent } from '../../platform/events/event.ts'
-import { appendEvent } from '../../platform/events/repository.ts'
+import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
 import type { PersonalData } from './personal-data.ts'
-import {
-  createChange,
-  createNextId,
-  insertUser,
-  leavesAnAdmin,
-  lockedAdmins,
-  type NewUser,
-  newUserFields,
-  openRow,
-  rowColumns,
-  type UserRow,
-} from './rows-repository.ts'
 import type { SampleUser } from './sample.ts'
 import {
   credentials,
@@ -31,6 +19,18 @@ import {
   users,
 } from './tables.ts'
 import { createUpdateUser } from './update-repository.ts'
+import {
+  createChange,
+  createNextId,
+  insertUser,
+  leavesAnAdmin,
+  lockedAdmins,
+  type NewUser,
+  newUserFields,
+  openRow,
+  rowColumns,
+  type UserRow,
+} from './user-row.sql.ts'
 
 export type UserRepository = ReturnType<typeof createUserRepository>
 

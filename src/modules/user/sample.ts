@@ -1,5 +1,5 @@
 import type { User } from './contract.ts'
-import type { WrittenUser } from './rows-repository.ts'
+import type { WrittenUser } from './user-row.sql.ts'
 
 export type SampleUser = WrittenUser & Pick<User, 'id' | 'created_at'>
 

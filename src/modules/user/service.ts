@@ -4,12 +4,12 @@ import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { Session, User } from './contract.ts'
 import type { UserRepository } from './repository.ts'
-import type { NewUser } from './rows-repository.ts'
 import type { AdminRepository } from './sign-in/admin-repository.ts'
 import { assertReauthenticated } from './sign-in/reauthentication.ts'
 import type { SecondFactor } from './sign-in/second-factor.ts'
 import type { SignInThrottle } from './sign-in/sign-in-throttle.ts'
 import type { UserChanges } from './update-repository.ts'
+import type { NewUser } from './user-row.sql.ts'
 
 export interface UserServiceOptions {
   readonly repository: UserRepository

@@ -1,12 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
 import { type SQL, sql } from 'drizzle-orm'
-import { type Database, violatedConstraint } from '../../platform/db.ts'
+import { createOneByOne } from '../../platform/concurrency/one-by-one.ts'
+import { type Database, violatedConstraint } from '../../platform/db/database.ts'
 import { type EventContext, newEvent } from '../../platform/events/event.ts'
-import { appendEvent } from '../../platform/events/repository.ts'
-import { createOneByOne } from '../../platform/one-by-one.ts'
+import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { User } from './contract.ts'
 import type { Personal, PersonalData } from './personal-data.ts'
-import { sealRows } from './privacy/upkeep-repository.ts'
+import { sealRows } from './privacy/encryption-maintenance-repository.ts'
+import { askForMail, voidMails } from './sign-in/mail-requests-repository.ts'
+import { outbox, refreshTokens, users } from './tables.ts'
 import {
   type Change,
   confirmations,
@@ -18,9 +20,7 @@ import {
   type SealedRow,
   type UserRow,
   type WrittenUser,
-} from './rows-repository.ts'
-import { askForMail, voidMails } from './sign-in/mail-requests-repository.ts'
-import { outbox, refreshTokens, users } from './tables.ts'
+} from './user-row.sql.ts'
 
 export type UserChanges = Partial<WrittenUser>
 

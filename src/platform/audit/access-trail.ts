@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
+import { backoffAfter } from '../concurrency/retry.ts'
 import { type CallContext, serviceContext, traceIdOf } from '../context.ts'
 import { Failure } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
-import { backoffAfter } from '../retry.ts'
-import { type Access, type Counted, createBursts } from './bursts.ts'
+import { type Access, type Counted, createBursts } from './denial-aggregator.ts'
 import { type AuditEntry, signEntry } from './entry.ts'
 
 type Unsigned = Omit<AuditEntry, 'service' | 'key_id' | 'signature'>

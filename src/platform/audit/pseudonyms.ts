@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { networkOf } from '../client-network.ts'
+import { networkOf } from '../http/client-network.ts'
 import type { KeyStore } from '../keys/key-store.ts'
 
 const dayMs = 86_400_000

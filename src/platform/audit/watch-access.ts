@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { clientAddressOf } from '../auth/authenticate.ts'
 import type { AccessTrail } from './access-trail.ts'
-import type { Access } from './bursts.ts'
+import type { Access } from './denial-aggregator.ts'
 import { createPseudonyms } from './pseudonyms.ts'
 
 declare module 'fastify' {

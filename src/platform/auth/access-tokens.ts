@@ -1,10 +1,10 @@
 import type { KeyObject } from 'node:crypto'
 import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 import { createCache } from '../cache.ts'
-import { acceptedSkewSeconds, tokenTime } from '../clock.ts'
 import { fail } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
+import { acceptedSkewSeconds, tokenTime } from './clock.ts'
 
 /** Seconds. */
 const lifetime = 600

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type CallContext, traceIdOf } from '../context.ts'
 import { Failure, fail } from '../errors.ts'
-import type { Permission, Role } from './permission.ts'
+import type { Permission, Role } from '../permission.ts'
 import { rejectedHeader, rejectedValue } from './rejected-tokens.ts'
 import { claimedSkew, isServiceToken, type ServiceTokens } from './service-tokens.ts'
 

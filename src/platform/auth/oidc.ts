@@ -1,8 +1,8 @@
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { createCache } from '../cache.ts'
+import { type Role, roles } from '../permission.ts'
 import type { Identity } from './authenticate.ts'
 import { asymmetricAlgorithms, createIssuerKeys, tokenFailure } from './issuer-keys.ts'
-import { type Role, roles } from './permission.ts'
 
 export interface OidcOptions {
   /** As its tokens and its discovery document name it. */

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Logger } from 'pino'
-import { now } from '../clock.ts'
 import { type Failure, fail } from '../errors.ts'
+import { now } from './clock.ts'
 
 /**
  * On a 401 that is about the token of the service that calls, not about whom it speaks for. The caller turns it into a 503

@@ -1,11 +1,11 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { createCache } from '../cache.ts'
-import { acceptedSkewSeconds, now, tokenTime } from '../clock.ts'
 import type { Actor } from '../context.ts'
 import { fail } from '../errors.ts'
 import type { KeyStore } from '../keys/key-store.ts'
-import { type Role, roles } from './permission.ts'
+import { type Role, roles } from '../permission.ts'
+import { acceptedSkewSeconds, now, tokenTime } from './clock.ts'
 import type { Rejection } from './rejected-tokens.ts'
 
 /** Seconds; as short as a call may take, and never more than a minute. */

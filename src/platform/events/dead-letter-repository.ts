@@ -1,8 +1,8 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
-import { arrayLiteral, type Database } from '../db.ts'
+import { arrayLiteral, type Database } from '../db/database.ts'
 import { type Page, type PageRequest, pageOf } from '../page.ts'
 import type { EventEnvelope, NewEvent } from './event.ts'
-import { appendEvents } from './repository.ts'
+import { appendEvents } from './outbox-repository.ts'
 import type { DeadLetterTable, OutboxTable } from './tables.ts'
 
 export interface DeadLetter {

@@ -1,10 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { AuditEntry } from '../audit/entry.ts'
-import type { EventQueues, QueueMessage } from '../queue.ts'
+import type { EventQueues, QueueMessage } from '../queue/event-queues.ts'
 import type { EventEnvelope } from './event.ts'
-import type { ClaimedEvent, OutboxRepository } from './repository.ts'
-import { createWindow } from './window.ts'
+import { createWindow } from './in-flight.ts'
+import type { ClaimedEvent, OutboxRepository } from './outbox-repository.ts'
 
 export interface Relay {
   start(): void
@@ -23,7 +22,7 @@ export interface RelayOptions {
   /** The queues that get each event's audit entry with it, as `entry`. */
   readonly signedFor: readonly string[]
   /** The event as this service says it on the audit trail: the same event gives the same entry. */
-  readonly sign: (event: EventEnvelope) => AuditEntry
+  readonly sign: (event: EventEnvelope) => object
   readonly log: Logger
   readonly pollMs?: number
   readonly batch?: number

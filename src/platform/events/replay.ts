@@ -1,5 +1,5 @@
 import { DeadLetterReplayed, everyEvent, replayEventOf } from '../contract.ts'
-import type { EventQueues } from '../queue.ts'
+import type { EventQueues } from '../queue/event-queues.ts'
 import { type EventHandlers, handlerOf } from './consumer.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { JSONWebKeySet } from 'jose'
-import { isReadByAll, stateOf, statOf } from '../file-state.ts'
+import { isReadByAll, stateOf, statOf } from './file-state.ts'
 import {
   type DataKeySet,
   dataKeysFile,

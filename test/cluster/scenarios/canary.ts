@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { eventually } from '../../support/eventually.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { hasRolloutsPlugin, installControllers, installRolloutsPlugin } from '../controllers.ts'
 import { apiVersions, inNamespace, manifest, type Namespace, readyPods } from '../kubernetes.ts'
 import { componentSelector, helm, values } from '../release.ts'

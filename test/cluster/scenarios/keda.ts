@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { eventually } from '../../support/eventually.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { installControllers } from '../controllers.ts'
 import { apiVersions, inNamespace, type Namespace } from '../kubernetes.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'

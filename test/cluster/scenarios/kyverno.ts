@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
-import { eventually } from '../../support/eventually.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { CommandError } from '../commands.ts'
 import { installControllers } from '../controllers.ts'
 import { apiVersions, kubectl, type Namespace, restricted } from '../kubernetes.ts'

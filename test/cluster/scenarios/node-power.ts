@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
 import { serviceNames } from '../../../src/environment.ts'
-import { eventually } from '../../support/eventually.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { shell } from '../commands.ts'
 import { isReady, kubectl, type Namespace, type Resource, readyPods } from '../kubernetes.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as wait } from 'node:timers/promises'
 import { serviceNames } from '../../../src/environment.ts'
-import { eventually } from '../../support/eventually.ts'
+import { eventually } from '../../../testing/eventually.ts'
 import { assertNothingFailed, assertNothingLost, startLoad, summary } from '../load.ts'
 import { install, type Mode, serving, uninstall, upgrade as upgradeRelease } from '../release.ts'
 import type { Scenario } from '../scenario.ts'

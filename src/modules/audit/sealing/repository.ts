@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { arrayLiteral, type Database, violatedConstraint } from '../../../platform/db.ts'
+import { arrayLiteral, type Database, violatedConstraint } from '../../../platform/db/database.ts'
 import { entryFields } from '../repository.ts'
 import { type EntryRow, type StoredEntry, storedEntry } from '../stored-entry.ts'
 import { checkpoints, entries, nodes, pending, seals } from '../tables.ts'

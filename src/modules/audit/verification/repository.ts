@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { arrayLiteral, type Database } from '../../../platform/db.ts'
+import { arrayLiteral, type Database } from '../../../platform/db/database.ts'
 import { entryFields } from '../repository.ts'
 import type { StoredCheckpoint } from '../sealing/repository.ts'
 import type { TreeNode } from '../sealing/tree.ts'

@@ -1,11 +1,11 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../../../platform/db.ts'
+import type { Database } from '../../../platform/db/database.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
-import { isSealed, openRow, rowColumns, type UserRow } from '../rows-repository.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
+import { isSealed, openRow, rowColumns, type UserRow } from '../user-row.sql.ts'
 
 export interface SignInRecord {
   readonly created_at: string

@@ -1,11 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../../platform/db.ts'
+import type { Database } from '../../../platform/db/database.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { User } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
-import { createNextId, insertUser, type NewUser, newUserFields, openRow, rowColumns, type UserRow } from '../rows-repository.ts'
 import { credentials, outbox, refreshTokens, secondFactors, users } from '../tables.ts'
+import { createNextId, insertUser, type NewUser, newUserFields, openRow, rowColumns, type UserRow } from '../user-row.sql.ts'
 import { askForMail } from './mail-requests-repository.ts'
 
 /** What signing in is about: the person with their password and second factor, as stored. */

@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../../../platform/db.ts'
+import type { Database } from '../../../platform/db/database.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { PersonalData } from '../personal-data.ts'
-import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../rows-repository.ts'
 import { credentials, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
+import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../user-row.sql.ts'
 import { withPassword } from './account-repository.ts'
 import { voidMails } from './mail-requests-repository.ts'
 

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../../../platform/db.ts'
+import type { Database } from '../../../platform/db/database.ts'
 import { mailRequests, mailTokens, refreshTokens, signInAttempts } from '../tables.ts'
 
 const windowMinutes = 15

@@ -1,6 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, MailRequestPurpose } from '../contract.ts'
 import { mailRequests, mailTokens, outbox } from '../tables.ts'
 

@@ -1,10 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { type Database, violatedConstraint } from '../../../platform/db.ts'
+import { type Database, violatedConstraint } from '../../../platform/db/database.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, MailRequestPurpose } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
-import { plainAddress } from '../rows-repository.ts'
 import {
   mailRequests,
   mailTokens,
@@ -15,6 +14,7 @@ import {
   signInAttempts,
   users,
 } from '../tables.ts'
+import { plainAddress } from '../user-row.sql.ts'
 import { type Account, createFindAccount, isUnproven, withPassword } from './account-repository.ts'
 import { askForMail, mailTokenLife, voidMails } from './mail-requests-repository.ts'
 

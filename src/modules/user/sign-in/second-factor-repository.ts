@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../../platform/db.ts'
+import type { Database } from '../../../platform/db/database.ts'
 import type { NewEvent } from '../../../platform/events/event.ts'
-import { appendEvent } from '../../../platform/events/repository.ts'
+import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import { outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
 import { type NewFamily, startFamily } from './family-repository.ts'
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import { networkOf } from '../../../platform/client-network.ts'
 import { Failure, fail } from '../../../platform/errors.ts'
+import { networkOf } from '../../../platform/http/client-network.ts'
 import type { AttemptRepository } from './attempt-repository.ts'
 
 /** Failed attempts within the window. */

@@ -1,0 +1,106 @@
+import { randomInt } from 'node:crypto'
+import { freePort, isFree } from '../src/app/port-taken.ts'
+import { splitDatabase } from '../src/app/split-databases.ts'
+import { readersOf, readSecretFiles } from '../src/config/secret-files.ts'
+import { type Config, readConfig } from '../src/config.ts'
+import { ports, type ServiceName, serviceNames, storingServices } from '../src/environment.ts'
+import type { EmbeddedPostgres } from '../src/platform/db/embedded-postgres.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+export interface Place {
+  readonly port: number
+  readonly metricsPort: number
+  /** Where the others, and we, reach it. */
+  readonly url: string
+}
+export type Places = Readonly<Record<ServiceName, Place>>
+
+const loopback = '127.0.0.1'
+const everywhere = new Set(['0.0.0.0', '::'])
+
+/** A port that is taken, as a server says it that wants the port. */
+const taken = (port: number): Error => Object.assign(new Error(`port ${port} is in use`), { code: 'EADDRINUSE', port })
+
+/**
+ * The ports of every process. What PORT and METRICS_PORT say is the gateway's, and must be free; the other services take their
+ * own, or any that is free: nobody opens them but us.
+ */
+export const findPlaces = async ({ host, port, metricsPort }: Config): Promise<Places> => {
+  const given = new Set<number>()
+  const take = async (wanted: number, on: string): Promise<number> => {
+    const distance = randomInt(7000, 20_000) // Far from each other, where two of us start at once.
+    const found = await freePort(on, wanted === 0 ? distance + 5000 : wanted, distance, given)
+    given.add(found)
+    return found
+  }
+  const must = async (wanted: number): Promise<number> => {
+    if (wanted === 0) return take(0, host)
+    if (!(await isFree(host, wanted))) throw taken(wanted)
+    given.add(wanted)
+    return wanted
+  }
+  const at = (on: string, own: number) => `http://${everywhere.has(on) ? loopback : on}:${own}`
+  const gateway = { port: await must(port), metricsPort: await must(metricsPort) }
+  const places: Partial<Record<ServiceName, Place>> = { gateway: { ...gateway, url: at(host, gateway.port) } }
+  for (const [index, name] of serviceNames.entries()) {
+    if (name === 'gateway') continue
+    const own = await take(ports[name], loopback)
+    const metrics = await take(metricsPort === 0 ? 0 : metricsPort + index, loopback)
+    places[name] = { port: own, metricsPort: metrics, url: at(loopback, own) }
+  }
+  return places as Places
+}
+
+/** For a cluster of ours: a database for each service, in it. */
+const ownDatabases = async (embedded: EmbeddedPostgres, env: Env): Promise<Env> => {
+  const databases: Record<string, string | undefined> = { DATABASE_URL: embedded.url }
+  for (const name of storingServices) {
+    const key = `${name.toUpperCase()}_DATABASE_URL`
+    databases[key] = env[key] || (await splitDatabase(embedded.url, name, { make: true }))
+  }
+  return databases
+}
+
+export interface Environments {
+  /** Of the process of this service. */
+  of(name: ServiceName): Env
+  /** As if all services were in one process, with the databases of the split form. */
+  readonly together: Env
+}
+
+/** Of secrets, a service gets those alone that it reads. */
+const withoutOthersSecrets = (env: Env, service: ServiceName): Env =>
+  Object.fromEntries(Object.entries(env).filter(([key]) => readersOf(key)?.includes(service) ?? true))
+
+export const splitEnvironments = async (
+  given: Env,
+  { config, embedded }: { readonly config: Config; readonly embedded: EmbeddedPostgres | undefined },
+  places: Places,
+): Promise<Environments> => {
+  const { env } = readSecretFiles(given)
+  const urls = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, places[name].url]))
+  const common = {
+    ...env,
+    PUBLIC_URL: env.PUBLIC_URL || places.gateway.url,
+    AUDIT_ANCHOR: config.auditAnchor,
+    SEED: env.SEED || String(embedded !== undefined),
+    ...(embedded ? await ownDatabases(embedded, env) : {}),
+  }
+  return {
+    together: { ...common, SERVICE: 'all' },
+    of: (name) => ({
+      ...withoutOthersSecrets(common, name),
+      ...urls,
+      SERVICE: name,
+      PORT: String(places[name].port),
+      METRICS_PORT: String(places[name].metricsPort),
+      HOST: name === 'gateway' ? env.HOST : loopback,
+    }),
+  }
+}
+
+/** Checks what `of` answers as its process will. @throws ConfigError */
+export const checkEnvironments = ({ of }: Environments): void => {
+  for (const name of serviceNames) readConfig(of(name))
+}

@@ -1,0 +1,290 @@
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import { auditContract } from '../modules/audit/contract.ts'
+import { userContract } from '../modules/user/contract.ts'
+import { createAccessTrail } from '../platform/audit/access-trail.ts'
+import { accountHash } from '../platform/audit/pseudonyms.ts'
+import { watchAccess } from '../platform/audit/watch-access.ts'
+import { authenticate } from '../platform/auth/authenticate.ts'
+import { jwksRoutes } from '../platform/auth/jwks-routes.ts'
+import { createOidc } from '../platform/auth/oidc.ts'
+import { createRejection } from '../platform/auth/rejected-tokens.ts'
+import { createServiceAccount } from '../platform/auth/service-account.ts'
+import { createServiceTokens } from '../platform/auth/service-tokens.ts'
+import { runPhases } from '../platform/boot/stop-phases.ts'
+import { createGate } from '../platform/concurrency/bulkhead.ts'
+import { type RetryPolicy, retryFor } from '../platform/concurrency/retry.ts'
+import { continueTrace } from '../platform/context.ts'
+import type { Contract } from '../platform/contract.ts'
+import { deadLetterRoutes } from '../platform/events/dead-letter-routes.ts'
+import { healthRoutes } from '../platform/http/health.ts'
+import { describeRoutes, documentRoutes } from '../platform/http/openapi.ts'
+import { countRequests } from '../platform/http/requests-in-flight.ts'
+import { createHttp } from '../platform/http/server.ts'
+import { addSuccessMessages } from '../platform/http/success-messages.ts'
+import { createTls } from '../platform/http/tls.ts'
+import { createKeyStore } from '../platform/keys/key-store.ts'
+import type { FirstSignIn, Parts } from '../platform/module.ts'
+import { createMetrics, type MetricsServer, serveMetrics } from '../platform/observability/metrics.ts'
+import { serveContract } from '../platform/rpc/http-transport.ts'
+import { policy } from '../policy.ts'
+import { type ModuleName, registry } from '../registry.ts'
+import { createIdentify } from './access-token-identity.ts'
+import { audited } from './audited.ts'
+import { bodyLimits } from './body-limits.ts'
+import { createDatabases } from './databases.ts'
+import { createEventFlow } from './event-bus.ts'
+import { createLinks } from './service-clients.ts'
+import { calledNames, checkReachable, loadInOrder, remoteNames } from './topology.ts'
+
+export interface Addresses {
+  readonly url: string
+  readonly metricsPort: number
+}
+
+export interface App {
+  readonly http: FastifyInstance
+  /** Writes the sample data of every module in this process. */
+  seed(): Promise<void>
+  /** Sees to it that somebody can sign in; see Parts. */
+  firstSignIn(generate: boolean): Promise<FirstSignIn | undefined>
+  /** Gives an administrator a new password; see Parts. */
+  resetAdmin(email: string | undefined): Promise<FirstSignIn | undefined>
+  /** Takes the ports, and refuses requests until `start`: nothing is made that a taken port would lose. */
+  listen(): Promise<Addresses>
+  /** Serves and consumes until `stop`. */
+  start(): Promise<Addresses>
+  /** Readiness off, serve on for SHUTDOWN_DELAY_MS, then end everything in order. */
+  stop(): Promise<void>
+}
+
+export interface AppOptions {
+  readonly config: Config
+  readonly log: Logger
+  /** For tests: `loopback` sends every local call over HTTP, and each idempotent one twice. */
+  readonly binding?: 'local' | 'loopback'
+  /** For tests: how often an event is tried, and the pauses in between. */
+  readonly queue?: Partial<RetryPolicy>
+}
+
+const connectTimeoutMs = 2000
+
+const mapValues = <V, R>(record: Readonly<Record<string, V>>, change: (value: V) => R): Record<string, R> =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
+
+/** Puts the selected modules together. It and the files beside it alone know which of them share a process. */
+export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
+  const definitions = await loadInOrder(config.selected)
+  const remotes = remoteNames(definitions)
+  checkReachable(remotes, config)
+
+  const tls = config.tls && createTls({ files: config.tls, strict: config.production, log, connectTimeoutMs })
+  const connect = tls ? tls.connector : { timeout: connectTimeoutMs }
+  const metrics = createMetrics()
+  let stopping = false
+  const http = createHttp({
+    log,
+    trustProxy: config.trustProxy,
+    budgetMs: Math.round(config.requestTimeoutMs * 0.8),
+    stopping: () => stopping,
+    bodyLimits,
+    policyVersion: policy.version,
+    // The gateway's port is for everybody.
+    tls: definitions.has('gateway') ? undefined : tls,
+    slowClients: {
+      // The edge judges its clients. A service sees them through the edge, in pieces as large as what is between.
+      stallMs: config.writeTimeoutMs * (definitions.has('gateway') ? 1 : 2),
+      onCut: metrics.counter('http_slow_clients_total', 'connections cut because the client did not read'),
+    },
+    // The gateway also takes /api/users for /api/v1/users.
+    ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
+  })
+  const requestsUnderWay = countRequests(http)
+  const gate = createGate(http)
+  await metrics.instrument(http)
+
+  const databases = createDatabases(definitions, config, metrics, log)
+  const keys = createKeyStore({ folder: config.keysDir, strict: config.production })
+  const self = config.selected[0] as ModuleName
+  const rejection = createRejection({
+    log,
+    count: metrics.counter('service_tokens_rejected_total', 'calls of this process whose own token another service refused'),
+  })
+  const withAccount =
+    config.serviceAccount && createServiceAccount({ ...config.serviceAccount, called: calledNames(definitions, config) })
+  /** Each module speaks for itself, also where several share a process. */
+  const ownTokens = new Map(
+    config.selected.map((name) => {
+      const tokens = createServiceTokens(keys, name, rejection)
+      return [name, withAccount ? withAccount(name, tokens) : tokens]
+    }),
+  )
+  const tokensOf = (name: ModuleName) => (config.auth ? ownTokens.get(name) : undefined)
+
+  const modules = new Map<ModuleName, Parts>()
+  let ownUrl: string | undefined
+  const loopback = binding === 'loopback' ? () => ownUrl : undefined
+  const links = createLinks({
+    definitions,
+    config,
+    modules,
+    tokensOf,
+    connect,
+    log,
+    routes: Object.keys(policy.routes),
+    loopback,
+  })
+  const busy = () => requestsUnderWay() > 1
+  const retry = { ...retryFor(config.eventRetry.hours, config.eventRetry.longestSeconds), ...queue }
+  const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, retry })
+
+  for (const [name, { needs, asks = {}, create }] of definitions) {
+    const apiOf = (contract: Contract) => links.apiOf(contract, name)
+    const parts = await create({
+      calls: mapValues(needs, apiOf),
+      asks: mapValues(asks, (contract) => (links.reachable(contract.name as ModuleName) ? apiOf(contract) : undefined)),
+      db: databases.of(name),
+      config,
+      keys,
+      tokens: tokensOf(name),
+      connect,
+      log: log.child({ module: name }),
+      metrics,
+      queues: events.queues,
+      retry,
+      turns: events.turns,
+      nudge: () => events.nudge(name),
+      remotes: name === 'gateway' ? links.forwarded : [],
+    })
+    modules.set(name, parts)
+  }
+
+  const { record } = links.apiOf(auditContract, self)
+  const accessTrail = links.reachable('audit')
+    ? createAccessTrail({ service: self, keys, policyVersion: policy.version, record, log })
+    : undefined
+  if (accessTrail) {
+    watchAccess(http, {
+      ...audited,
+      trail: accessTrail,
+      accountHash: (email) => accountHash(keys, email),
+      log,
+      onError: metrics.counter('audit_unrecorded_total', 'requests that belong on the audit trail and could not be put there'),
+    })
+  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here is in this log alone')
+  for (const { server } of modules.values()) await server?.(http)
+  authenticate(http, {
+    routes: policy.routes,
+    modules: [...definitions.values()].map(({ contract }) => contract),
+    serviceTokens: tokensOf(self),
+    edge: 'gateway',
+    open: definitions.has('gateway'),
+    identify: createIdentify({
+      keys,
+      sessions: links.reachable('user') ? links.apiOf(userContract, self).getSessions : undefined,
+      oidc: config.oidc && createOidc(config.oidc),
+      staleMs: config.authStaleMs,
+      onStale: metrics.counter('auth_stale_sessions_total', 'reads let in by a session known from before'),
+      log,
+    }),
+    asOfNow: userContract.paths.map((path) => `/api/v1${path}`),
+    onRefused: metrics.counter('service_tokens_refused_total', "calls refused here for the calling service's token"),
+  })
+  addSuccessMessages(http)
+  await describeRoutes(http, policy.routes)
+  if (definitions.has('gateway') || definitions.has('user')) jwksRoutes(http, keys)
+  const health = modules.get('gateway')?.health
+  await http.register(healthRoutes, {
+    service: config.healthName,
+    starting: gate.closed,
+    stopping: () => stopping,
+    checks: databases.checks,
+    stuck: events.stuck,
+    ...(health ? { details: health } : {}),
+  })
+  await http.register(
+    async (api) => {
+      for (const [name, { routes }] of modules) {
+        await routes?.(api)
+        const repository = events.deadLetters.get(name)
+        const [path = `/${name}`] = registry[name].contract.paths
+        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository, nudge: () => events.nudge(name) })
+      }
+    },
+    { prefix: '/api/v1' },
+  )
+  for (const { pages } of modules.values()) await pages?.(http)
+  // Never on the gateway's port, which is everybody's; and not where every module is here and nobody outside calls one.
+  if (binding === 'loopback' || !definitions.has('gateway')) {
+    for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api)
+  }
+  const elsewhere = definitions.has('gateway') && remotes.size > 0
+  await documentRoutes(http, elsewhere ? new URL('../../docs/openapi.json', import.meta.url) : undefined)
+  await http.ready()
+
+  let metricsServer: MetricsServer | undefined
+  const listen = async (): Promise<Addresses> => {
+    gate.close()
+    ownUrl ??= await http.listen({ host: config.host, port: config.port })
+    metricsServer ??= await serveMetrics(metrics, config.host, config.metricsPort)
+    return { url: ownUrl, metricsPort: metricsServer.port }
+  }
+  const onItsOwnBehalf = (name: ModuleName) => ({
+    actor: { type: 'service', id: name } as const,
+    traceparent: continueTrace(),
+    policyVersion: policy.version,
+  })
+  return {
+    http,
+    seed: async () => {
+      for (const { seed } of modules.values()) await seed?.()
+    },
+    firstSignIn: async (generate) => {
+      for (const [name, { firstSignIn }] of modules) {
+        const found = await firstSignIn?.(generate, onItsOwnBehalf(name))
+        if (found) return found
+      }
+      return undefined
+    },
+    resetAdmin: async (email) => {
+      for (const [name, { resetAdmin }] of modules) {
+        const found = await resetAdmin?.(email, onItsOwnBehalf(name))
+        if (found) return found
+      }
+      return undefined
+    },
+    listen,
+    start: async () => {
+      const addresses = await listen()
+      await events.start(modules)
+      for (const { start } of modules.values()) start?.()
+      accessTrail?.start()
+      gate.open()
+      return addresses
+    },
+    stop: async () => {
+      stopping = true
+      if (ownUrl) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelayMs))
+      await runPhases(
+        [
+          {
+            name: 'requests',
+            limitMs: config.requestTimeoutMs,
+            run: () => http.close(),
+            force: () => http.server.closeAllConnections(),
+          },
+          { name: 'deliveries', limitMs: 6000, run: events.stop },
+          { name: 'access trail', limitMs: 1000, run: async () => accessTrail?.close() },
+          { name: 'modules', limitMs: 1000, run: () => Promise.allSettled([...modules.values()].map(({ close }) => close?.())) },
+          { name: 'queues', limitMs: 1000, run: events.close },
+          { name: 'services', limitMs: 500, run: links.close },
+          { name: 'databases', limitMs: 1000, run: databases.close },
+          { name: 'metrics', limitMs: 500, run: async () => metricsServer?.close() },
+        ],
+        log,
+      )
+      tls?.close()
+    },
+  }
+}

@@ -1,0 +1,13 @@
+import { defaultBodyLimit } from '../platform/http/body.ts'
+import { policy } from '../policy.ts'
+import { registry } from '../registry.ts'
+
+const larger: Readonly<Record<string, number>> = Object.assign(
+  {},
+  ...Object.values(registry).map(({ contract }) => contract.bodyLimits),
+)
+
+/** Bytes that the body of each public route may have, as in `POST /api/v1/orders`. */
+export const bodyLimits: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.keys(policy.routes).map((route) => [route, larger[route.replace(' /api/v1', ' ')] ?? defaultBodyLimit]),
+)

@@ -1,0 +1,57 @@
+import type { Config } from '../config.ts'
+import { storingServices } from '../environment.ts'
+import { type DatabasePlace, untilUsable, type WaitOptions } from '../platform/db/startup.ts'
+import { statementTimeoutOf } from './databases.ts'
+import { loadInOrder } from './topology.ts'
+
+const storedIn = (config: Config) =>
+  config.selected.flatMap((name) => {
+    const url = storingServices.includes(name) ? config.databaseUrlOf(name) : undefined
+    return url === undefined ? [] : [{ name, url }]
+  })
+
+/** The databases that the selected services use, each once; events travel through one of them where there is no Redis. */
+const placesOf = (config: Config): DatabasePlace[] => {
+  const stored = storedIn(config)
+  const carrier = stored.length > 0 && !config.redisUrl && config.databaseUrl ? [{ name: 'events', url: config.databaseUrl }] : []
+  const byUrl = Map.groupBy([...stored, ...carrier], ({ url }) => url)
+  return [...byUrl].map(([url, users]) => ({ url, of: users.map(({ name }) => name) }))
+}
+
+/**
+ * Resolves when every database that the selected services use takes their logins; waits for them as long as the configuration
+ * says, together. @throws DatabaseStartError
+ */
+export const databasesAnswer = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
+  const options = { waitMs: config.databaseWaitMs, onWait }
+  await Promise.all(placesOf(config).map((place) => untilUsable(place, options)))
+}
+
+/** Resolves when each selected service has its role, and may read its own schema. @throws DatabaseStartError */
+export const databasesOpen = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
+  const definitions = await loadInOrder(config.selected)
+  const options = { waitMs: config.databaseWaitMs, onWait }
+  await Promise.all(
+    storedIn(config).map(({ name, url }) =>
+      untilUsable(
+        {
+          url,
+          of: [name],
+          role: definitions.get(name)?.databaseRole,
+          statementTimeoutMs: statementTimeoutOf(config),
+          schemas: [`${name}s`],
+        },
+        options,
+      ),
+    ),
+  )
+}
+
+/** Runs `work`, and ends the process when it is told to stop meanwhile: nothing has begun that would have to be ended. */
+export const stoppable = async (work: Promise<void>): Promise<void> => {
+  const ends = { SIGTERM: () => process.exit(143), SIGINT: () => process.exit(130) } as const
+  for (const [signal, end] of Object.entries(ends)) process.once(signal, end)
+  await work.finally(() => {
+    for (const [signal, end] of Object.entries(ends)) process.off(signal, end)
+  })
+}

@@ -1,0 +1,79 @@
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import type { ServiceName } from '../environment.ts'
+import { createDatabase, type Database } from '../platform/db/database.ts'
+import { isPlainText, parseDatabaseUrl } from '../platform/db/url.ts'
+import type { Metrics } from '../platform/observability/metrics.ts'
+import type { Definitions } from './topology.ts'
+
+export interface Databases {
+  /** The module's database; one without an address refuses each statement. */
+  of(name: ServiceName): Database
+  /** By a name for people: what readiness needs. */
+  readonly checks: Readonly<Record<string, () => Promise<void>>>
+  close(): Promise<void>
+}
+
+/** For a module without tables. */
+const noDatabase: Database = {
+  use: () => Promise.reject(new Error('this module has no database')),
+  run: () => Promise.reject(new Error('this module has no database')),
+  prepare: () => () => Promise.reject(new Error('this module has no database')),
+  ping: async () => {},
+  close: async () => {},
+}
+
+/** Of each statement, in milliseconds: half of the request's. */
+export const statementTimeoutOf = ({ requestTimeoutMs }: Config): number => Math.max(100, Math.round(requestTimeoutMs * 0.5))
+
+const complainEveryMs = 60_000
+
+/** One pool for each database and role that the modules of this process work with. */
+export const createDatabases = (definitions: Definitions, config: Config, metrics: Metrics, log: Logger): Databases => {
+  const open = new Map<string, Database>()
+  const plain = new Set<string>()
+  const warnOfPlainText = (url: string | undefined, of: string) => {
+    if (!config.production || !url || plain.has(url) || !isPlainText(parseDatabaseUrl(url))) return
+    plain.add(url)
+    log.warn(`the database of ${of} is on another host and its connections are not encrypted: add sslmode=verify-full to its URL`)
+  }
+  const onRefused = (name: string) => {
+    let lastComplaint = Number.NEGATIVE_INFINITY
+    return (reason: string) => {
+      if (performance.now() - lastComplaint < complainEveryMs) return
+      lastComplaint = performance.now()
+      log.error(`a connection to the database of ${name} is refused: ${reason}`)
+    }
+  }
+  const of = (name: ServiceName): Database => {
+    const url = config.databaseUrlOf(name)
+    if (!url) return noDatabase
+    warnOfPlainText(url, name)
+    const role = definitions.get(name)?.databaseRole
+    const place = role ? `${url} ${role}` : url
+    const database =
+      open.get(place) ??
+      createDatabase({
+        url,
+        max: config.databasePool,
+        statementTimeoutMs: statementTimeoutOf(config),
+        applicationName: config.healthName,
+        role,
+        onWait: (seconds) => metrics.observePoolWait(name, seconds),
+        onRefused: onRefused(name),
+      })
+    open.set(place, database)
+    return database
+  }
+  return {
+    of,
+    checks: Object.fromEntries(
+      [...definitions.keys()]
+        .filter((name) => of(name) !== noDatabase)
+        .map((name) => [`${name}-database`, () => of(name).ping()]),
+    ),
+    close: async () => {
+      await Promise.allSettled([...open.values()].map((database) => database.close()))
+    },
+  }
+}

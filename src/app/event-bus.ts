@@ -1,0 +1,179 @@
+import type { Logger } from 'pino'
+import { type Config, ConfigError } from '../config.ts'
+import { entryOf } from '../platform/audit/entry.ts'
+import { type Background, createBackground } from '../platform/concurrency/background.ts'
+import type { RetryPolicy } from '../platform/concurrency/retry.ts'
+import { everyEvent, queuesOf } from '../platform/contract.ts'
+import { startConsumer } from '../platform/events/consumer.ts'
+import { createDeadLetterRepository, type DeadLetterRepository } from '../platform/events/dead-letter-repository.ts'
+import { createTurns, type Turns } from '../platform/events/delivery-limiter.ts'
+import {
+  type Backlog,
+  createInboxRepository,
+  createOutboxRepository,
+  type OutboxRepository,
+} from '../platform/events/outbox-repository.ts'
+import { createRelay, type Relay } from '../platform/events/relay.ts'
+import { withReplay } from '../platform/events/replay.ts'
+import type { KeyStore } from '../platform/keys/key-store.ts'
+import type { ModuleDefinition, Parts } from '../platform/module.ts'
+import type { Metrics } from '../platform/observability/metrics.ts'
+import { createEventQueues, type EventQueues, type QueueConsumer } from '../platform/queue/event-queues.ts'
+import { type ModuleName, queueNames, registry, subscriptionsTo } from '../registry.ts'
+import type { Databases } from './databases.ts'
+import type { Definitions } from './topology.ts'
+
+export interface EventFlowOptions {
+  readonly definitions: Definitions
+  readonly config: Config
+  readonly databases: Databases
+  readonly keys: KeyStore
+  readonly metrics: Metrics
+  readonly log: Logger
+  /** Whether somebody waits for an answer of this process: deliveries can wait, people cannot. */
+  readonly busy: () => boolean
+  readonly retry: RetryPolicy
+}
+
+/** From each module's outbox to the queues, and from the queues to each module's handlers. */
+export interface EventFlow {
+  readonly queues: EventQueues
+  /** Of each module of this process that consumes events. */
+  readonly deadLetters: ReadonlyMap<ModuleName, DeadLetterRepository>
+  readonly turns: Turns
+  /** The module has committed an event. */
+  nudge(name: ModuleName): void
+  /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
+  stuck(): Readonly<Record<string, number>>
+  start(modules: ReadonlyMap<ModuleName, Parts>): Promise<void>
+  /** Takes and hands over no more; the queues stay open for what is still under way. */
+  stop(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Queues of modules that take every event take its audit entry with it. */
+const signedFor = Object.values(registry)
+  .filter(({ contract }) => (contract.subscribes as readonly string[]).includes(everyEvent))
+  .map(({ contract }) => contract.name)
+
+const registerEveryMs = 3_600_000
+const registerAgainMs = 5000
+
+const noQueues = new Proxy({} as EventQueues, {
+  get: () => {
+    throw new Error('this process has no event queues')
+  },
+})
+
+/** Whether events come from or go to these modules; a process without either needs no transport. */
+const movesEvents = (definitions: Definitions): boolean =>
+  [...definitions.values()].some(({ contract }) => contract.subscribes.length > 0 || Object.keys(contract.events).length > 0)
+
+/** @throws ConfigError where events have nothing to travel on */
+export const checkTransport = (definitions: Definitions, { redisUrl, databaseUrl }: Config): void => {
+  if (movesEvents(definitions) && !redisUrl && !databaseUrl)
+    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
+}
+
+const openQueues = async ({ definitions, config, log, retry }: EventFlowOptions): Promise<EventQueues | undefined> => {
+  if (!movesEvents(definitions)) return undefined
+  checkTransport(definitions, config)
+  const { redisUrl, databaseUrl } = config
+  return createEventQueues({ redisUrl, databaseUrl, log, ...retry })
+}
+
+/** Says again and again who subscribes: the migration has said it first, and the table forgets those of whom nobody speaks. */
+const keepRegistered = (register: () => Promise<void>, log: Logger): Background =>
+  createBackground(async () => {
+    try {
+      await register()
+      return registerEveryMs
+    } catch (error) {
+      log.warn({ err: error }, 'new subscribers are not known to older processes yet; trying again')
+      return registerAgainMs
+    }
+  })
+
+/** @throws Error for a consumer without the tables that keep a second delivery, and an event that is given up, from being lost */
+const consumerTables = (definition: ModuleDefinition | undefined) => {
+  if (!definition || definition.contract.subscribes.length === 0) return undefined
+  const { outbox, inbox, deadLetters } = definition.tables ?? {}
+  if (!outbox || !inbox || !deadLetters)
+    throw new Error(`${definition.contract.name} consumes events and needs the tables outbox, inbox and deadLetters`)
+  return { outbox, inbox, deadLetters }
+}
+
+/** What waits for each subscriber, also where that is nothing. */
+const backlogs = async (name: ModuleName, outbox: OutboxRepository): Promise<Backlog[]> => {
+  const waiting = await outbox.backlog()
+  const subscribers = new Set(subscriptionsTo(name).map(({ queue }) => queue))
+  for (const { queue } of waiting) subscribers.delete(queue)
+  return [...waiting, ...[...subscribers].map((queue) => ({ queue, depth: 0, ageSeconds: 0 }))]
+}
+
+export const createEventFlow = async (options: EventFlowOptions): Promise<EventFlow> => {
+  const { definitions, config, databases, keys, metrics, log, busy } = options
+  const opened = await openQueues(options)
+  const queues = opened ?? noQueues
+  const turns = createTurns(busy)
+  const relays = new Map<ModuleName, Relay>()
+  const registrations: Background[] = []
+  /** By queue. */
+  const consumers = new Map<string, QueueConsumer>()
+
+  for (const [name, { tables }] of definitions) {
+    if (!tables) continue
+    const outbox = createOutboxRepository(databases.of(name), tables.outbox)
+    const sign = (event: Parameters<typeof entryOf>[2]) => entryOf(keys, name, event)
+    const relay = createRelay({ outbox, queues, known: queueNames, signedFor, sign, log })
+    opened?.onBack(relay.recheck)
+    relays.set(name, relay)
+    registrations.push(keepRegistered(() => outbox.register(subscriptionsTo(name)), log))
+    metrics.outbox(name, () => backlogs(name, outbox))
+  }
+
+  const deadLettersOf = new Map<ModuleName, DeadLetterRepository>()
+  for (const [name, definition] of definitions) {
+    const tables = consumerTables(definition)
+    if (tables) deadLettersOf.set(name, createDeadLetterRepository(databases.of(name), tables.deadLetters, tables.outbox))
+  }
+
+  const consume = async (name: ModuleName, { handlers: own }: Parts): Promise<void> => {
+    const tables = consumerTables(definitions.get(name))
+    const deadLetters = deadLettersOf.get(name)
+    if (!opened || !tables || !deadLetters) return
+    const handlers = withReplay(name, own ?? {}, opened, deadLetters)
+    const inbox = createInboxRepository(databases.of(name), tables.inbox, tables.deadLetters)
+    metrics.deadLetters(name, deadLetters.count)
+    const repositories = { deadLetters, inbox }
+    const options = { handlers, queues, turns, concurrency: config.workers, log: log.child({ module: name }) }
+    for (const [queue] of queuesOf(registry[name].contract)) {
+      const stuckSeconds = async () => consumers.get(queue)?.stuckSeconds() ?? 0
+      metrics.queue(queue, () => opened.counts(queue), stuckSeconds)
+      consumers.set(queue, await startConsumer({ name: queue, ...options, ...repositories }))
+    }
+  }
+
+  return {
+    queues,
+    deadLetters: deadLettersOf,
+    turns,
+    nudge: (name) => relays.get(name)?.nudge(),
+    stuck: () =>
+      Object.fromEntries(
+        [...consumers].map(([name, { stuckSeconds }]) => [name, stuckSeconds()] as const).filter(([, seconds]) => seconds > 0),
+      ),
+    start: async (modules) => {
+      for (const registration of registrations) registration.start()
+      for (const [name, parts] of modules) await consume(name, parts)
+      for (const relay of relays.values()) relay.start()
+    },
+    stop: async () => {
+      await Promise.allSettled([...consumers.values()].map((consumer) => consumer.close()))
+      await Promise.allSettled([...relays.values(), ...registrations].map((one) => one.close()))
+    },
+    close: async () => {
+      await opened?.close()
+    },
+  }
+}

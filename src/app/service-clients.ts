@@ -1,0 +1,94 @@
+import type { Logger } from 'pino'
+import { Agent, type buildConnector } from 'undici'
+import type { Config } from '../config.ts'
+import type { ServiceTokens } from '../platform/auth/service-tokens.ts'
+import type { Api, Contract } from '../platform/contract.ts'
+import type { Parts, Remote } from '../platform/module.ts'
+import { bind, localTransport, type Transport } from '../platform/rpc/client.ts'
+import { remoteTransport } from '../platform/rpc/http-transport.ts'
+import { createUpstream, serviceConnections, type Upstream } from '../platform/upstream/upstream.ts'
+import { type ModuleName, registry } from '../registry.ts'
+import { calledNames, type Definitions, remoteNames } from './topology.ts'
+
+export interface LinksOptions {
+  readonly definitions: Definitions
+  readonly config: Config
+  /** The modules of this process; they may be added later. */
+  readonly modules: ReadonlyMap<ModuleName, Parts>
+  /** With which a module of this process says who it is; undefined with AUTH=off. */
+  readonly tokensOf: (caller: ModuleName) => ServiceTokens | undefined
+  readonly connect: buildConnector.connector | buildConnector.BuildOptions
+  readonly log: Logger
+  /** Every public route, as in `GET /api/v1/orders/:id`. */
+  readonly routes: readonly string[]
+  /** Sends calls within this process over its own HTTP, and each idempotent one twice; answers its address. */
+  readonly loopback: (() => string | undefined) | undefined
+}
+
+/** Calls to other modules, wherever they run. */
+export interface Links {
+  /** The functions behind a contract, in this process or over HTTP, for a module that calls them. */
+  apiOf<C extends Contract>(contract: C, caller: ModuleName): Api<C>
+  /** Whether a module is here, or its address is known. */
+  reachable(name: ModuleName): boolean
+  /** What the gateway forwards to. */
+  readonly forwarded: readonly Remote[]
+  close(): Promise<void>
+}
+
+/** The process itself, as one that is called over HTTP. */
+const ownUpstream = (name: string, url: () => string | undefined): Upstream => ({
+  name,
+  pick: url,
+  targets: () => [],
+  reportFailure: () => {},
+  reportAnswer: () => {},
+  ready: async () => {},
+  close: async () => {},
+})
+
+export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, routes, loopback }: LinksOptions): Links => {
+  const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
+  const needed = remoteNames(definitions)
+  const upstreams = new Map<ModuleName, Upstream>(
+    calledNames(definitions, config).map((name) => [
+      name,
+      createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }),
+    ]),
+  )
+
+  const routesBelow = (paths: readonly string[]): string[] =>
+    routes
+      .map((route) => route.replace(' /api/v1/', ' /'))
+      .filter((route) => paths.some((path) => `${route.split(' ')[1]}/`.startsWith(`${path}/`)))
+
+  const overOwnHttp = (contract: Contract, tokens: ServiceTokens | undefined, url: () => string | undefined): Transport => {
+    const send = remoteTransport({ contract, upstream: ownUpstream(contract.name, url), dispatcher, tokens })
+    return async (op, operation, input, context) => {
+      if (operation.idempotent) await send(op, operation, input, context)
+      return send(op, operation, input, context)
+    }
+  }
+
+  const transportOf = (contract: Contract, caller: ModuleName): Transport => {
+    const tokens = tokensOf(caller)
+    const name = contract.name as ModuleName
+    const upstream = upstreams.get(name)
+    if (upstream) return remoteTransport({ contract, upstream, dispatcher, tokens })
+    if (loopback) return overOwnHttp(contract, tokens, loopback)
+    // Looked up when it is called: what a module asks may be created after it.
+    return (...call) => localTransport((modules.get(name) as Parts).api)(...call)
+  }
+
+  return {
+    apiOf: (contract, caller) => bind(contract, transportOf(contract, caller), log, caller),
+    reachable: (name) => definitions.has(name) || upstreams.has(name),
+    forwarded: [...upstreams]
+      .filter(([name]) => needed.has(name))
+      .map(([name, upstream]) => ({ name, routes: routesBelow(registry[name].contract.paths), upstream })),
+    close: async () => {
+      await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
+      await dispatcher.close()
+    },
+  }
+}

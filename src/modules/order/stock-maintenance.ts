@@ -1,0 +1,68 @@
+import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../platform/concurrency/background.ts'
+import { serviceContext } from '../../platform/context.ts'
+import type { Api } from '../../platform/contract.ts'
+import { newEvent } from '../../platform/events/event.ts'
+import type { productContract } from '../product/contract.ts'
+import type { StockRepository } from './stock-repository.ts'
+
+export interface StockUpkeepOptions {
+  readonly repository: Pick<StockRepository, 'page' | 'end'>
+  readonly products: Pick<Api<typeof productContract>, 'getProducts'>
+  readonly nudge: () => void
+  readonly log: Logger
+}
+
+const everyMs = 24 * 3_600_000
+const retryMs = 60_000
+/** What getProducts takes at once. */
+const batch = 100
+
+const ownContext = () => serviceContext('order', 10_000)
+
+/**
+ * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or
+ * while its event was given up. At the start and once a day; several processes may do it at once.
+ */
+export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpkeepOptions): Background => {
+  const findOrphans = async (signal: AbortSignal): Promise<number[]> => {
+    const orphans: number[] = []
+    let known = 0
+    let after = { at: '', id: 0 }
+    while (!signal.aborted) {
+      const ids = (await repository.page(undefined, { limit: batch - 1, after })).map(({ product_id }) => product_id)
+      const last = ids.at(-1)
+      if (last === undefined) break
+      after = { at: '', id: last }
+      const found = new Set((await products.getProducts({ ids }, ownContext())).map(({ id }) => id))
+      known += found.size
+      orphans.push(...ids.filter((id) => !found.has(id)))
+    }
+    // An empty catalogue is more likely the wrong one, or one before its restore, than a shop that gave up every product.
+    if (orphans.length === 0 || known > 0) return orphans
+    log.warn({ products: orphans.length }, 'the catalogue has none of the products with stock: their stock is left as it is')
+    return []
+  }
+
+  const removeOrphans = async (signal: AbortSignal): Promise<void> => {
+    let removed = 0
+    for (const id of await findOrphans(signal)) {
+      if (signal.aborted) break
+      if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
+    }
+    if (removed > 0) {
+      nudge()
+      log.info({ products: removed }, 'stock of products that are no longer in the catalogue was removed')
+    }
+  }
+
+  return createBackground((signal) =>
+    removeOrphans(signal).then(
+      () => everyMs,
+      (error) => {
+        if (!signal.aborted) log.info({ err: error }, 'stock could not be compared with the catalogue; tried again in a minute')
+        return retryMs
+      },
+    ),
+  )
+}

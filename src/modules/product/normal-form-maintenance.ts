@@ -1,0 +1,59 @@
+import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../platform/concurrency/background.ts'
+import { fold, forms } from '../../platform/normal-form.ts'
+import type { UpkeepRepository } from './normal-form-maintenance-repository.ts'
+
+const everyMs = 5000
+const batch = 500
+
+export interface UpkeepOptions {
+  readonly repository: UpkeepRepository
+  readonly log: Logger
+}
+
+/** Never longer than it was: it must still fit its schema. */
+const normalOf = (form: 'name' | 'sku', text: string): string => {
+  const normal = forms[form].normal(text)
+  return normal === '' || [...normal].length > [...text].length ? text : normal
+}
+
+/**
+ * Brings products that were written by an earlier version, before this one or beside it, into the normal form, with the folded
+ * texts that the search reads. It looks again every few seconds; several processes may do it at once.
+ */
+export const createUpkeep = ({ repository, log }: UpkeepOptions): Background => {
+  /** Said once each. */
+  const said = new Set<number>()
+
+  /** Every stale product once, a statement to read and one to write for each batch. */
+  const foldStale = async (signal: AbortSignal): Promise<void> => {
+    let after = 0
+    let folded = 0
+    while (!signal.aborted) {
+      const rows = await repository.stale(after, batch)
+      const last = rows.at(-1)
+      if (!last) break
+      after = last.id
+      const kept = await repository.fold(
+        rows.map(({ id, version, sku, name }) => {
+          const normal = { sku: normalOf('sku', sku), name: normalOf('name', name) }
+          return { id, version, ...normal, name_folded: fold(normal.name), sku_folded: fold(normal.sku) }
+        }),
+      )
+      folded += rows.length
+      const news = kept.filter((id) => !said.has(id))
+      for (const id of news) said.add(id)
+      if (news.length > 0)
+        log.warn(
+          { product_ids: news },
+          "these products' skus differ from others' in their Unicode form alone: change or delete them",
+        )
+    }
+    if (folded > 0) log.info({ products: folded }, 'products of an earlier version can be searched')
+  }
+
+  return createBackground(async (signal) => {
+    await foldStale(signal).catch((error) => log.warn({ err: error }, 'upkeep of products failed; it is tried again'))
+    return everyMs
+  })
+}

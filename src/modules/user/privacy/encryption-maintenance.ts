@@ -1,0 +1,80 @@
+import type { Logger } from 'pino'
+import { type Background, createBackground } from '../../../platform/concurrency/background.ts'
+import type { KeyStore } from '../../../platform/keys/key-store.ts'
+import type { KeyOfUser, PersonalData, WrappedKey } from '../personal-data.ts'
+import type { UpkeepRepository } from './encryption-maintenance-repository.ts'
+
+export interface UpkeepOptions {
+  readonly repository: UpkeepRepository
+  readonly data: Pick<PersonalData, 'rewrap'>
+  readonly keys: Pick<KeyStore, 'data'>
+  readonly log: Logger
+}
+
+const everyMs = 5000
+const batch = 200
+
+/**
+ * Keeps persons' data as it should lie in the table: encrypted, under the ring's current key. It looks again every few
+ * seconds, since the ring changes while we run. Several processes may do it at once.
+ */
+export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions): Background => {
+  /** Said once each. */
+  const unreadable = new Set<number>()
+  const missing = new Set<string>()
+
+  const sealPlain = async (signal: AbortSignal): Promise<void> => {
+    let sealed = 0
+    while (!signal.aborted) {
+      const rows = await repository.plain(batch)
+      if (rows.length === 0) break
+      const { sealed: now, doubled } = await repository.seal(rows)
+      sealed += now
+      // Others change these users as we go: the next look finds them.
+      if (now === 0) break
+      if (doubled.length > 0)
+        log.warn({ user_ids: doubled }, "these users' addresses are others' too: they cannot sign in by them")
+    }
+    if (sealed > 0) log.info({ users: sealed }, 'personal data of the first release was encrypted')
+  }
+
+  const rewrapped = (from: KeyOfUser): { from: KeyOfUser; to: WrappedKey }[] => {
+    try {
+      return [{ from, to: data.rewrap(from) }]
+    } catch (error) {
+      if (!unreadable.has(from.id)) log.error({ err: error, user_id: from.id }, "a user's data key cannot be read")
+      unreadable.add(from.id)
+      return []
+    }
+  }
+
+  const rewrapAll = async (signal: AbortSignal): Promise<void> => {
+    const ring = keys.data()
+    const inUse = await repository.ringKeysInUse()
+    const lost = inUse.filter((key) => !ring.byId(key) && !missing.has(key))
+    for (const key of lost) missing.add(key)
+    if (lost.length > 0) log.error({ ring_keys: lost }, 'the ring lacks keys that data keys are wrapped by: put them back')
+    const old = inUse.filter((key) => key !== ring.current.id && ring.byId(key))
+    if (old.length === 0) return
+    let users = 0
+    let after = 0
+    while (!signal.aborted) {
+      const rows = await repository.wrappedBy(old, after, batch)
+      const last = rows.at(-1)
+      if (!last) break
+      after = last.id
+      users += await repository.rewrap(rows.flatMap(rewrapped))
+    }
+    if (users > 0) log.info({ users, ring_key: ring.current.id }, "data keys were wrapped by the ring's current key")
+  }
+
+  return createBackground(async (signal) => {
+    try {
+      await sealPlain(signal)
+      await rewrapAll(signal)
+    } catch (error) {
+      log.warn({ err: error }, 'upkeep of personal data failed; it is tried again')
+    }
+    return everyMs
+  })
+}

@@ -1,0 +1,111 @@
+import { DrizzleQueryError } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import { type Failure, fail } from '../errors.ts'
+import { readOnlyReason, type Session, sessionFault, sessionQuery } from './session.ts'
+import type { Endpoint } from './socket.ts'
+import { type DatabaseAddress, postgresJsOptions } from './url.ts'
+
+/**
+ * Errors after which a connection is of no use: it broke (class 08), the server ends or begins (57P0x), is full (class 53), or takes
+ * no writes any more (25006). 25P02 speaks of a transaction, and none is ours: a pooler gave us somebody else's.
+ */
+const connectionLost =
+  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|25006$|25P02$|53[0-9A-Z]{3}$)/
+
+/** What a driver's error means to a caller: away, too slow, or as it is. */
+export const databaseFailure = (error: unknown): unknown => {
+  const cause = error instanceof DrizzleQueryError ? error.cause : error // Drizzle's message holds the parameters: personal data.
+  const code = (cause as { code?: unknown } | undefined)?.code
+  if (typeof code !== 'string') return cause
+  if (connectionLost.test(code)) return fail('database.unavailable', {}, cause)
+  if (code === '57014' || code === '55P03') return fail('database.busy', {}, cause)
+  return cause
+}
+
+/** Whether a lost connection says nothing about the others: it was ended, and its server may be fine. */
+export const isBackendAlone = ({ cause }: Failure): boolean => {
+  const { code } = (cause ?? {}) as { code?: string }
+  return code !== undefined && code !== '25006'
+}
+
+/** PostgreSQL's text in UTC, as in 2025-01-01 10:00:00.5+00, in the form of RFC 3339. */
+const isoTimestamp = (text: string): string => {
+  const [seconds = '', fraction] = text.slice(0, -3).split('.')
+  return `${seconds.replace(' ', 'T')}${fraction ? `.${fraction.padEnd(3, '0')}` : ''}Z`
+}
+
+/** An idle connection ends after a minute, and a busy one within an hour: its server keeps memory for it. */
+const idleMs = 60_000
+const lifetimeMs = 3_600_000
+
+interface ConnectionOptions {
+  readonly statementTimeoutMs: number
+  readonly applicationName: string
+  readonly role?: string | undefined
+  readonly onRefused?: (reason: string) => void
+}
+
+/** One connection to one server, which opens when it is first used; that is to be its check. */
+export const connect = (address: DatabaseAddress, endpoint: Endpoint, options: ConnectionOptions) => {
+  const { statementTimeoutMs, applicationName, role, onRefused } = options
+  let open = true
+  let lastUsed = performance.now()
+  const endsAt = lastUsed + lifetimeMs * (0.5 + Math.random() / 2)
+  const client = postgres({
+    ...postgresJsOptions(address, endpoint),
+    max: 1,
+    fetch_types: false,
+    connect_timeout: 5,
+    // When a connection ends is decided here.
+    idle_timeout: 0,
+    max_lifetime: 0,
+    onclose: () => {
+      open = false
+    },
+    keep_alive: 10,
+    onnotice: () => {},
+    connection: {
+      application_name: address.applicationName ?? applicationName,
+      statement_timeout: statementTimeoutMs,
+      TimeZone: 'UTC',
+      ...(role ? { role } : {}),
+    },
+    types: { int8: { to: 20, from: [20], parse: Number, serialize: String } },
+  })
+  const unsafe = client.unsafe
+  // Drizzle leaves statements unprepared, which costs a round trip and a plan each time.
+  client.unsafe = ((text: string, parameters?: never[], options?: object) =>
+    unsafe(text, parameters, { ...options, prepare: true })) as typeof unsafe
+  const orm = drizzle(client)
+  client.options.parsers[1184] = isoTimestamp
+
+  /** @throws database.unavailable for a server that takes no writes, and for one where statements would run otherwise than asked */
+  const check = async (): Promise<void> => {
+    const [session] = await unsafe<Session[]>(sessionQuery)
+    if (address.writes && session?.read_only) throw refused(readOnlyReason)
+    const fault = session && sessionFault(session, { role, statementTimeoutMs })
+    if (fault) throw refused(fault)
+  }
+  const refused = (reason: string): Failure => {
+    onRefused?.(reason)
+    return fail('database.unavailable', {}, new Error(reason))
+  }
+  return {
+    client,
+    orm,
+    endpoint,
+    check,
+    isOpen: () => open,
+    used: () => {
+      lastUsed = performance.now()
+    },
+    tooOld: () => {
+      const now = performance.now()
+      return !open || now > lastUsed + idleMs || now > endsAt
+    },
+    close: (seconds: number) => client.end({ timeout: seconds }).catch(() => {}),
+  }
+}
+
+export type Connection = ReturnType<typeof connect>

@@ -1,0 +1,191 @@
+import { BulkheadRejectedError, bulkhead } from 'cockatiel'
+import { fillPlaceholders, type SQL } from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import { singleFlight } from '../concurrency/single-flight.ts'
+import { Failure, fail } from '../errors.ts'
+import { type Connection, connect, databaseFailure, isBackendAlone } from './connection.ts'
+import { createEndpoints, parseDatabaseUrl } from './url.ts'
+
+/** One pool of connections to one database. Single statements only: see docs/adr/0002. */
+export interface Database {
+  /** A statement or a read by drizzle's builder; waits for a connection, then runs. */
+  use<T>(query: (orm: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
+  /** One raw statement; answers its rows. int8 comes as a number, timestamps as ISO 8601 in UTC. */
+  run<T extends object>(statement: SQL): Promise<T[]>
+  /** A statement whose text is made once, for what every request asks; its values come by the names of its placeholders. */
+  prepare<T extends object>(statement: SQL): (values: Readonly<Record<string, unknown>>) => Promise<T[]>
+  /**
+   * Resolves when the database takes writes. Has a connection of its own, so that it neither waits for those of statements nor
+   * takes one; calls at the same time share one look.
+   * @throws database.unavailable
+   */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  readonly url: string
+  /** Connections at the most. */
+  readonly max: number
+  readonly statementTimeoutMs: number
+  readonly applicationName: string
+  /** Whose rights statements have, from the first one on: a role that the login is a member of; otherwise the login's own. */
+  readonly role?: string | undefined
+  /** For reading alone: a server that takes no writes will do. */
+  readonly readsOnly?: boolean
+  /** Seconds that a statement waited for a connection. */
+  readonly onWait?: (seconds: number) => void
+  /** Why connections are refused that the server took, in one line. */
+  readonly onRefused?: (reason: string) => void
+}
+
+/** The name of the unique constraint that an error is about, or undefined. */
+export const violatedConstraint = (error: unknown): string | undefined =>
+  error instanceof postgres.PostgresError && error.code === '23505' ? error.constraint_name : undefined
+
+/** A parameter of an integer or uuid array type: one prepared statement for any length. */
+export const arrayLiteral = (values: readonly (number | string)[]): string => `{${values.join(',')}}`
+
+const dialect = new PgDialect()
+
+/** A statement's own limit, and a little for the way: the server cannot say that it does not answer. */
+const graceMs = 1000
+
+const pruneEveryMs = 10_000
+/** For one look whether the database takes writes: it reads no table. */
+const lookMs = 2_000
+
+const away = (error: unknown): Failure => {
+  const known = databaseFailure(error)
+  return known instanceof Failure ? known : fail('database.unavailable', {}, known)
+}
+
+export const createDatabase = (options: DatabaseOptions): Database => {
+  const { max, statementTimeoutMs, onWait } = options
+  const parsed = parseDatabaseUrl(options.url)
+  const address = options.readsOnly ? { ...parsed, writes: false } : parsed
+  const endpoints = createEndpoints(address)
+  const all = new Set<Connection>()
+  const idle: Connection[] = []
+  let closed = false
+  const pruning = setInterval(() => {
+    for (const connection of idle.splice(0)) {
+      if (connection.tooOld()) discard(connection)
+      else idle.push(connection)
+    }
+  }, pruneEveryMs).unref()
+
+  const answerOf = async <T>(answer: PromiseLike<T>, limitMs = statementTimeoutMs + graceMs): Promise<T> => {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(fail('database.unavailable')), limitMs)
+    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  }
+  const discard = (connection: Connection) => {
+    all.delete(connection)
+    void connection.close(0)
+  }
+  /** The server of this connection is lost, or takes no writes any more: nothing else goes there over an old connection. */
+  const leave = (lost: Connection) => {
+    discard(lost)
+    endpoints.failed(lost.endpoint)
+    for (const other of idle.splice(0)) {
+      if (other.endpoint === lost.endpoint) discard(other)
+      else idle.push(other)
+    }
+  }
+
+  const openOne = async (): Promise<Connection> => {
+    const connection = connect(address, endpoints.current(), options)
+    all.add(connection)
+    try {
+      await answerOf(connection.check())
+      return connection
+    } catch (error) {
+      leave(connection)
+      throw away(error)
+    }
+  }
+  const open = async (): Promise<Connection> => {
+    for (let tries = address.endpoints.length; tries > 1; tries--) {
+      const connection = await openOne().catch(() => undefined)
+      if (connection) return connection
+    }
+    return openOne()
+  }
+  const take = async (): Promise<Connection> => {
+    if (closed) throw fail('database.unavailable')
+    for (let known = idle.pop(); known; known = idle.pop()) {
+      if (known.isOpen()) return known
+      discard(known)
+    }
+    return open()
+  }
+  const giveBack = (connection: Connection) => {
+    connection.used()
+    idle.push(connection)
+  }
+
+  // Waiting happens here and not in the driver: it can be measured, and it has an end. So does the choice of a connection:
+  // the driver's own pool (3.4.9) goes on with lost ones, some of which never answer again. See porsager/postgres#1193.
+  const gate = bulkhead(max, max * 50)
+  const withConnection = async <T>(query: (connection: Connection) => PromiseLike<T>): Promise<T> => {
+    const asked = performance.now()
+    try {
+      return await gate.execute(async () => {
+        onWait?.((performance.now() - asked) / 1000)
+        const connection = await take()
+        try {
+          const answer = await answerOf(query(connection))
+          giveBack(connection)
+          return answer
+        } catch (error) {
+          const known = databaseFailure(error)
+          if (!(known instanceof Failure) || known.code !== 'database.unavailable') giveBack(connection)
+          else if (isBackendAlone(known)) discard(connection)
+          else leave(connection)
+          throw known
+        }
+      })
+    } catch (error) {
+      throw error instanceof BulkheadRejectedError ? fail('database.busy') : error
+    }
+  }
+  const prepare: Database['prepare'] = <T extends object>(statement: SQL) => {
+    const { sql: text, params } = dialect.sqlToQuery(statement)
+    return async (values) => [
+      ...(await withConnection(({ client }) => client.unsafe<T[]>(text, fillPlaceholders(params, values) as never[]))),
+    ]
+  }
+  let watching: Connection | undefined
+  const look = async () => {
+    if (closed) throw fail('database.unavailable')
+    const connection = watching
+    if (!connection?.isOpen()) {
+      if (connection) discard(connection)
+      watching = undefined
+      watching = await open()
+      return
+    }
+    try {
+      await answerOf(connection.check(), lookMs)
+    } catch (error) {
+      watching = undefined
+      leave(connection)
+      throw away(error)
+    }
+  }
+  const run: Database['run'] = <T extends object>(statement: SQL) => prepare<T>(statement)({})
+  return {
+    prepare,
+    use: (query) => withConnection(({ orm }) => query(orm)),
+    run,
+    ping: singleFlight(look),
+    close: async () => {
+      closed = true
+      clearInterval(pruning)
+      await Promise.all([...all].map((connection) => connection.close(5)))
+    },
+  }
+}

@@ -1,0 +1,196 @@
+import { lookup } from 'node:dns/promises'
+import { connect as connectTo, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import postgres from 'postgres'
+import { within } from '../concurrency/deadline.ts'
+import { type DatabaseFault, faultOf } from './fault.ts'
+import { readOnlyReason, type Session, sessionFault, sessionQuery } from './session.ts'
+import { type Endpoint, socketFileOf } from './socket.ts'
+import { createEndpoints, type DatabaseAddress, parseDatabaseUrl, postgresJsOptions } from './url.ts'
+
+/** A database and what this process wants of it. */
+export interface DatabasePlace {
+  readonly url: string
+  /** For whom, as in `user, order`. */
+  readonly of: readonly string[]
+  /** Whose rights the statements have; otherwise the login's own. */
+  readonly role?: string | undefined
+  /** The limit of each statement. */
+  readonly statementTimeoutMs?: number
+  /** Schemas that must be open to that role where they are there. */
+  readonly schemas?: readonly string[]
+}
+
+/** A database that cannot be used, in one line. */
+export class DatabaseStartError extends Error {
+  override readonly name = 'DatabaseStartError'
+  readonly lasting: boolean
+  constructor(message: string, lasting: boolean) {
+    super(message)
+    this.lasting = lasting
+  }
+}
+
+/** One step of one try, milliseconds. */
+const lookupMs = 3000
+const connectMs = 3000
+const loginMs = 5000
+const longestPauseMs = 2000
+
+const placeOf = ({ host, port }: Endpoint): string => (host.startsWith('/') ? host : `${host}:${port}`)
+
+/** Without a code: it says nothing about the database. */
+const tooLate = () => new Error('too late')
+
+const connected = (socket: Socket) =>
+  new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve)
+    socket.once('error', reject)
+  })
+
+/** Whether a server offers TLS: its answer to SSLRequest (PostgreSQL, 54.2.11) is `S`, or `N`. */
+const offersTls = async (socket: Socket): Promise<boolean> => {
+  socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
+  const answer = await new Promise<Buffer>((resolve, reject) => {
+    socket.once('data', resolve)
+    socket.once('error', reject)
+    socket.once('close', () => reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' })))
+  })
+  return answer[0] === 83
+}
+
+/** Which step it was that took too long, or broke off: the driver has one time limit for all of them. */
+const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: DatabaseFault): Promise<DatabaseFault> => {
+  const { host, port } = endpoint
+  const socketFile = socketFileOf(endpoint)
+  if (!socketFile) {
+    try {
+      await within(lookupMs, lookup(host), tooLate)
+    } catch (error) {
+      const late = { step: 'name look-up', reason: `no answer within ${lookupMs / 1000} s`, lasting: false } as const
+      return faultOf(error) ?? late
+    }
+  }
+  const socket = socketFile ? connectTo(socketFile) : connectTo(port, host)
+  try {
+    await within(connectMs, connected(socket), tooLate)
+    if (tls === 'disable' || tls === 'prefer')
+      return { ...tried, reason: `${placeOf(endpoint)} takes connections and does not answer: is it PostgreSQL?` }
+    const offered = await within(connectMs, offersTls(socket), tooLate)
+    return offered ? { ...tried, step: 'TLS' } : { step: 'TLS', reason: 'the server does not offer it', lasting: true }
+  } catch (error) {
+    return faultOf(error, placeOf(endpoint)) ?? tried
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** One try of the whole way to one server; undefined when it came through. */
+const tryEndpoint = async (
+  { role, statementTimeoutMs, schemas = [] }: DatabasePlace,
+  address: DatabaseAddress,
+  endpoint: Endpoint,
+): Promise<DatabaseFault | undefined> => {
+  const client = postgres({
+    ...postgresJsOptions(address, endpoint),
+    max: 1,
+    fetch_types: false,
+    connect_timeout: loginMs / 1000,
+    onnotice: () => {},
+    connection: {
+      application_name: 'orderhub-start',
+      TimeZone: 'UTC',
+      ...(statementTimeoutMs ? { statement_timeout: statementTimeoutMs } : {}),
+      ...(role ? { role } : {}),
+    },
+  })
+  try {
+    const [session] = await client.unsafe<Session[]>(sessionQuery)
+    if (address.writes && session?.read_only) return { step: 'writing', reason: readOnlyReason, lasting: false }
+    const dropped = session && sessionFault(session, { role, statementTimeoutMs })
+    if (dropped) return { step: 'settings', reason: dropped, lasting: true }
+    const closed = await client<{ nspname: string }[]>`
+      select nspname from pg_namespace n
+       where nspname = any(${`{${schemas.join()}}`}::text[])
+         and not (has_schema_privilege(oid, 'USAGE') and (
+           select coalesce(bool_or(has_table_privilege(c.oid, 'SELECT')), true)
+             from pg_class c where c.relnamespace = n.oid and c.relkind in ('r', 'p')))`
+    if (closed.length === 0) return undefined
+    const names = closed.map(({ nspname }) => nspname).join(', ')
+    return { step: 'rights', reason: `the login may not read the schema ${names}`, lasting: true }
+  } catch (error) {
+    const fault = faultOf(error, placeOf(endpoint))
+    if (!fault) throw error
+    const unclear =
+      fault.step === 'connection' && !fault.reason.includes('ECONNREFUSED') && !(error instanceof postgres.PostgresError)
+    return unclear ? locate(address, endpoint, fault) : fault
+  } finally {
+    await client.end({ timeout: 1 }).catch(() => {})
+  }
+}
+
+/** Undefined when one of the servers can be used; otherwise what somebody has to put right, or the last one's fault. */
+const tryOnce = async (place: DatabasePlace, address: DatabaseAddress): Promise<DatabaseFault | undefined> => {
+  let worst: DatabaseFault | undefined
+  for (const endpoint of address.endpoints) {
+    const fault = await tryEndpoint(place, address, endpoint)
+    if (!fault) return undefined
+    if (!worst?.lasting) worst = fault
+  }
+  return worst
+}
+
+/** The options of postgres.js for the one server of a URL, or of several the first that can be used. */
+export const usableServer = async (url: string) => {
+  const address = parseDatabaseUrl(url)
+  const endpoints = createEndpoints(address)
+  for (let tries = address.endpoints.length; tries > 1; tries--) {
+    const fault = await tryEndpoint({ url, of: [] }, address, endpoints.current()).catch(() => true)
+    if (!fault) break
+    endpoints.failed(endpoints.current())
+  }
+  return postgresJsOptions(address, endpoints.current())
+}
+
+const lineOf = ({ of }: DatabasePlace, where: string, { step, reason }: DatabaseFault): string =>
+  `the database of ${of.join(', ')}${where}: ${step} failed: ${reason}`
+
+/** An error on the way to a database as one line that names the step; anything else as it is. */
+export const explained = (place: DatabasePlace, error: unknown): unknown => {
+  const fault = faultOf(error)
+  return fault ? new DatabaseStartError(lineOf(place, '', fault), fault.lasting) : error
+}
+
+export interface WaitOptions {
+  readonly waitMs: number
+  /** What is waited for, when it begins and when the reason changes. */
+  readonly onWait: (line: string) => void
+}
+
+/**
+ * Resolves when the database can be used; tries again for `waitMs` while it may still come up.
+ * @throws DatabaseStartError after that, or at once for what waiting does not change
+ */
+export const untilUsable = async (place: DatabasePlace, { waitMs, onWait }: WaitOptions): Promise<void> => {
+  let address: DatabaseAddress
+  try {
+    address = parseDatabaseUrl(place.url)
+  } catch {
+    const reason = 'it is not a URL; what is special in a password must be percent-encoded'
+    throw new DatabaseStartError(lineOf(place, '', { step: 'address', reason, lasting: true }), true)
+  }
+  const where = ` at ${address.endpoints.map(placeOf).join(',')}/${address.login.database ?? address.login.user ?? ''}`
+  const began = performance.now()
+  let told = ''
+  for (let tries = 1; ; tries++) {
+    const fault = await tryOnce(place, address)
+    if (!fault) return
+    const line = lineOf(place, where, fault)
+    const spent = performance.now() - began
+    if (fault.lasting || spent >= waitMs)
+      throw new DatabaseStartError(`${line}; tried for ${Math.round(spent / 1000)} s`, fault.lasting)
+    if (line !== told) onWait(`${line}; trying again for up to ${Math.round(waitMs / 1000)} s`)
+    told = line
+    await pause(Math.max(50, Math.min(longestPauseMs, 125 * 2 ** tries, waitMs - spent)))
+  }
+}

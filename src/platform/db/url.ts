@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
+import { type Endpoint, onlySocket, socketFileOf } from './socket.ts'
+
+type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+
+/** What a database URL says, for both drivers. */
+export interface DatabaseAddress {
+  readonly endpoints: readonly Endpoint[]
+  /** Left out where the URL has none: the drivers then take PGUSER, PGPASSWORD and the user's name as the database's. */
+  readonly login: { readonly user?: string; readonly password?: string; readonly database?: string }
+  readonly tls: TlsMode
+  /** A file with certificates in PEM; otherwise the authorities that Node.js knows. */
+  readonly rootCertificates?: string | undefined
+  readonly directTls: boolean
+  /** Whether only a server that takes writes will do. */
+  readonly writes: boolean
+  readonly applicationName?: string | undefined
+}
+
+const endpointOf = (text: string): Endpoint => {
+  const url = new URL(`postgres://${text}`)
+  const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1')
+  return { host: host || 'localhost', port: Number(url.port || 5432) }
+}
+
+/** @throws when it cannot be read; the message does not hold the password */
+export const parseDatabaseUrl = (text: string): DatabaseAddress => {
+  const [, scheme, login = '', hosts = '', rest] = /^(postgres(?:ql)?):\/\/([^/?#]*@)?([^@/?#]*)([/?].*)?$/i.exec(text) ?? []
+  if (!scheme) throw new Error('it is not the URL of a PostgreSQL database')
+  const url = URL.parse(`postgres://${login}first-host${rest ?? ''}`)
+  // A # in the password begins a fragment, and what comes before it looks like a host.
+  if (!url || url.hash) throw new Error('it is not a URL')
+  const user = decodeURIComponent(url.username)
+  const password = decodeURIComponent(url.password)
+  const database = decodeURIComponent(url.pathname.slice(1))
+  const get = (name: string) => url.searchParams.get(name) ?? undefined
+  const rootCertificates = get('sslrootcert')
+  return {
+    endpoints: hosts.split(',').map(endpointOf),
+    login: { ...(user && { user }), ...(password && { password }), ...(database && { database }) },
+    tls: (get('sslmode') as TlsMode | undefined) ?? (rootCertificates === 'system' ? 'verify-full' : 'disable'),
+    rootCertificates: rootCertificates === 'system' ? undefined : rootCertificates,
+    directTls: get('sslnegotiation') === 'direct',
+    writes: get('target_session_attrs') !== 'any',
+    applicationName: get('application_name'),
+  }
+}
+
+/** As libpq has it (PostgreSQL's manual, 32.19.1): `require` checks the authority where a file of authorities is given. */
+const tlsOptions = ({ tls, rootCertificates }: DatabaseAddress, { host }: Endpoint): ConnectionOptions => {
+  // Not for an address (RFC 6066, 3).
+  const servername = isIP(host) ? {} : { servername: host }
+  if (tls === 'prefer' || (tls === 'require' && !rootCertificates)) return { ...servername, rejectUnauthorized: false }
+  const ca = rootCertificates ? { ca: readFileSync(rootCertificates) } : {}
+  const name: ConnectionOptions['checkServerIdentity'] =
+    tls === 'verify-full' ? (_, certificate) => checkServerIdentity(host, certificate) : () => undefined
+  return { ...servername, ...ca, rejectUnauthorized: true, checkServerIdentity: name }
+}
+
+const usesTls = ({ tls }: DatabaseAddress, endpoint: Endpoint) => tls !== 'disable' && !socketFileOf(endpoint)
+
+/**
+ * For postgres.js, which then reads no URL and none of PostgreSQL's variables but PGUSER, PGPASSWORD and PGDATABASE. For one
+ * connection: a second one is refused.
+ */
+export const postgresJsOptions = (address: DatabaseAddress, endpoint: Endpoint) => {
+  const direct = usesTls(address, endpoint) && address.directTls ? { sslnegotiation: 'direct' } : {}
+  return {
+    host: endpoint.host,
+    port: endpoint.port,
+    ...address.login,
+    ssl: !usesTls(address, endpoint) ? false : address.tls === 'prefer' ? ('prefer' as const) : tlsOptions(address, endpoint),
+    // Newer than the driver's types.
+    ...({ ...direct, socket: onlySocket(endpoint) } as object),
+  }
+}
+
+/** For pg. `plain` is for a server that does not offer TLS, where the URL only prefers it. */
+export const pgOptions = (address: DatabaseAddress, endpoint: Endpoint, plain = false) => {
+  const tls = usesTls(address, endpoint) && !plain
+  return {
+    ...endpoint,
+    ...address.login,
+    ssl: tls ? tlsOptions(address, endpoint) : false,
+    sslnegotiation: tls && address.directTls ? 'direct' : 'postgres',
+  }
+}
+
+const ownHost = /^(localhost|127\.\d+\.\d+\.\d+|::1|\/.*)$/
+
+/** Whether passwords and rows travel to another host in the open, or may. */
+export const isPlainText = ({ endpoints, tls }: DatabaseAddress): boolean =>
+  (tls === 'disable' || tls === 'prefer') && endpoints.some(({ host }) => !ownHost.test(host))
+
+/** Which of several servers the next connection goes to. */
+export interface Endpoints {
+  current(): Endpoint
+  /** This one cannot be reached, or takes no writes: the next connection goes to the one after it. */
+  failed(endpoint: Endpoint): void
+}
+
+export const createEndpoints = ({ endpoints }: DatabaseAddress): Endpoints => {
+  let at = 0
+  const current = () => endpoints[at % endpoints.length] as Endpoint
+  return {
+    current,
+    // Many connections fail at once, and must not go round together past the one that works.
+    failed: (endpoint) => {
+      if (endpoint === current()) at += 1
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { fail } from '../errors.ts'
+import { scanJson } from './json-scan.ts'
+import { inTurn } from './long-requests.ts'
+import { malformed, reasons } from './malformed.ts'
+
+/** Bytes; a route whose body can be larger says so in its module's contract. */
+export const defaultBodyLimit = 16 * 1024
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Values that the JSON of a body may have, where that is more than `jsonLimits`. */
+    mostValues?: number
+  }
+}
+
+type Done = (error: Error | null, body?: unknown) => void
+
+/** Makes the request's body of JSON that was scanned. */
+export type TakeJson = (request: FastifyRequest, text: string, bytes: Buffer, done: Done) => void
+
+/** JSON that is sent between systems is UTF-8 (RFC 8259, 8.1); the type has no parameter that could say otherwise. */
+const otherCharset = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(;|$))/i
+
+const withoutMark = (bytes: Buffer): Buffer =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
+
+/** Refused before a byte of it is looked at. */
+const checkHeaders = ({ headers }: FastifyRequest, isJson: boolean): void => {
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw fail('request.unsupported_encoding')
+  if (!isJson) throw fail('request.unsupported_media_type')
+  if (otherCharset.test(headers['content-type'] ?? '')) throw fail('request.unsupported_charset')
+}
+
+/** @throws Failure request.malformed with the reason, request.invalid_text */
+const readText = (bytes: Buffer, mostValues: number | undefined): string => {
+  if (!isUtf8(bytes)) throw malformed(reasons.notUtf8)
+  // A byte order mark may be ignored (RFC 8259, 8.1), and some clients write one.
+  const text = withoutMark(bytes).toString('utf8')
+  scanJson(text, mostValues)
+  return text
+}
+
+/**
+ * What is taken as a body: none at all, whatever type the client names for it, or JSON in UTF-8. In front of other services
+ * the same as there. @throws Failure request.unsupported_encoding, request.unsupported_media_type, request.unsupported_charset,
+ * request.malformed, request.invalid_text, service.busy where too many long ones wait
+ */
+export const takeBodies = (app: FastifyInstance, take: TakeJson): void => {
+  const parser = (isJson: boolean) => (request: FastifyRequest, bytes: Buffer, done: Done) => {
+    // What is not there has no body to be wrong.
+    if (request.is404 || bytes.length === 0) return done(null, undefined)
+    // With `done` Fastify validates the body, in the same turn.
+    const read = () => {
+      try {
+        take(request, readText(bytes, request.routeOptions.config.mostValues), bytes, done)
+      } catch (failure) {
+        done(failure as Error)
+      }
+    }
+    try {
+      checkHeaders(request, isJson)
+    } catch (failure) {
+      return done(failure as Error)
+    }
+    inTurn(app, request, bytes.length, read, done)
+  }
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parser(true))
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, parser(false))
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises'
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import type { Permission } from '../permission.ts'
+import { Problem } from '../schema.ts'
+import { referenceRoutes } from './api-reference.ts'
+import { defaultBodyLimit } from './body.ts'
+import { entityTag, revalidate } from './revalidate.ts'
+
+type Json = Record<string, unknown>
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Moves each schema that has a title to components/schemas, once, so that a generated client has types with names. */
+const nameSchemas = (document: Json): Json => {
+  const schemas: Json = {}
+  const visit = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(visit)
+    if (!isObject(value)) return value
+    const visited = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item)]))
+    const { title } = visited
+    if (typeof title !== 'string' || visited.type !== 'object') return visited
+    schemas[title] ??= visited
+    return { $ref: `#/components/schemas/${title}` }
+  }
+  const paths = visit(document.paths)
+  const components = isObject(document.components) ? document.components : {}
+  return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort()) } }
+}
+
+/** A parameter with a default need not be sent: a generated client must not ask for it, nor the reference's lines send it. */
+const withoutDefaulted = (document: Json): Json => {
+  const operations = Object.values(document.paths as Json).flatMap((methods) => Object.values(methods as Json)) as Json[]
+  for (const { parameters = [] } of operations)
+    for (const parameter of parameters as { required?: boolean; schema?: Json }[])
+      if (parameter.schema?.default !== undefined)
+        Object.assign(parameter, {
+          required: false,
+          examples: { default: { value: parameter.schema.default, 'x-disabled': true } },
+        })
+  return document
+}
+
+const problemResponse = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } })
+
+/** Who may call a route, as a generated client reads it: with a token, with or without, or nothing to show. */
+const securityOf = (permission: Permission | undefined): Record<string, string[]>[] => {
+  if (permission?.tokenIgnored) return []
+  return permission?.anonymous ? [{}, { bearer: [] }] : [{ bearer: [] }]
+}
+
+const description = `Users, products, orders with stock, and notifications. Errors are RFC 9457 problems with a stable \`code\`. Bodies are JSON in UTF-8; \`x-body-limit\` is what each may have in bytes.
+
+Most calls need a token: run the curl line of [Sign in](#tag/auth/POST/api/v1/auth/login) with your address and password, those of the sample data's administrator being what the first start printed. Paste the \`access_token\` of its answer into the field *Bearer Token* under Authentication, and every line of this page has it in the place of \`YOUR_SECRET_TOKEN\`.`
+
+/** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
+export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Record<string, Permission>>): Promise<void> => {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'OrderHub',
+        version: '1.0.0',
+        description,
+      },
+      // Relative to the document: wherever this server is reached.
+      servers: [{ url: '/' }],
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'audit', 'auth', 'health'].map((name) => ({ name })),
+    },
+    transformObject: (input) =>
+      nameSchemas(withoutDefaulted(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json)) as never,
+  })
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.hide || !route.schema) return
+    route.schema.security ??= securityOf(routes[`${route.method} ${route.url}`])
+    const limit = { 'x-body-limit': route.bodyLimit ?? defaultBodyLimit }
+    if (route.schema.body) Object.assign(route.schema, limit)
+    const response = (route.schema.response ?? {}) as Json
+    route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
+  })
+}
+
+/** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
+export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
+  const bytesOf = (openapi: unknown) => {
+    const bytes = Buffer.from(JSON.stringify(openapi))
+    return { bytes, etag: entityTag(bytes) }
+  }
+  // Written and hashed once: doing it for each request would take more time than the rest of the request.
+  let written = document && bytesOf(JSON.parse(await readFile(document, 'utf8')))
+  app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async (_request, reply) => {
+    written ??= bytesOf(app.swagger())
+    return reply.type('application/json; charset=utf-8').header('etag', written.etag).send(written.bytes)
+  })
+  referenceRoutes(app)
+}

@@ -1,0 +1,199 @@
+import type { Server } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
+import type { Logger } from 'pino'
+import { anonymous, type CallContext, continueTrace, traceIdOf } from '../context.ts'
+import { type ErrorCode, fail } from '../errors.ts'
+import { newUuid } from '../ids.ts'
+import { compile } from '../schema.ts'
+import { assertCleanText } from '../text.ts'
+import { defaultBodyLimit, takeBodies } from './body.ts'
+import { allRead } from './last-requests.ts'
+import { handleLongInTurn } from './long-requests.ts'
+import { malformed, reasons } from './malformed.ts'
+import { answerNotFound, everyMethod, sendAllowed, watchMethods } from './methods.ts'
+import { pathOf } from './path.ts'
+import { answerUnreadable, sendProblem, toFailure, withVary } from './problem.ts'
+import { assertQuery, readQuery } from './query.ts'
+import { assertHead, originForm } from './request-target.ts'
+import { cutSlowClients, type SlowClientsOptions } from './slow-clients.ts'
+import type { Tls } from './tls.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Headers of every answer, also of those that no hook sees. */
+    everyAnswer: Record<string, string>
+  }
+  interface FastifyRequest {
+    /** Who asks, until when, in which trace: passed on to services and to other modules. */
+    call: CallContext
+    /** What it was refused for, or failed with; undefined otherwise. */
+    failureCode: ErrorCode | undefined
+  }
+}
+
+export interface HttpOptions {
+  readonly log: Logger
+  readonly trustProxy: boolean | string[] | ((address: string, hop: number) => boolean)
+  /** Milliseconds that one request may take in this process. */
+  readonly budgetMs: number
+  readonly stopping: () => boolean
+  /** Changes a request's path and query, before its route is looked up. */
+  readonly rewriteUrl?: (url: string) => string
+  /** Bytes that a route's body may have, as in `POST /api/v1/orders`. */
+  readonly bodyLimits?: Readonly<Record<string, number>>
+  /** Goes with every request, into what it changes. */
+  readonly policyVersion?: string
+  /** Serves HTTPS to whoever shows a certificate; health alone to others, since a probe has none. */
+  readonly tls?: Tls | undefined
+  readonly slowClients?: SlowClientsOptions
+  /** Milliseconds in which a request must have come, its head and its body. */
+  readonly arrivalMs?: number
+}
+
+/** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
+const maxParamLength = 65_536
+
+const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
+
+/** A Fastify server with the rules that hold for every route of every service. */
+export const createHttp = ({
+  log,
+  trustProxy,
+  budgetMs,
+  stopping,
+  rewriteUrl = (url) => url,
+  bodyLimits = {},
+  policyVersion = '',
+  tls,
+  slowClients,
+  arrivalMs = 30_000,
+}: HttpOptions): FastifyInstance => {
+  const serverOptions: FastifyHttpOptions<Server> = {
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    // No logger for each request: the lines that are about one name it, and most requests have just one line.
+    childLoggerFactory: (logger) => logger,
+    trustProxy,
+    bodyLimit: defaultBodyLimit,
+    requestTimeout: arrivalMs,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
+    return503OnClosing: false,
+    genReqId: (request) => requestId(request.headers['x-request-id']),
+    routerOptions: { maxParamLength, querystringParser: readQuery },
+    rewriteUrl: (request) => rewriteUrl(originForm(request.url ?? '/')),
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, app.everyAnswer),
+    // No hook has seen these.
+    frameworkErrors: (error, request, reply) => {
+      request.call ??= contextOf(request.id, undefined)
+      reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
+      if (request.method === 'OPTIONS' && request.url === '*') void sendAllowed(everyMethod, reply)
+      else void sendProblem(toFailure(error), request, reply)
+    },
+  }
+  const nodeOptions = {
+    // Node's own refusal of a missing Host is not one of our answers: `assertHead` refuses it.
+    requireHostHeader: false,
+    headersTimeout: arrivalMs,
+    // By default Node looks every 30 s, so that what is late goes on for twice its time.
+    connectionsCheckingInterval: Math.min(1000, arrivalMs / 4),
+  }
+  const app = Fastify({
+    ...serverOptions,
+    ...(tls ? { https: { ...tls.serverOptions(), ...nodeOptions } } : { http: nodeOptions }),
+  } as FastifyHttpOptions<Server>)
+  tls?.follow(app.server)
+  if (slowClients) cutSlowClients(app.server, slowClients)
+  app.decorate('everyAnswer', {})
+  // What else somebody expects may be passed over (RFC 9110, 10.1.1); Node would answer 417 by itself.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  const allowedOf = watchMethods(app)
+
+  const contextOf = (id: string, traceparent: unknown): CallContext => ({
+    deadline: Date.now() + budgetMs,
+    actor: anonymous,
+    traceparent: continueTrace(typeof traceparent === 'string' ? traceparent : undefined),
+    requestId: id,
+    policyVersion,
+    role: null,
+    scope: 'all',
+  })
+
+  app.setValidatorCompiler(({ schema, httpPart }) => compile(schema as object, httpPart))
+  app.decorateRequest('call')
+  app.decorateRequest('failureCode')
+  // These hooks call back: a promise for each would cost more than what they do.
+  app.addHook('onRequest', (request, reply, done) => {
+    request.call = contextOf(request.id, request.headers.traceparent)
+    reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
+    const known = !tls || (request.raw.socket as TLSSocket).authorized || request.routeOptions.url?.startsWith('/health')
+    try {
+      assertHead(request.raw)
+      done(known ? undefined : fail('auth.certificate_required'))
+    } catch (problem) {
+      done(problem as Error)
+    }
+  })
+  handleLongInTurn(app)
+  app.addHook('preValidation', ({ url, params, query }, _reply, done) => {
+    try {
+      assertQuery(url)
+      assertCleanText(params)
+      assertCleanText(query)
+      done()
+    } catch (problem) {
+      done(problem as Error)
+    }
+  })
+
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  takeBodies(app, (request, text, _bytes, done) =>
+    parseJson(request, text, (error, value) => (error ? done(malformed(reasons.notJson, error)) : done(null, value))),
+  )
+  app.addHook('onRoute', (route) => {
+    const limit = bodyLimits[`${route.method} ${route.url}`]
+    if (limit !== undefined) route.bodyLimit ??= limit
+  })
+
+  app.setErrorHandler((error, request, reply) => {
+    const failure = toFailure(error)
+    if (failure.status >= 500)
+      request.log.error(
+        { err: failure.cause ?? error, request_id: request.id, trace_id: traceIdOf(request.call.traceparent) },
+        failure.code,
+      )
+    return sendProblem(failure, request, reply)
+  })
+  app.setNotFoundHandler(answerNotFound(allowedOf))
+
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    // Answers are somebody's (tokens among them: RFC 6749, 5.1), or true for the moment: a route that may be kept says so.
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    if (reply.hasHeader('content-language')) reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
+    // A stopping server says so on each answer: the client opens its next connection elsewhere.
+    if (stopping()) reply.header('connection', 'close')
+    done()
+  })
+  app.addHook('preClose', () => allRead(app.server))
+  app.addHook('onResponse', (request, reply, done) => {
+    done()
+    if (request.url.startsWith('/health')) return
+    request.log.info(
+      {
+        method: request.method,
+        route: request.routeOptions.url,
+        path: pathOf(request.url),
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        trace_id: traceIdOf(request.call.traceparent),
+        request_id: request.id,
+        actor: request.call.actor.id ?? request.call.actor.type,
+        code: request.failureCode,
+      },
+      'request',
+    )
+  })
+  return app
+}

@@ -1,0 +1,98 @@
+import { readFileSync, statSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import { createSecureContext, type TlsOptions } from 'node:tls'
+import type { Logger } from 'pino'
+import { buildConnector } from 'undici'
+import { isReadByAll, stateOf, statOf } from '../keys/file-state.ts'
+import { KeysError } from '../keys/keys-error.ts'
+
+export interface TlsFiles {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly caFile: string
+}
+
+export interface Tls {
+  /** For a server that asks its clients for a certificate, and looks at `authorized` itself. */
+  serverOptions(): TlsOptions
+  /** Gives the server what the files hold from now on; connections that are open stay. */
+  follow(server: Server): void
+  /** Opens connections with the certificate of now, to servers whose certificate one of the authorities vouches for. */
+  readonly connector: buildConnector.connector
+  close(): void
+}
+
+const lookEveryMs = 1000
+
+interface Material {
+  readonly cert: string
+  readonly key: string
+  readonly ca: string
+}
+
+const versions = { minVersion: 'TLSv1.2' } as const
+
+/** @throws Error when a file cannot be read, or the key is not the certificate's */
+const read = ({ certFile, keyFile, caFile }: TlsFiles): Material => {
+  const material = {
+    cert: readFileSync(certFile, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+    ca: readFileSync(caFile, 'utf8'),
+  }
+  createSecureContext({ ...material, ...versions })
+  return material
+}
+
+const stateOfAll = ({ certFile, keyFile, caFile }: TlsFiles): string =>
+  [certFile, keyFile, caFile].map((file) => stateOf(statOf(file))).join()
+
+export interface TlsOptionsOf {
+  readonly files: TlsFiles
+  /** Refuses a private key that everybody can read. */
+  readonly strict: boolean
+  readonly log: Logger
+  /** Milliseconds that opening a connection may take. */
+  readonly connectTimeoutMs: number
+}
+
+/** Mutual TLS by three files, which are read again when they change. @throws KeysError when they cannot be used */
+export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf): Tls => {
+  const connectorOf = (material: Material) =>
+    buildConnector({ ...material, ...versions, timeout: connectTimeoutMs, allowH2: false })
+  const servers: TlsServer[] = []
+  let state = stateOfAll(files)
+  let material: Material
+  try {
+    material = read(files)
+  } catch (error) {
+    const names = `TLS_CERT_FILE ${files.certFile}, TLS_KEY_FILE ${files.keyFile}, TLS_CA_FILE ${files.caFile}`
+    throw new KeysError(`${names} cannot be used (${(error as Error).message})`)
+  }
+  if (strict && isReadByAll(statSync(files.keyFile)))
+    throw new KeysError(`${files.keyFile} can be read by everybody: take the rights of others away (chmod o= ${files.keyFile})`)
+  let connect = connectorOf(material)
+
+  const look = () => {
+    const now = stateOfAll(files)
+    if (now === state) return
+    state = now
+    try {
+      material = read(files)
+      for (const server of servers) server.setSecureContext({ ...material, ...versions })
+      connect = connectorOf(material)
+      log.info('the certificate files have changed and are in use')
+    } catch (error) {
+      // The three are not replaced at once: the next look finds them whole.
+      log.warn({ err: error }, 'the certificate files have changed and cannot be used; the old ones stay')
+    }
+  }
+  const timer = setInterval(look, lookEveryMs).unref()
+
+  return {
+    serverOptions: () => ({ ...material, ...versions, requestCert: true, rejectUnauthorized: false }),
+    follow: (server) => void servers.push(server as TlsServer),
+    connector: (options, callback) => connect(options, callback),
+    close: () => clearInterval(timer),
+  }
+}

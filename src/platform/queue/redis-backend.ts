@@ -1,0 +1,190 @@
+import { createRedisBackend, QueueEvents } from 'bullmq'
+import { Redis, type RedisOptions } from 'ioredis'
+import { endsWithin } from '../concurrency/deadline.ts'
+import { backoffAfter } from '../concurrency/retry.ts'
+import { createPresence, type DeliveryState, overdueMs, type Transport, type TransportOptions } from './backend.ts'
+
+const pollMs = 2_000
+const retryStrategy = (times: number) => backoffAfter(times, { backoffMs: 50, longestBackoffMs: 1_000 })
+
+/** What a server says that takes no writes, or not yet: a replica, a primary that was demoted, one that reads its files. */
+const notPrimary = /\b(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/
+const checkRoleMs = 5_000
+
+const isPrimary = (info: Readonly<Record<string, unknown>>) => info.role === undefined || info.role === 'master'
+
+/** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
+export const createRedisTransport = async ({ url, prefix = 'bull', log }: TransportOptions): Promise<Transport> => {
+  const presence = createPresence('redis', log)
+  const sockets = new Set<Redis>()
+  let lastError: Error | undefined
+  let closing = false
+
+  /** The server was demoted, and goes on answering: another one is behind the address, now or soon. */
+  const moveAll = () => {
+    for (const redis of sockets) if (redis.status === 'ready') redis.disconnect(true)
+  }
+
+  const track = (redis: Redis): Redis => {
+    sockets.add(redis)
+    // Asked with the server's INFO before a connection is ready: commands wait until it leads to a primary.
+    const { connector } = redis as unknown as { connector: { check(info: Record<string, unknown>): boolean } }
+    connector.check = isPrimary
+    redis.on('error', (error: Error) => {
+      lastError = error
+    })
+    redis.once('end', () => sockets.delete(redis))
+    redis.setMaxListeners(0)
+    const duplicate = redis.duplicate.bind(redis)
+    // BullMQ duplicates for blocking reads, which are silent for as long as nothing happens.
+    redis.duplicate = (override?: Partial<RedisOptions>) => track(duplicate({ ...override, socketTimeout: 15_000 }))
+    return redis
+  }
+
+  const reconnectOnError = (resend: 2 | false) => (error: Error) => {
+    if (!notPrimary.test(error.message)) return false
+    lastError = error
+    setImmediate(moveAll)
+    return resend || 1
+  }
+
+  const producer = track(
+    new Redis(url, {
+      retryStrategy,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 1_000,
+      socketTimeout: 1_000,
+      maxLoadingRetryTime: 1_000,
+      reconnectOnError: reconnectOnError(false),
+    }),
+  )
+  let shared: Redis | undefined
+  const consumer = () => {
+    shared ??= track(
+      new Redis(url, {
+        retryStrategy,
+        maxRetriesPerRequest: null,
+        connectTimeout: 2_000,
+        socketTimeout: 5_000,
+        maxLoadingRetryTime: 1_000,
+        // What a worker reports must not fail: the error would count as a fault of the job.
+        reconnectOnError: reconnectOnError(2),
+      }),
+    )
+    return shared
+  }
+
+  const eviction = async (): Promise<Error | undefined> => {
+    const policy = /^maxmemory_policy:(\S+)/m.exec(await producer.info('memory'))?.[1]
+    if (policy === undefined || policy === 'noeviction') return undefined
+    return new Error(`Redis may evict queued events: its maxmemory-policy is ${policy} and must be noeviction`)
+  }
+
+  // A connection that only reads would never be told; and nobody may write for hours.
+  const checking = setInterval(() => {
+    if (producer.status !== 'ready') return
+    producer.info('replication').then(
+      (text) => /^role:slave/m.test(text) && moveAll(),
+      () => {},
+    )
+  }, checkRoleMs).unref()
+
+  const close = async () => {
+    closing = true
+    clearInterval(checking)
+    for (const redis of sockets) redis.disconnect()
+  }
+
+  const reached = await new Promise<boolean>((resolve) => {
+    const timer = setTimeout(() => resolve(false), 2_000)
+    const settle = (value: boolean) => {
+      clearTimeout(timer)
+      resolve(value)
+    }
+    producer.once('ready', () => settle(true))
+    producer.once('close', () => settle(false))
+  })
+  const refusal = reached ? await eviction().catch(() => undefined) : undefined
+  if (refusal) {
+    await close()
+    throw refusal
+  }
+  if (producer.status !== 'ready') presence.away(lastError)
+
+  producer.on('close', () => {
+    if (!closing) presence.away(lastError)
+  })
+  producer.on('ready', () => {
+    presence.back()
+    eviction()
+      .then((error) => error && log.error(error.message))
+      .catch(() => {})
+  })
+
+  const states = async (queue: string, ids: readonly string[]) => {
+    const key = (part: string) => `${prefix}:${queue}:${part}`
+    const replies = await producer
+      .pipeline([
+        ...ids.map((id) => ['exists', key(id)]),
+        ['zmscore', key('completed'), ...ids],
+        ['zmscore', key('failed'), ...ids],
+      ])
+      .exec()
+    const values = (replies ?? []).map(([error, value]) => {
+      if (error) throw error
+      return value
+    })
+    const [completed, failed] = values.slice(ids.length).map((scores) => (Array.isArray(scores) ? scores : []))
+    return new Map(
+      ids.map((id, i): [string, DeliveryState] => {
+        if ((completed?.[i] ?? null) !== null) return [id, 'completed']
+        if ((failed?.[i] ?? null) !== null) return [id, 'failed']
+        return [id, values[i] === 1 ? 'pending' : 'missing']
+      }),
+    )
+  }
+
+  const waits: Transport['waits'] = async (queue) => {
+    const due = (Date.now() - overdueMs) * 0x1000
+    const counts = await Promise.all([
+      producer.llen(`${prefix}:${queue}:wait`),
+      producer.zcount(`${prefix}:${queue}:delayed`, '-inf', due),
+    ])
+    return counts.some((count) => count > 0)
+  }
+
+  const factory: Transport['factory'] = (name, options, kind = {}) => {
+    const blocks = kind.blocking || kind.withBlockingConnection
+    return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
+  }
+
+  const completions: Transport['completions'] = async (queue, tell, complain) => {
+    // Without a first id BullMQ reads only what happens while a read is waiting, and loses the rest.
+    const where = { connection: {}, prefix, blockingTimeout: pollMs, lastEventId: '0' }
+    const events = new QueueEvents(queue, where, factory)
+    events.on('error', complain)
+    events.on('completed', ({ jobId }) => tell(jobId))
+    // Its own close waits for a connection that may never come.
+    return async () => {
+      await endsWithin(1_000, events.close())
+    }
+  }
+
+  return {
+    backend: 'redis',
+    factory,
+    keyPrefix: prefix,
+    keepCompleted: 10_000,
+    pollMs,
+    nameOf: (queue) => queue,
+    states,
+    waits,
+    completions,
+    // It starts by itself when Redis is reachable, which may be much later.
+    started: () => Promise.resolve(),
+    up: () => producer.status === 'ready',
+    onBack: presence.onBack,
+    close,
+  }
+}

@@ -1,0 +1,55 @@
+import type { Logger } from 'pino'
+import { within } from '../concurrency/deadline.ts'
+import type { CallContext } from '../context.ts'
+import type { Api, Contract, Operation } from '../contract.ts'
+import { type ErrorCode, Failure, fail, isErrorCode } from '../errors.ts'
+import { parse } from '../schema.ts'
+
+/** Carries one validated call; rejects with a Failure of the other side, or with anything else for "did not answer". */
+export type Transport = (op: string, operation: Operation, input: unknown, context: CallContext) => Promise<unknown>
+
+const unavailable = (contract: Contract): ErrorCode => {
+  const code = `${contract.name}.unavailable`
+  return isErrorCode(code) ? code : 'upstream.unavailable'
+}
+
+/** A value as it comes out of the other side of a network. */
+const overJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
+
+/**
+ * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
+ * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
+ * the called side knows who calls; a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything
+ * else means `<module>.unavailable`.
+ */
+export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger, caller?: string): Api<C> => {
+  const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
+    const parsed = parse(operation.input, overJson(input))
+    const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
+    const left = Math.max(0, deadline - Date.now())
+    try {
+      return await within(
+        left,
+        transport(op, operation, parsed, { ...context, deadline, caller }),
+        () => new Error('deadline exceeded'),
+      )
+    } catch (error) {
+      if (error instanceof Failure && (error.status < 500 || error.code === 'auth.service_token_rejected')) throw error
+      const code = unavailable(contract)
+      log.warn({ err: error, call: `${contract.name}.${op}`, trace_id: context.traceparent.slice(3, 35) }, 'call failed')
+      throw fail(code, {}, error)
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(contract.ops).map(([op, operation]) => [
+      op,
+      (input: unknown, context: CallContext) => call(op, operation, input, context),
+    ]),
+  ) as Api<C>
+}
+
+/** A call within this process: the value crosses as JSON does, so that nothing works here that would not over HTTP. */
+export const localTransport =
+  (api: Api<Contract>): Transport =>
+  async (op, _operation, input, context) =>
+    overJson(await api[op]?.(input as never, context))

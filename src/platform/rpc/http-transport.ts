@@ -1,0 +1,121 @@
+import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
+import type { FastifyInstance } from 'fastify'
+import type { Dispatcher } from 'undici'
+import type { ServiceTokens } from '../auth/service-tokens.ts'
+import { whenLate } from '../concurrency/deadline.ts'
+import { type CallContext, traceHeaders } from '../context.ts'
+import type { Api, Contract } from '../contract.ts'
+import { Failure, fail, isErrorCode } from '../errors.ts'
+import { parse } from '../schema.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Transport } from './client.ts'
+
+/** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
+const deadlineHeader = 'x-orderhub-deadline-ms'
+
+/** Bytes: hundreds of entries for the audit trail in one call. */
+const internalBodyLimit = 1024 * 1024
+/** Of JSON: lists of hundreds of rows. */
+const mostValues = 50_000
+
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/**
+ * The other side's refusal as the error value it was there; undefined where the answer is not one of ours. A 401 is about
+ * this service and not about whoever asks it: to them, the other side cannot be reached.
+ */
+const refusal = ({ status, body }: Answer): Failure | undefined => {
+  if (status < 400 || status === 401 || status >= 500 || typeof body !== 'object' || body === null) return undefined
+  const { code, type, title, status: _status, detail, success, trace_id, instance, ...details } = body as Record<string, unknown>
+  return isErrorCode(code) ? fail(code, details) : undefined
+}
+
+export interface RemoteOptions {
+  readonly contract: Contract
+  readonly upstream: Upstream
+  readonly dispatcher: Dispatcher
+  /** Says who calls, and for whom; undefined where nobody is asked (AUTH=off). */
+  readonly tokens: ServiceTokens | undefined
+}
+
+/**
+ * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
+ * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
+ * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
+ */
+export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
+  const answered = (error: unknown) => error instanceof Failure
+  const breaker = circuitBreaker(
+    handleWhen((error) => !answered(error)),
+    { halfOpenAfter: 1000, breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000 }) },
+  )
+
+  const send = async (op: string, input: string, context: CallContext): Promise<unknown> => {
+    const origin = upstream.pick()
+    if (origin === undefined) throw new Error(`${contract.name}: no address known`)
+    const left = Math.max(1, context.deadline - Date.now())
+    const given = new AbortController()
+    const timer = whenLate(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
+    let answer: Answer
+    let rejected: Failure | undefined
+    try {
+      const { statusCode, headers, body } = await dispatcher.request({
+        origin,
+        path: `/internal/${contract.name}/${op}`,
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...traceHeaders(context.traceparent),
+          'x-request-id': context.requestId,
+          [deadlineHeader]: String(left),
+          ...(tokens ? { authorization: `Bearer ${await tokens.mint(contract.name, context)}` } : {}),
+        },
+        body: input,
+        signal: given.signal,
+      })
+      upstream.reportAnswer(origin, statusCode, headers)
+      rejected = tokens?.rejection(contract.name, headers)
+      const text = await body.text()
+      answer = { status: statusCode, body: text === '' ? undefined : JSON.parse(text) }
+    } catch (error) {
+      if (Date.now() < context.deadline) upstream.reportFailure(origin)
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+    if (answer.status === 200) return answer.body
+    throw rejected ?? refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
+  }
+
+  return async (op, operation, input, context) => {
+    const body = JSON.stringify(input)
+    try {
+      return await breaker.execute(() => send(op, body, context))
+    } catch (error) {
+      if (!operation.idempotent || answered(error) || Date.now() >= context.deadline) throw error
+      return breaker.execute(() => send(op, body, context))
+    }
+  }
+}
+
+/** Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. */
+export const serveContract = (app: FastifyInstance, contract: Contract, api: Api<Contract>): void => {
+  for (const [op, operation] of Object.entries(contract.ops)) {
+    app.post(
+      `/internal/${contract.name}/${op}`,
+      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: operation.callers, mostValues } },
+      async (request, reply) => {
+        const left = Number(request.headers[deadlineHeader])
+        const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs
+        const output = await api[op]?.(parse(operation.input, request.body) as never, {
+          ...request.call,
+          deadline: Date.now() + budget,
+        })
+        return reply.type('application/json').send(JSON.stringify(output ?? null))
+      },
+    )
+  }
+}

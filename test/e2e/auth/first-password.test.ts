@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { call } from '../../../testing/app.ts'
+import { passwordIn, signIn } from '../../../testing/data-folder.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { freePort } from '../../../testing/port.ts'
+import { dataFolder, type Started, startPlatform } from '../../../testing/start.ts'
+
+t.setTimeout(600_000)
+const cwd = fileURLToPath(new URL('../../..', import.meta.url))
+
+const listenOn = async (t: Test, port: number) => {
+  const server = createServer((_request, response) => response.end('another program'))
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+/** A printed line, as a person would run it. */
+const runLine = (line: string) => promisify(execFile)('sh', ['-c', line], { cwd })
+
+t.test('a port that is taken: whose it is, and a line that starts; the password is shown then', async (t) => {
+  const env = { DATA_DIR: dataFolder(t, 0o755), PORT: String(await freePort()), METRICS_PORT: String(await listenOn(t, 0)) }
+  const first = startPlatform(t, { env })
+  t.equal(await first.ended(), 1)
+  const holder = `port ${env.METRICS_PORT} is in use by node (process ${process.pid})`
+  const [, line] =
+    new RegExp(`^${holder.replace(/[()]/g, '\\$&')}; this starts beside it: ([^\\n]+)\\n$`, 'm').exec(first.output()) ?? []
+  t.ok(line, first.output())
+  t.equal(passwordIn(first.output()), '', 'no password was made')
+
+  const words = line?.split(' ') ?? []
+  t.same(words.slice(-2), ['npm', 'start'])
+  const offered = Object.fromEntries(words.slice(0, -2).map((word) => word.split('=') as [string, string]))
+  t.match(offered, { DATA_DIR: env.DATA_DIR, PORT: env.PORT })
+  t.not(offered.METRICS_PORT, env.METRICS_PORT)
+  const second = startPlatform(t, { env: offered })
+  const url = await second.ready()
+  const password = passwordIn(second.output())
+  t.equal((await signIn(url, password)).status, 200)
+  t.match(second.output(), new RegExp(`was given the password ${password}\\n[^]*OrderHub is ready`), 'shown before all else')
+})
+
+/** Runs the printed command, and shows that the new password alone signs in. */
+const reset = async (line: string): Promise<string> => {
+  const { stdout } = await runLine(line)
+  return /^The administrator xiaoming@example\.com was given the password (\S+)$/m.exec(stdout)?.[1] ?? `none in ${stdout}`
+}
+const resetLineIn = (started: Started) => /^ +(.*npm run reset-admin)$/m.exec(started.output())?.[1] ?? 'false'
+
+t.test('a lost password: the printed command makes a new one, while the platform runs and while it is stopped', async (t) => {
+  const env = { DATA_DIR: dataFolder(t, 0o755) }
+  await t.rejects(runLine(`DATA_DIR=${env.DATA_DIR} npm run reset-admin`), { code: 78, stderr: /holds no database yet/ })
+  const first = startPlatform(t, { env })
+  await first.ready()
+  const lost = passwordIn(first.output())
+  await first.stop()
+
+  const second = startPlatform(t, { env })
+  const url = await second.ready()
+  const before = await signIn(url, lost)
+  const orders = await call(`${url}/api/v1/orders`, 'GET', undefined, before.headers)
+  t.equal(orders.status, 200)
+  const line = resetLineIn(second)
+  const running = await reset(line)
+  t.equal((await signIn(url, lost)).status, 401)
+  t.equal((await call(`${url}/api/v1/orders`, 'GET', undefined, before.headers)).status, 401, 'sign-ins end')
+  const now = await signIn(url, running)
+  t.equal(now.status, 200)
+  t.same((await call(`${url}/api/v1/orders`, 'GET', undefined, now.headers)).body, orders.body, 'nothing else is removed')
+  await eventually(async () => {
+    const { body } = await call(`${url}/api/v1/audit?limit=100`, 'GET', undefined, now.headers)
+    return JSON.stringify(body.data).includes('user.password_changed')
+  })
+  await second.stop()
+
+  const stopped = await reset(line)
+  const third = startPlatform(t, { env })
+  const again = await third.ready()
+  t.equal((await signIn(again, running)).status, 401)
+  t.equal((await signIn(again, stopped)).status, 200)
+})

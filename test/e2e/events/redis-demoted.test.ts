@@ -1,0 +1,59 @@
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
+import { readConfig } from '../../../src/config.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { startOrdering } from '../../../testing/ordering.ts'
+import { startPostgres } from '../../../testing/postgres.ts'
+import { hasRedis, startRedis } from '../../../testing/redis.ts'
+import { startService } from '../../../testing/service.ts'
+import { startProxy } from '../../../testing/tcp-proxy.ts'
+
+t.setTimeout(300_000)
+
+const skip = hasRedis() ? false : 'left out: there is no redis-server'
+
+t.test('Redis is demoted and goes on answering: events go to the new primary', { skip }, async (t) => {
+  const server = await startPostgres()
+  t.teardown(() => server.stop())
+  const databaseUrl = await server.createDatabase('demoted')
+  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const [first, second] = [await startRedis(), await startRedis()]
+  t.teardown(() => Promise.all([first.stop(), second.stop()]))
+  const [one, two] = [new Redis(first.url), new Redis(second.url)]
+  t.teardown(() => Promise.all([one.disconnect(), two.disconnect()]))
+  await two.replicaof('127.0.0.1', first.port)
+  await eventually(async () => (await two.info('replication')).includes('master_link_status:up'))
+  const proxy = await startProxy(first.port)
+  t.teardown(() => proxy.stop())
+  const service = await startService('all', {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+    SEED: 'true',
+    DATA_DIR: t.testdir(),
+  })
+  t.teardown(async () => {
+    if (!t.passing()) t.comment(service.output().slice(-4000))
+    await service.kill()
+  })
+
+  const ordering = startOrdering(service.url, databaseUrl)
+  await ordering.delivered(performance.now())
+
+  // As an operator or a controller does it: the open connections stay with the old one, which stays up.
+  await two.replicaof('no', 'one')
+  await one.replicaof('127.0.0.1', second.port)
+  const demoted = performance.now()
+  proxy.switchTo(second.port)
+  const delivered = await ordering.delivered(demoted)
+  t.comment(`an order placed after the demotion is delivered ${delivered} ms after it`)
+  t.match(await one.info('replication'), /role:slave/, 'the old primary is up, as a replica')
+
+  const { placed, statuses, lost, doubled } = await ordering.stop()
+  t.comment(`${placed} orders; answers ${JSON.stringify(statuses)}; lost ${lost}, doubled ${doubled}`)
+  t.equal(lost, 0, 'every event is on the trail')
+  t.equal(doubled, 0, 'once')
+  t.same(Object.keys(statuses), ['201'], 'orders are taken all the time')
+  // The old primary refuses a write, or ends the wait of a worker: whichever came first is what was logged.
+  t.match(service.output(), /(?:READONLY|UNBLOCKED).*queue: redis is away/, 'and the log says so')
+})

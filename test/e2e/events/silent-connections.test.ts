@@ -1,0 +1,38 @@
+import t from 'tap'
+import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
+import { readConfig } from '../../../src/config.ts'
+import { endWithoutLoss, startOrdering } from '../../../testing/ordering.ts'
+import { startPostgres } from '../../../testing/postgres.ts'
+import { startService } from '../../../testing/service.ts'
+import { startProxy } from '../../../testing/tcp-proxy.ts'
+
+t.setTimeout(300_000)
+
+t.test('connections to PostgreSQL that die without a word: requests and deliveries go on over new ones', async (t) => {
+  const server = await startPostgres()
+  t.teardown(() => server.stop())
+  const databaseUrl = await server.createDatabase('silent')
+  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const proxy = await startProxy(Number(new URL(databaseUrl).port))
+  t.teardown(() => proxy.stop())
+  const throughProxy = new URL(databaseUrl)
+  throughProxy.port = String(proxy.port)
+  const service = await startService('all', { DATABASE_URL: throughProxy.href, SEED: 'true', DATA_DIR: t.testdir() })
+  t.teardown(async () => {
+    if (!t.passing()) t.comment(service.output().slice(-4000))
+    await service.kill()
+  })
+
+  const ordering = startOrdering(service.url, databaseUrl)
+  await ordering.delivered(performance.now())
+  for (const round of [1, 2]) {
+    const connections = proxy.open()
+    proxy.blackhole()
+    const since = performance.now()
+    const [served, delivered] = await Promise.all([ordering.served(since), ordering.delivered(since)])
+    t.comment(
+      `round ${round}: ${connections} connections dead; a new order served after ${served} ms, delivered after ${delivered} ms`,
+    )
+  }
+  await endWithoutLoss(t, ordering)
+})

@@ -1,0 +1,65 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { directoryIn, needsRoot, ordinary, passwordIn, signIn, survives } from '../../../testing/data-folder.ts'
+import { dataFolder, processesNaming, startPlatform } from '../../../testing/start.ts'
+
+t.setTimeout(600_000)
+
+t.test(
+  'root, a private folder: without DATA_DIR a start is new, and the database that is left is named',
+  { skip: needsRoot },
+  async (t) => {
+    const dataDir = dataFolder(t, 0o700)
+    const env = { DATA_DIR: dataDir }
+    const first = startPlatform(t, { env })
+    await first.ready()
+    await first.stop()
+    const left = directoryIn(first.output())
+    t.notOk(left.startsWith(tmpdir()), 'it is not in the temporary folder')
+    t.equal(readFileSync(join(dataDir, 'postgres.location'), 'utf8').trim(), left)
+
+    await rm(dataDir, { recursive: true })
+    const second = startPlatform(t, { env })
+    const { status } = await signIn(await second.ready(), passwordIn(second.output()))
+    t.equal(status, 200, 'a new administrator')
+    t.match(second.output(), `not used, its keys were deleted with ${dataDir}: ${left}`)
+    t.match(second.output(), `rm -rf ${dirname(left)}`)
+    t.ok(existsSync(join(left, 'PG_VERSION')), 'it is not removed')
+    await second.stop()
+
+    await rm(dirname(directoryIn(second.output())), { recursive: true })
+    const third = startPlatform(t, { env })
+    t.equal(await third.ended(), 1)
+    t.match(third.output(), /^the embedded PostgreSQL did not start: the database of \S+ is not there any more: [^\n]+\n$/)
+  },
+)
+
+t.test('root under umask 077', { skip: needsRoot }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  mkdirSync(dataDir, { mode: 0o700 })
+  await survives(t, { env: { DATA_DIR: dataDir } })
+})
+
+t.test('one line tells that a folder belongs to another account', { skip: needsRoot }, async (t) => {
+  for (const [filler, other, named] of [
+    [0, ordinary as number, 'root'],
+    [ordinary as number, 0, `the account with the id ${ordinary}`],
+  ] as const) {
+    const folder = dirname(dataFolder(t, 0o755))
+    chmodSync(folder, 0o777)
+    const env = { DATA_DIR: join(folder, 'data') }
+    const first = startPlatform(t, { env, account: filler })
+    await first.ready()
+    await first.stop()
+    const second = startPlatform(t, { env, account: other })
+    t.equal(await second.ended(), 78)
+    t.match(
+      second.output(),
+      new RegExp(`^${env.DATA_DIR} was filled by ${named} and cannot be used by this account: [^\\n]+\\n$`),
+    )
+    t.equal(processesNaming(folder), 0)
+  }
+})

@@ -1,0 +1,130 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { ports } from '../../../src/environment.ts'
+import { call } from '../../../testing/app.ts'
+import { passwordIn, signIn } from '../../../testing/data-folder.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { freePort } from '../../../testing/port.ts'
+import { dataFolder, type Started, startPlatform } from '../../../testing/start.ts'
+
+t.setTimeout(600_000)
+const args = [fileURLToPath(new URL('../../../scripts/start-split.ts', import.meta.url))]
+const cwd = fileURLToPath(new URL('../../..', import.meta.url))
+const withoutProc = !existsSync('/proc/self/environ') && 'left out: this system has no /proc'
+
+interface Running {
+  readonly pid: number
+  readonly service: string | undefined
+}
+
+/** Every process that was started with this DATA_DIR, the database's included. */
+const running = (dataDir: string): Running[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+        const service = lines.find((line) => line.startsWith('SERVICE='))?.slice(8)
+        return lines.includes(`DATA_DIR=${dataDir}`) ? [{ pid: Number(pid), service }] : []
+      } catch {
+        return []
+      }
+    })
+
+const nothingIsLeft = (dataDir: string) => eventually(() => running(dataDir).length === 0, { timeoutMs: 20_000 })
+
+/** As a terminal does it: to the whole process group. */
+const ctrlC = ({ child }: Started) => process.kill(-(child.pid as number), 'SIGINT')
+
+const startSplit = (t: Test, env: Record<string, string>) => startPlatform(t, { env, args })
+
+t.test('the split form: one banner that works, Ctrl-C, and the data stays', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const env = { DATA_DIR: dataDir, PORT: String(await freePort()), METRICS_PORT: String(await freePort()) }
+  const first = startSplit(t, env)
+  const url = await first.ready()
+  t.equal(url, `http://127.0.0.1:${env.PORT}`, 'PORT is the port of the gateway')
+  t.equal((await fetch(`http://127.0.0.1:${env.METRICS_PORT}/metrics`)).status, 200, 'and METRICS_PORT that of its metrics')
+  t.equal(first.output().match(/OrderHub is ready/g)?.length, 1)
+  const addresses = [...first.output().matchAll(/^ {2}(\w+): +(http:\S+:\d+)$/gm)].filter(([, name]) => name && name in ports)
+  t.same(
+    addresses.map(([, name]) => name).toSorted(),
+    Object.keys(ports)
+      .filter((name) => name !== 'gateway')
+      .toSorted(),
+  )
+  for (const [, name = '', address] of addresses) t.equal((await call(`${address}/health/ready`)).status, 200, name)
+
+  const password = passwordIn(first.output())
+  const { status, headers } = await signIn(url, password)
+  t.equal(status, 200)
+  const order = { user_id: 3, items: [{ product_id: 2, quantity: 2 }] }
+  const placed = await call(`${url}/api/v1/orders`, 'POST', order, headers)
+  t.equal(placed.status, 201)
+
+  ctrlC(first)
+  await eventually(() => first.output().includes('"msg":"stopping"'))
+  ctrlC(first)
+  t.equal(await first.ended(), 0)
+  t.equal(first.output().match(/"msg":"stopped"/g)?.length, 7, 'six services and the one that started them')
+  t.equal(running(dataDir).length, 0)
+
+  const second = startSplit(t, env)
+  const again = await second.ready()
+  t.equal(passwordIn(second.output()), '', 'the password is shown once')
+  const known = await signIn(again, password)
+  t.equal((await call(`${again}/api/v1/orders/${placed.body.data.id}`, 'GET', undefined, known.headers)).status, 200)
+
+  const resetLine = /^ +(.*npm run reset-admin.*)$/m.exec(second.output())?.[1] ?? 'false'
+  const { stdout } = await promisify(execFile)('sh', ['-c', resetLine], { cwd })
+  const made = /was given the password (\S+)$/m.exec(stdout)?.[1] ?? ''
+  t.equal((await signIn(again, password)).status, 401)
+  t.equal((await signIn(again, made)).status, 200)
+  const plain = await promisify(execFile)('sh', ['-c', `DATA_DIR=${dataDir} npm run reset-admin`], { cwd })
+  const another = /was given the password (\S+)$/m.exec(plain.stdout)?.[1] ?? ''
+  t.equal((await signIn(again, another)).status, 200, 'nor does it need --split where there is one form alone')
+
+  const victim = running(dataDir).find(({ service }) => service === 'product')
+  process.kill(victim?.pid as number, 'SIGKILL')
+  t.equal(await second.ended(), 1)
+  t.match(second.output(), /^the product process ended by SIGKILL: the others are ended, too$/m)
+  t.equal(running(dataDir).length, 0)
+})
+
+t.test('services whose ports are taken get free ones; SIGKILL leaves nothing behind', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const holder = createServer().listen(ports.audit, '127.0.0.1')
+  await once(holder, 'listening').catch(() => {}) // Somebody else holds it, which is as good.
+  t.teardown(() => holder.close())
+  const started = startSplit(t, { DATA_DIR: dataDir })
+  const url = await started.ready()
+  t.not(/^ {2}audit: +http:\S+:(\d+)$/m.exec(started.output())?.[1], String(ports.audit))
+  t.equal((await signIn(url, passwordIn(started.output()))).status, 200)
+  started.child.kill('SIGKILL')
+  await nothingIsLeft(dataDir)
+})
+
+t.test('a taken port of the gateway is one line with what to do, and nothing is made', async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  t.teardown(() => holder.close())
+  const { port } = holder.address() as { port: number }
+  const started = startSplit(t, { DATA_DIR: dataDir, PORT: String(port) })
+  t.equal(await started.ended(), 1)
+  const [line = '', ...more] = started.output().trim().split('\n')
+  t.match(line, new RegExp(`^port ${port} is in use.*; this starts beside it: .*PORT=\\d+ .*npm run start:split$`))
+  t.same(more, [])
+  t.notOk(existsSync(dataDir))
+})
+
+t.test('a mistake in the configuration is one line', async (t) => {
+  const started = startSplit(t, { DATA_DIR: dataFolder(t, 0o755), RATE_LIMIT_PER_MINUTE: 'many' })
+  t.equal(await started.ended(), 78)
+  t.match(started.output(), /^RATE_LIMIT_PER_MINUTE [^\n]+\n$/)
+})

@@ -1,0 +1,139 @@
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { serviceNames } from '../../../src/environment.ts'
+import { initKeys } from '../../../src/platform/keys/key-files.ts'
+import { call } from '../../../testing/app.ts'
+import { eventually } from '../../../testing/eventually.ts'
+import { dataFolder, entry, processesNaming, startPlatform } from '../../../testing/start.ts'
+
+const run = promisify(execFile)
+
+const firstStart = async (t: Test, dataDir: string) => {
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir } })
+  return { ...started, url: await started.ready() }
+}
+
+t.test('the first minute: the printed lines work as they are, and the data stays', async (t) => {
+  const dataDir = dataFolder(t, 0o700)
+  const first = await firstStart(t, dataDir)
+  t.match(first.output(), /API reference: +http:\/\/127\.0\.0\.1:\d+\/docs/)
+
+  const lines = first.output().match(/^ +(curl|TOKEN=).*$/gm) ?? []
+  t.equal(lines.length, 4)
+  const password = /keep the password: (\S+)/.exec(first.output())?.[1] ?? ''
+  t.match(password, /^[\w-]{20}$/)
+  const copied = lines.map((line) => line.trim().replace('curl', 'curl -sS --fail-with-body'))
+  const { stdout } = await run('sh', ['-ec', [...copied.flatMap((line) => [line, 'echo']), 'echo "$TOKEN"'].join('\n')])
+  const answers = stdout.trim().split('\n')
+  const headers = { authorization: `Bearer ${answers.pop()}` }
+  t.match(answers[0], /筆記型電腦/)
+  t.match(JSON.parse(answers[1] ?? '{}'), { success: true, data: { id: 3, user_id: 3, total: 1000, status: 'pending' } })
+  t.equal(JSON.parse(answers[2] ?? '{}').success, true)
+  t.equal((await call(`${first.url}/docs/`)).status, 200)
+
+  const listed = await eventually(async () => {
+    const { body } = await call(`${first.url}/api/v1/notifications?status=sent`, 'GET', undefined, headers)
+    return body.count === 2 && body
+  })
+  const [{ event_id }] = listed.data
+  t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.eml`)), 'the e-mail is a file')
+  t.ok(existsSync(join(dataDir, 'mail', '3', `${event_id}.sms.json`)), 'the SMS is a file')
+
+  t.equal(await first.stop(), 0)
+
+  const second = await firstStart(t, dataDir)
+  t.notMatch(second.output(), password, 'the password is shown once')
+  t.match(second.output(), /Sign in as xiaoming@example\.com/)
+  const credentials = { email: 'xiaoming@example.com', password }
+  const { body } = await call(`${second.url}/api/v1/auth/login`, 'POST', credentials)
+  const again = { authorization: `Bearer ${body.data.access_token}` }
+  t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
+})
+
+const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: this system has no /proc'
+
+t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const { child } = await firstStart(t, dataDir)
+  t.ok(processesNaming(dataDir) > 1, 'the host process and PostgreSQL')
+  child.kill('SIGKILL')
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+})
+
+t.test('node --watch starts the platform, and Ctrl-C ends it in order', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args: ['--watch', entry] })
+  t.match(await started.ready(), /^http/)
+  // As a terminal does it: the watched process gets it twice, since Node.js passes it on.
+  process.kill(-(started.child.pid as number), 'SIGINT')
+  await started.ended()
+  t.match(started.output(), /"msg":"stopped"/)
+  t.notMatch(started.output(), /second/)
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+})
+
+t.test('a signal that comes again while the platform stops does no harm', { skip: withoutProc }, async (t) => {
+  const dataDir = dataFolder(t, 0o755)
+  const { child, output, ended } = await firstStart(t, dataDir)
+  child.kill('SIGINT')
+  await eventually(() => output().includes('"msg":"stopping"'))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
+  t.equal(await ended(), 0)
+  t.match(output(), /"msg":"stopped"/)
+  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+})
+
+t.test('in production a missing database is one line, and nothing is started', async (t) => {
+  const keysDir = dataFolder(t, 0o755)
+  await initKeys(keysDir, serviceNames)
+  const child = run(process.execPath, [entry], {
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
+  })
+  await t.rejects(child, { code: 78, stderr: /^DATABASE_URL is missing[^\n]*\n$/ })
+})
+
+t.test('a taken port is one line', async (t) => {
+  const { url } = await firstStart(t, dataFolder(t, 0o755))
+  const port = new URL(url).port
+  const env = { PATH: process.env.PATH, PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
+  await t.rejects(run(process.execPath, [entry], { env }), { code: 1, stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`) })
+})
+
+const olderNode = ['/usr/bin/node', '/usr/local/bin/node'].find(
+  (path) => existsSync(path) && Number(/\d+/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))?.[0]) < 22,
+)
+const withoutOlderNode = !olderNode && 'left out: there is no older Node on this machine'
+
+/** Files of the folder that no file of src names: people start them. */
+const programsIn = (folder: string): string[] => {
+  const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.js'))
+    .map((path) => readFileSync(join(folder, path), 'utf8'))
+  const named = new Set(texts.flatMap((text) => [...text.matchAll(/['"]\.{1,2}\/([\w-]+\.js)['"]/g)].map(([, name]) => name)))
+  return readdirSync(folder).filter((name) => name.endsWith('.js') && !named.has(name))
+}
+
+t.test('an older Node is told so in one line by every program', { skip: withoutOlderNode }, async (t) => {
+  // No node_modules are near it: what is imported before the refusal cannot be found.
+  const folder = mkdtempSync(join(tmpdir(), 'orderhub-dist-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const clean = (program: string, args: readonly string[]) => run('env', ['-u', 'NODE_OPTIONS', program, ...args]) // The test runner sets it.
+  const project = fileURLToPath(new URL('../../../tsconfig.build.json', import.meta.url))
+  const compiler = fileURLToPath(new URL('../../../node_modules/.bin/tsc', import.meta.url))
+  await clean(process.execPath, [compiler, '-p', project, '--outDir', folder, '--sourceMap', 'false'])
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  const programs = programsIn(folder)
+  for (const known of ['audit', 'keys', 'main', 'migrate', 'reset-admin', 'seed']) t.ok(programs.includes(`${known}.js`), known)
+  for (const program of programs)
+    await t.rejects(
+      clean(olderNode as string, [join(folder, program), '--help']),
+      { code: 78, stdout: '', stderr: /^OrderHub needs Node\.js 22\.19 or later[^\n]*\n$/ },
+      program,
+    )
+})

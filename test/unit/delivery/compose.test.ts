@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { Environment } from '../../../src/environment.ts'
+
+const file = readFileSync(new URL('../../../docker-compose.yml', import.meta.url), 'utf8')
+
+/** A container's own affair: where it listens and what is mounted where. A shell that has one means something else by it. */
+const ofTheContainer = ['NODE_ENV', 'SERVICE', 'HOST', 'PORT', 'METRICS_PORT', 'DATA_DIR', 'KEYS_DIR']
+/** Stands for those of all services where the shell has it. */
+const forAll = 'DATABASE_URL'
+
+/** Of the keys that all services get, or one alone, those that take the shell's value. */
+const passedOn = (text: string): string[] => {
+  const blocks = [...text.matchAll(/^x-[a-z-]+: &(?:environment|with-redis|of-[a-z]+)\n((?: .*\n)+)/gm)].map(([, block]) => block)
+  return [...blocks.join('').matchAll(/^ {2}([A-Z_]+):(?: \$\{\1:-[^}]*\})?$/gm)].map(([, key]) => key as string)
+}
+
+t.test('every key of the configuration reaches the services from the shell', (t) => {
+  const known = passedOn(file)
+  const perService = [...file.matchAll(/^ {2}([A-Z]+_DATABASE_URL): &\S+ \$\{\1:-/gm)].map(([, key]) => key as string)
+  const missing = Object.keys(Environment.properties).filter(
+    (key) => !ofTheContainer.includes(key) && !known.includes(key) && !perService.includes(key) && key !== forAll,
+  )
+  t.same(missing, [])
+  t.end()
+})
+
+t.test('and no key that the configuration does not have', (t) => {
+  const unknown = passedOn(file).filter((key) => !(key in Environment.properties) && !key.startsWith('OTEL_'))
+  t.same(unknown, [])
+  t.end()
+})
+
+t.test('what is set for one service gives way to the shell as well', (t) => {
+  const set = [...file.matchAll(/^ +([A-Z_]+): (?:&\S+ )?'?([^&\s{[].*)$/gm)]
+    .filter(([, key]) => key && key in Environment.properties && !ofTheContainer.includes(key))
+    .filter(([, key, value]) => !value?.startsWith(`\${${key}:-`) && !value?.startsWith('*'))
+    .map(([line]) => line.trim())
+  t.same(set, [])
+  t.end()
+})

@@ -1,0 +1,59 @@
+import t from 'tap'
+import { createTurns } from '../../../../src/platform/events/delivery-limiter.ts'
+import { eventually } from '../../../../testing/eventually.ts'
+
+/** Work that runs until it is told to end. */
+const work = () => {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let started = false
+  return {
+    started: () => started,
+    end: resolve,
+    run: () => {
+      started = true
+      return promise
+    },
+  }
+}
+
+t.test('all at once while nobody waits, one at a time in order while somebody does', async (t) => {
+  let busy = false
+  const turns = createTurns(() => busy)
+  const free = [work(), work(), work()]
+  const done = free.map(({ run }) => turns.take(run))
+  await eventually(() => free.every(({ started }) => started()))
+  for (const { end } of free) end()
+  await Promise.all(done)
+
+  busy = true
+  const [first, second, third] = [work(), work(), work()]
+  const held = [first, second, third].map(({ run }) => turns.take(run))
+  await eventually(() => first.started())
+  t.same([second.started(), third.started()], [false, false])
+  first.end()
+  await eventually(() => second.started())
+  t.notOk(third.started())
+  busy = false
+  await eventually(() => third.started())
+  t.pass('the rest goes on when nobody waits any more')
+  second.end()
+  third.end()
+  await Promise.all(held)
+})
+
+t.test('failed work gives its turn back, and fails', async (t) => {
+  const turns = createTurns(() => true)
+  const failed = turns.take(() => Promise.reject(new Error('no')))
+  const next = turns.take(async () => 'next')
+  await t.rejects(failed, { message: 'no' })
+  t.equal(await next, 'next')
+})
+
+t.test('work that waits for somebody else does not hold up the others for long', async (t) => {
+  const turns = createTurns(() => true)
+  const hanging = work()
+  const held = turns.take(hanging.run)
+  t.equal(await turns.take(async () => 'next'), 'next')
+  hanging.end()
+  await held
+})

@@ -1,0 +1,25 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { pathOf } from '../../../../src/platform/http/path.ts'
+
+/** What it means, in the plainest words; its time grows with the square of a part. */
+const plain = (url: string): string => (url.split('?', 1)[0] ?? '').replace(/[^/]*%[^/]*/g, '[redacted]')
+
+t.test('a path is written without its query and without parts that are percent-encoded', async () => {
+  const url = fc.array(fc.constantFrom('/', '%', 'a', '%41', '?', '.', '1'), { maxLength: 16 }).map((signs) => signs.join(''))
+  fc.assert(
+    fc.property(url, (text) => pathOf(text) === plain(text)),
+    { numRuns: 2000 },
+  )
+})
+
+t.test('of a long path little is written', async (t) => {
+  t.equal(pathOf(`/api/v1/products/${'a'.repeat(65)}`), '/api/v1/products/[redacted]')
+  t.equal(pathOf(`/api/v1/products/${'a'.repeat(64)}`), `/api/v1/products/${'a'.repeat(64)}`)
+  fc.assert(
+    fc.property(fc.constantFrom('a', '/', '%41/', 'a/', '/%'), fc.nat(16_384), (part, count) => {
+      return pathOf(`/${part.repeat(count)}`).length <= 16 * 65 + 2
+    }),
+    { numRuns: 200 },
+  )
+})

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { fail } from '../../../../src/platform/errors.ts'
+import { localeOf, problemOf, toFailure } from '../../../../src/platform/http/problem.ts'
+
+t.test('Accept-Language chooses by weight, and English otherwise', async (t) => {
+  const wanted: Record<string, string> = {
+    '': 'en',
+    '*': 'en',
+    fr: 'en',
+    'zh-TW': 'zh-TW',
+    zh: 'zh-TW',
+    'ZH-hant-tw': 'zh-TW',
+    'en, zh': 'en',
+    'en;q=0.1, zh;q=0.2': 'zh-TW',
+    'fr;q=1, zh; q=0.5 ,en;q=0.4': 'zh-TW',
+    'zh;q=0, en;q=0.1': 'en',
+    'zhx, en': 'en',
+    ';q=x,,': 'en',
+  }
+  for (const [header, locale] of Object.entries(wanted)) t.equal(localeOf(header), locale, header)
+  t.equal(localeOf(undefined), 'en')
+})
+
+const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
+t.test("an error's facts are shown, but cannot pose as the problem's own members", async (t) => {
+  const problem = problemOf(fail('order.not_found', { id: 7, status: 'sent', code: 'x', success: true }), 'zh-TW', trace)
+  t.match(problem, { id: 7, status: 404, code: 'order.not_found', success: false, detail: '找不到訂單。' })
+  t.equal(problem.trace_id, '0af7651916cd43dd8448eb211c80319c')
+})
+
+t.test('of an unexpected error nothing is shown', async (t) => {
+  const problem = problemOf(toFailure(new Error('password is 123')), 'en', trace)
+  t.match(problem, { status: 500, code: 'internal' })
+  t.notMatch(JSON.stringify(problem), /123/)
+  t.notMatch(JSON.stringify(problemOf(fail('database.unavailable', { host: 'db1' }), 'en', trace)), /db1/)
+})

@@ -1,0 +1,85 @@
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { type App, type AppOptions, createApp } from '../src/app/app.ts'
+import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
+import { readConfig } from '../src/config.ts'
+import { serviceNames } from '../src/environment.ts'
+import { initKeys } from '../src/platform/keys/key-files.ts'
+import { startPostgres } from './postgres.ts'
+
+export interface Answer {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever came back
+  readonly body: any
+  readonly headers: Headers
+}
+
+/** One HTTP request as a client makes it; a body is sent as JSON. */
+export const call = async (
+  url: string,
+  method = 'GET',
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> => {
+  const response = await fetch(url, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : text, headers: response.headers }
+}
+
+export interface RunningApp {
+  readonly url: string
+  readonly metricsUrl: string
+  readonly databaseUrl: string
+  readonly dataDir: string
+  readonly keysDir: string
+  readonly app: App
+  /** Below /api/v1. */
+  api(path: string, method?: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+}
+
+/** The whole platform in this process, on a new database with the sample data; ends with the test. */
+export const runApp = async (
+  t: Test,
+  env: Record<string, string> = {},
+  options: Partial<AppOptions> = {},
+): Promise<RunningApp> => {
+  const postgres = await startPostgres()
+  const dataDir = mkdtempSync(join(tmpdir(), 'orderhub-data-'))
+  const databaseUrl = await postgres.createDatabase('orderhub')
+  const config = readConfig({
+    DATABASE_URL: databaseUrl,
+    DATA_DIR: dataDir,
+    PORT: '0',
+    METRICS_PORT: '0',
+    RATE_LIMIT_PER_MINUTE: '0',
+    AUTH: 'off',
+    ...env,
+  })
+  await runMigrations(migrationTargets(config))
+  await initKeys(config.keysDir, serviceNames)
+  const app = await createApp({ config, log: pino({ level: process.env.TEST_LOG ?? 'silent' }), ...options })
+  await app.seed()
+  const { url, metricsPort } = await app.start()
+  t.teardown(async () => {
+    await app.stop()
+    await postgres.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+  return {
+    url,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+    databaseUrl,
+    dataDir,
+    keysDir: config.keysDir,
+    app,
+    api: (path, method, body, headers) => call(`${url}/api/v1${path}`, method, body, headers),
+  }
+}

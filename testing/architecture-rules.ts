@@ -1,0 +1,216 @@
+import type { Import, Source } from './source.ts'
+
+export interface Rule {
+  /** What holds; the name of its test. */
+  readonly rule: string
+  /** What to do where it does not. */
+  readonly advice: string
+  readonly find: (source: Source) => readonly Finding[]
+}
+
+interface Finding {
+  readonly line: number
+  readonly what: string
+}
+
+const importsWhere =
+  (applies: (source: Source) => boolean, forbidden: (entry: Import, source: Source) => boolean) => (source: Source) =>
+    applies(source)
+      ? source.imports
+          .filter((entry) => forbidden(entry, source))
+          .map(({ line, specifier }) => ({ line, what: `imports ${specifier}` }))
+      : []
+
+/** What a process is started with: these alone read its environment and do something when they are imported. */
+export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/db\/embedded-postgres-host)\.ts$/
+const holdsSql =
+  /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup)|queue\/postgres-[\w-]+|boot\/drizzle-loading)\.ts$/
+/** Programs, their commands, what a person edits, and the composition root: everything above the modules. */
+const root = /^src\/((app|commands|config)\/)?[^/]+\.ts$/
+const tables = /\/tables\.ts$/
+const moduleOf = (file = ''): string | undefined => /^src\/modules\/([^/]+)\//.exec(file)?.[1]
+const inModule = ({ module }: Source) => module !== undefined
+const inPlatform = ({ path }: Source) => path.startsWith('src/platform/')
+const configType = ({ file, typeOnly }: Import) => typeOnly && file === 'src/config.ts'
+
+/**
+ * The folders of platform/, the lowest first. `vocabulary` are the files loose beside them; `module` is module.ts, which names
+ * what a module is given and so stands above all.
+ */
+const levels = [
+  'vocabulary',
+  'concurrency',
+  'observability',
+  'keys',
+  'db',
+  'queue',
+  'events',
+  'http',
+  'auth',
+  'upstream',
+  'rpc',
+  'audit',
+  'boot',
+  'module',
+]
+const levelOf = (file: string): number => {
+  const [, folder] = /^src\/platform\/([^/]+)\/[^/]+\.ts$/.exec(file) ?? []
+  if (folder) return levels.indexOf(folder)
+  return levels.indexOf(file === 'src/platform/module.ts' ? 'module' : 'vocabulary')
+}
+
+export const rules: readonly Rule[] = [
+  {
+    rule: 'a module takes of another module its contract.ts alone',
+    advice: "declare what you need as an operation or an event in the other module's contract.ts, and name it in `needs`",
+    find: importsWhere(inModule, ({ file = '' }, { module }) => {
+      const other = moduleOf(file)
+      return other !== undefined && other !== module && !/^src\/modules\/[^/]+\/contract\.ts$/.test(file)
+    }),
+  },
+  {
+    rule: 'a module does not know what it is part of',
+    advice: 'take it from `create(host)`: src/app/app.ts passes it in; of src/config.ts only the type Config may be imported',
+    find: importsWhere(inModule, (entry) => root.test(entry.file ?? '') && !configType(entry)),
+  },
+  {
+    rule: 'platform/ knows no module, and not what is above it',
+    advice: 'pass it in as a parameter, or move what only one module needs into that module',
+    find: importsWhere(
+      inPlatform,
+      (entry) => moduleOf(entry.file) !== undefined || (root.test(entry.file ?? '') && !configType(entry)),
+    ),
+  },
+  {
+    rule: 'inside platform/ no import runs upwards',
+    advice: `a folder may import those before it: ${levels.join(', ')}`,
+    find: importsWhere(inPlatform, ({ file = '' }, { path }) => {
+      const [from, to] = [levelOf(path), levelOf(file)]
+      return from === -1 || (file.startsWith('src/platform/') && (to === -1 || to > from))
+    }),
+  },
+  {
+    rule: 'only src/registry.ts and src/app/app.ts import a module.ts',
+    advice: 'a module that is not selected must not even be loaded: go through `registry`',
+    find: importsWhere(
+      ({ path }) => path !== 'src/registry.ts' && path !== 'src/app/app.ts',
+      ({ file = '' }) => /^src\/modules\/[^/]+\/module\.ts$/.test(file),
+    ),
+  },
+  {
+    rule: 'a contract.ts is data: it imports typebox, the schema helpers and other contracts alone',
+    advice: 'a process reads the contracts of modules that it does not run: move everything else out of contract.ts',
+    find: importsWhere(
+      ({ path }) => /^src\/modules\/[^/]+\/contract\.ts$/.test(path),
+      ({ specifier, file }) =>
+        file === undefined
+          ? specifier !== 'typebox'
+          : !/^src\/(platform\/(contract|schema|permission|audit\/schema)|modules\/[^/]+\/contract)\.ts$/.test(file),
+    ),
+  },
+  {
+    rule: 'SQL is written in repository.ts, *.sql.ts and tables.ts alone',
+    advice: "add a function that says what it is for to the module's repository.ts",
+    find: (source) =>
+      holdsSql.test(source.path)
+        ? []
+        : [
+            ...importsWhere(
+              () => true,
+              ({ specifier }) => /^(drizzle-orm|postgres|pg)(\/|$)/.test(specifier),
+            )(source),
+            ...source.methods
+              .filter(({ object, name }) => /^(db|database|orm)$/.test(object) && /^(run|use|execute|unsafe)$/.test(name))
+              .map(({ object, name, line }) => ({ line, what: `${object}.${name}()` })),
+            ...source.texts
+              .filter(({ text }) =>
+                /^\s*(select\s.+\sfrom|insert\s+into|update\s.+\sset|delete\s+from|with\s.+\sas\s*\()\s/is.test(text),
+              )
+              .map(({ text, line }) => ({ line, what: text.trim().slice(0, 40) })),
+          ],
+  },
+  {
+    rule: 'tables.ts is imported inside its own module alone',
+    advice: 'tables are private: ask the module that owns them, through its contract',
+    find: importsWhere(
+      () => true,
+      ({ file = '' }, { module }) => tables.test(file) && moduleOf(file) !== undefined && moduleOf(file) !== module,
+    ),
+  },
+  {
+    rule: 'one operation is one statement: no begin, no transaction',
+    advice: 'say it as one statement with data-modifying CTEs: see docs/adr/0002',
+    find: ({ path, methods, texts }) =>
+      path === 'src/app/migrations.ts'
+        ? []
+        : [
+            ...methods
+              .filter(({ name }) => /^(begin|beginDistributed|transaction|savepoint|reserve)$/.test(name))
+              .map(({ name, line }) => ({ line, what: `.${name}()` })),
+            ...texts
+              .filter(({ text }) => /^\s*(begin|start\s+transaction|commit|rollback|savepoint\s+\w+)\s*;?\s*$/i.test(text))
+              .map(({ text, line }) => ({ line, what: text.trim() })),
+          ],
+  },
+  {
+    rule: 'the environment is read where a process starts, and nowhere else',
+    advice: 'add a key to src/config.ts and take it from the Config that you are given',
+    find: (source) =>
+      entries.test(source.path)
+        ? []
+        : [
+            ...source.members
+              .filter(({ object, property }) => object === 'process' && property === 'env')
+              .map(({ line }) => ({ line, what: 'process.env' })),
+            ...importsWhere(
+              () => true,
+              ({ specifier }) => /^(node:)?process$/.test(specifier),
+            )(source),
+          ],
+  },
+  {
+    rule: 'a module does not ask which modules share its process',
+    advice: 'let src/app/app.ts decide and pass the difference in',
+    find: ({ module, members, texts }) =>
+      module === undefined
+        ? []
+        : [
+            ...members
+              .filter(({ property }) => /^(selected|serviceUrlOf|databaseUrlOf)$/.test(property))
+              .map(({ object, property, line }) => ({ line, what: `${object}.${property}` })),
+            ...texts
+              .filter(({ text }) => /^([A-Z]+_)?SERVICE(_URL)?$/.test(text))
+              .map(({ text, line }) => ({ line, what: `'${text}'` })),
+          ],
+  },
+]
+
+/** A module's statements name no other module's schema. `schemas` is by module. */
+export const schemaRule = (schemas: ReadonlyMap<string, readonly string[]>): Rule => ({
+  rule: "a module's statements stay inside its own schema",
+  advice: 'no join, key or query crosses a schema: call the other module, or keep a copy of what you need',
+  find: ({ module, path, texts }) => {
+    if (module === undefined || !holdsSql.test(path)) return []
+    const foreign = [...schemas].filter(([name]) => name !== module).flatMap(([, names]) => names)
+    return texts.flatMap(({ text, line }) =>
+      foreign
+        .filter((schema) => new RegExp(`(^|[^\\w."])"?${schema}"?\\s*\\.\\s*"?\\w|^${schema}$`).test(text))
+        .map((schema) => ({ line, what: `names the schema ${schema}` })),
+    )
+  },
+})
+
+/** Files that import each other in a circle, as one path each; types count too, since they tie the files just as well. */
+export const findCycles = (sources: readonly Source[]): string[][] => {
+  const importsOf = new Map(sources.map(({ path, imports }) => [path, imports.flatMap(({ file }) => file ?? [])]))
+  const done = new Set<string>()
+  const cycles: string[][] = []
+  const visit = (path: string, above: readonly string[]): void => {
+    if (above.includes(path)) cycles.push([...above.slice(above.indexOf(path)), path])
+    if (above.includes(path) || done.has(path)) return
+    for (const next of importsOf.get(path) ?? []) visit(next, [...above, path])
+    done.add(path)
+  }
+  for (const { path } of sources) visit(path, [])
+  return cycles
+}

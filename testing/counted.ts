@@ -1,0 +1,14 @@
+import type { Database } from '../src/platform/db/database.ts'
+
+/** The database, and how many statements were run on it by `run`. */
+export const countStatements = (database: Database): { readonly counted: Database; readonly statements: () => number } => {
+  let statements = 0
+  const counted: Database = {
+    ...database,
+    run: (statement) => {
+      statements++
+      return database.run(statement)
+    },
+  }
+  return { counted, statements: () => statements }
+}

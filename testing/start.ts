@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { atEnd } from './at-end.ts'
+import { eventually } from './eventually.ts'
+
+export const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+export interface StartOptions {
+  /** Of the process, beside PATH, and free ports. */
+  readonly env?: Record<string, string>
+  /** Node's arguments; src/main.ts alone by default. */
+  readonly args?: readonly string[]
+  /** The numeric id of the account and of its group; this process's by default. */
+  readonly account?: number | undefined
+  readonly cwd?: string
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  /** What it has printed so far. */
+  output(): string
+  /** Resolves with the address when everything of the banner is printed; rejects when the process ends before. */
+  ready(): Promise<string>
+  /** SIGTERM, and waits for the end. @returns the exit status */
+  stop(): Promise<number | null>
+  /** Waits until it ends by itself. @returns the exit status */
+  ended(): Promise<number | null>
+}
+
+/** `npm start` on a machine with nothing. It and its database end with the test. */
+export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd }: StartOptions): Started => {
+  const given = { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', ...env }
+  const entries = Object.entries(given).map(([key, value]) => `${key}=${value}`)
+  // The test runner adds its own NODE_OPTIONS to what it sees start, and has the process write where another account may not.
+  const [command, before] = account === undefined ? [process.execPath, []] : ['env', ['-i', ...entries, process.execPath]]
+  const child = spawn(command, [...before, ...args], {
+    env: given,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // A group of its own, so that what it starts can be ended with it.
+    ...(account === undefined ? {} : { uid: account, gid: account }),
+    ...(cwd === undefined ? {} : { cwd }),
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      output += chunk
+    })
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const directory = () => /"directory":"([^"]+)"/.exec(output)?.[1]
+  const killAll = () => {
+    try {
+      process.kill(-(child.pid as number), 'SIGKILL')
+    } catch {} // It has ended.
+  }
+  const forget = atEnd(killAll)
+  t.teardown(async () => {
+    killAll()
+    await ended
+    forget()
+    const data = directory()
+    if (!data) return
+    await eventually(() => processesNaming(data) === 0, { timeoutMs: 20_000 })
+    await rm(dirname(data), { recursive: true, force: true })
+  })
+  return {
+    child,
+    output: () => output,
+    ready: async () => {
+      const printed = () => output.includes('/api/v1/notifications') && /OrderHub is ready: (\S+)/.exec(output)?.[1]
+      await eventually(() => child.exitCode !== null || Boolean(printed()), { timeoutMs: 150_000 })
+      const url = printed()
+      if (!url) throw new Error(`It ended before it was ready: ${output}`)
+      return url
+    },
+    stop: async () => {
+      child.kill('SIGTERM')
+      return ended
+    },
+    ended: () => ended,
+  }
+}
+
+/** A folder for DATA_DIR; a private one is out of reach of the account that PostgreSQL runs as when we are root. */
+export const dataFolder = (t: Test, mode: number): string => {
+  const made = mkdtempSync(join(tmpdir(), 'orderhub-start-'))
+  chmodSync(made, mode)
+  t.teardown(() => rm(made, { recursive: true, force: true }))
+  return join(made, 'data')
+}
+
+/** Processes whose command line names the folder: the embedded PostgreSQL of a test. */
+export const processesNaming = (folder: string): number =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(folder)
+      } catch {
+        return false
+      }
+    }).length

@@ -1,0 +1,111 @@
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
+import { readConfig } from '../src/config.ts'
+import { serviceNames } from '../src/environment.ts'
+import { initKeys } from '../src/platform/keys/key-files.ts'
+import { freePort } from './port.ts'
+import { startPostgres } from './postgres.ts'
+import { hasRedis, startRedis, type TestRedis } from './redis.ts'
+import { type ServiceProcess, startService } from './service.ts'
+
+const modules = ['user', 'product', 'order', 'notification', 'audit'] as const
+const names = [...modules, 'gateway'] as const
+export type SystemService = (typeof names)[number]
+
+export interface SystemOptions {
+  /** How many processes of each service; 1 by default. */
+  readonly instances?: Partial<Record<SystemService, number>>
+  /** For every service. */
+  readonly env?: Record<string, string>
+  /** For one service beside what all have. */
+  readonly own?: Partial<Record<SystemService, Record<string, string>>>
+}
+
+export interface System {
+  /** Of the first gateway. */
+  readonly url: string
+  readonly services: Readonly<Record<SystemService, readonly ServiceProcess[]>>
+  readonly processes: readonly ServiceProcess[]
+  /** Undefined where there is no redis-server: events then travel through PostgreSQL. */
+  readonly redis: TestRedis | undefined
+  readonly keysDir: string
+  databaseUrl(module: (typeof modules)[number]): string
+  stop(): Promise<void>
+}
+
+/** OrderHub as real processes with the sample data: a database for each module, one Redis, gateways in front. */
+export const startSystem = async ({ instances = {}, env = {}, own: particular = {} }: SystemOptions = {}): Promise<System> => {
+  const postgres = await startPostgres()
+  const redis = hasRedis() ? await startRedis() : undefined
+  const folder = mkdtempSync(join(tmpdir(), 'orderhub-system-'))
+  const keysDir = join(folder, 'keys')
+  await initKeys(keysDir, serviceNames)
+  const services: ServiceProcess[] = []
+  const stop = async () => {
+    await Promise.all(services.map((service) => service.kill()))
+    await redis?.stop()
+    await postgres.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  try {
+    const databases: Record<string, string> = {}
+    for (const module of modules) {
+      const url = await postgres.createDatabase(`own_${module}`)
+      databases[`${module.toUpperCase()}_DATABASE_URL`] = url
+      await runMigrations(migrationTargets(readConfig({ SERVICE: module, DATABASE_URL: url })))
+    }
+    const transport: Record<string, string> = redis ? { REDIS_URL: redis.url } : { DATABASE_URL: postgres.url }
+    const places = new Map<SystemService, number[]>()
+    for (const name of names) places.set(name, await Promise.all(Array.from({ length: instances[name] ?? 1 }, freePort)))
+    const urls = Object.fromEntries(
+      modules.map((module) => [
+        `${module.toUpperCase()}_SERVICE_URL`,
+        places
+          .get(module)
+          ?.map((port) => `http://127.0.0.1:${port}`)
+          .join(','),
+      ]),
+    )
+    const started = await Promise.all(
+      names.map(async (name) => {
+        const own: ServiceProcess[] = []
+        const { [`${name.toUpperCase()}_SERVICE_URL`]: _self, ...others } = urls
+        for (const port of places.get(name) ?? []) {
+          const environment = {
+            ...databases,
+            ...transport,
+            ...others,
+            SEED: 'true',
+            AUTH: 'off',
+            KEYS_DIR: keysDir,
+            DATA_DIR: folder,
+            ...env,
+            ...particular[name],
+            PORT: String(port),
+          }
+          const service = await startService(name, environment as Record<string, string>)
+          services.push(service)
+          own.push(service)
+        }
+        return [name, own] as const
+      }),
+    )
+    const byName = Object.fromEntries(started) as Record<SystemService, ServiceProcess[]>
+    return {
+      url: byName.gateway[0]?.url as string,
+      services: byName,
+      processes: names.flatMap((name) => byName[name]),
+      redis,
+      keysDir,
+      databaseUrl: (module) => databases[`${module.toUpperCase()}_DATABASE_URL`] as string,
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
