@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { TSchema } from 'typebox'
 import { readSecretFiles } from './config/secret-files.ts'
 import { urlProblem } from './config/urls.ts'
-import { accountsOf, awsCredentialsOf, listed, trust, type Values } from './config/values.ts'
+import { accountsOf, awsCredentialsOf, commaList, trust, type Values } from './config/values.ts'
 import { Environment, ports, type ServiceName, serviceNames, storingServices } from './environment.ts'
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream/upstream-url.ts'
@@ -82,7 +82,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
 
   const checked = values as Values
   const production = checked.NODE_ENV === 'production'
-  const names = listed(String(checked.SERVICE))
+  const names = commaList(String(checked.SERVICE))
   const selected = names.includes('all') ? serviceNames : serviceNames.filter((name) => names.includes(name))
   for (const name of names) {
     if (name !== 'all' && !(name in ports))
@@ -145,7 +145,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     orderPendingTtlMs: durationMs(checked.ORDER_PENDING_TTL ?? ''),
     orderLimits: { pending: checked.ORDER_PENDING_LIMIT, quantity: checked.ORDER_QUANTITY_LIMIT },
     connectionsPerClient: checked.CONNECTIONS_PER_CLIENT,
-    corsOrigins: listed(checked.CORS_ORIGINS).filter((origin) => origin !== ''),
+    corsOrigins: commaList(checked.CORS_ORIGINS).filter((origin) => origin !== ''),
     requestTimeoutMs: checked.REQUEST_TIMEOUT_MS,
     writeTimeoutMs: checked.WRITE_TIMEOUT_MS,
     workers: checked.WORKERS,
@@ -171,7 +171,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
             issuer: checked.OIDC_ISSUER,
             audience: checked.OIDC_AUDIENCE,
             rolesClaim: checked.OIDC_ROLES_CLAIM,
-            adminMfa: checked.REQUIRE_ADMIN_MFA ? listed(checked.OIDC_MFA_VALUES) : undefined,
+            adminMfa: checked.REQUIRE_ADMIN_MFA ? commaList(checked.OIDC_MFA_VALUES) : undefined,
           }
         : undefined,
     publicUrl: checked.PUBLIC_URL ?? ownAddress,
@@ -201,10 +201,10 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>>): C
 }
 
 /** Modules of this process whose database nobody names. */
-export const homelessModules = ({ selected, databaseUrlOf }: Config): string[] =>
+export const modulesWithoutDatabase = ({ selected, databaseUrlOf }: Config): string[] =>
   selected.filter((name) => storingServices.includes(name) && !databaseUrlOf(name))
 
 export const databaseProblems = (config: Config): string[] => {
-  const missing = homelessModules(config).map((name) => `${name.toUpperCase()}_DATABASE_URL`)
+  const missing = modulesWithoutDatabase(config).map((name) => `${name.toUpperCase()}_DATABASE_URL`)
   return missing.length === 0 ? [] : [`DATABASE_URL is missing (or ${missing.join(', ')})`]
 }

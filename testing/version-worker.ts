@@ -24,7 +24,7 @@ const relay = createRelay({
   outbox: repository,
   queues,
   known: [...new Set(known.map(({ queue }) => queue))],
-  signedFor: [],
+  auditQueues: [],
   sign: () => {
     throw new Error('nothing is signed here')
   },
@@ -44,5 +44,5 @@ lines.on('close', () => process.exit())
 for await (const line of lines) {
   const [type = '', count = '0'] = line.split(' ')
   for (let n = 0; n < Number(count); n++) await commit(type)
-  relay.nudge()
+  relay.wake()
 }

@@ -13,19 +13,19 @@ import { createRejection } from '../platform/auth/rejected-tokens.ts'
 import { createServiceAccount } from '../platform/auth/service-account.ts'
 import { createServiceTokens } from '../platform/auth/service-tokens.ts'
 import { runPhases } from '../platform/boot/stop-phases.ts'
-import { createGate } from '../platform/concurrency/bulkhead.ts'
+import { createBulkhead } from '../platform/concurrency/bulkhead.ts'
 import { type RetryPolicy, retryFor } from '../platform/concurrency/retry.ts'
 import { continueTrace } from '../platform/context.ts'
 import type { Contract } from '../platform/contract.ts'
 import { deadLetterRoutes } from '../platform/events/dead-letter-routes.ts'
 import { healthRoutes } from '../platform/http/health.ts'
 import { describeRoutes, documentRoutes } from '../platform/http/openapi.ts'
-import { countRequests } from '../platform/http/requests-in-flight.ts'
+import { countRequestsInFlight } from '../platform/http/requests-in-flight.ts'
 import { createHttp } from '../platform/http/server.ts'
 import { addSuccessMessages } from '../platform/http/success-messages.ts'
 import { createTls } from '../platform/http/tls.ts'
 import { createKeyStore } from '../platform/keys/key-store.ts'
-import type { FirstSignIn, Parts } from '../platform/module.ts'
+import type { FirstSignIn, ModuleInstance } from '../platform/module.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from '../platform/observability/metrics.ts'
 import { serveContract } from '../platform/rpc/http-transport.ts'
 import { policy } from '../policy.ts'
@@ -34,8 +34,8 @@ import { createIdentify } from './access-token-identity.ts'
 import { audited } from './audited.ts'
 import { bodyLimits } from './body-limits.ts'
 import { createDatabases } from './databases.ts'
-import { createEventFlow } from './event-bus.ts'
-import { createLinks } from './service-clients.ts'
+import { createEventBus } from './event-bus.ts'
+import { createServiceClients } from './service-clients.ts'
 import { calledNames, checkReachable, loadInOrder, remoteNames } from './topology.ts'
 
 export interface Addresses {
@@ -100,8 +100,8 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     // The gateway also takes /api/users for /api/v1/users.
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
-  const requestsUnderWay = countRequests(http)
-  const gate = createGate(http)
+  const requestsUnderWay = countRequestsInFlight(http)
+  const gate = createBulkhead(http)
   await metrics.instrument(http)
 
   const databases = createDatabases(definitions, config, metrics, log)
@@ -122,10 +122,10 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   )
   const tokensOf = (name: ModuleName) => (config.auth ? ownTokens.get(name) : undefined)
 
-  const modules = new Map<ModuleName, Parts>()
+  const modules = new Map<ModuleName, ModuleInstance>()
   let ownUrl: string | undefined
   const loopback = binding === 'loopback' ? () => ownUrl : undefined
-  const links = createLinks({
+  const serviceClients = createServiceClients({
     definitions,
     config,
     modules,
@@ -137,13 +137,15 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   })
   const busy = () => requestsUnderWay() > 1
   const retry = { ...retryFor(config.eventRetry.hours, config.eventRetry.longestSeconds), ...queue }
-  const events = await createEventFlow({ definitions, config, databases, keys, metrics, log, busy, retry })
+  const events = await createEventBus({ definitions, config, databases, keys, metrics, log, busy, retry })
 
   for (const [name, { needs, asks = {}, create }] of definitions) {
-    const apiOf = (contract: Contract) => links.apiOf(contract, name)
+    const clientFor = (contract: Contract) => serviceClients.clientFor(contract, name)
     const parts = await create({
-      calls: mapValues(needs, apiOf),
-      asks: mapValues(asks, (contract) => (links.reachable(contract.name as ModuleName) ? apiOf(contract) : undefined)),
+      calls: mapValues(needs, clientFor),
+      asks: mapValues(asks, (contract) =>
+        serviceClients.reachable(contract.name as ModuleName) ? clientFor(contract) : undefined,
+      ),
       db: databases.of(name),
       config,
       keys,
@@ -153,15 +155,15 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       metrics,
       queues: events.queues,
       retry,
-      turns: events.turns,
-      nudge: () => events.nudge(name),
-      remotes: name === 'gateway' ? links.forwarded : [],
+      deliveryLimiter: events.deliveryLimiter,
+      wake: () => events.wake(name),
+      remotes: name === 'gateway' ? serviceClients.forwarded : [],
     })
     modules.set(name, parts)
   }
 
-  const { record } = links.apiOf(auditContract, self)
-  const accessTrail = links.reachable('audit')
+  const { record } = serviceClients.clientFor(auditContract, self)
+  const accessTrail = serviceClients.reachable('audit')
     ? createAccessTrail({ service: self, keys, policyVersion: policy.version, record, log })
     : undefined
   if (accessTrail) {
@@ -178,11 +180,11 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     routes: policy.routes,
     modules: [...definitions.values()].map(({ contract }) => contract),
     serviceTokens: tokensOf(self),
-    edge: 'gateway',
-    open: definitions.has('gateway'),
+    gatewayName: 'gateway',
+    isPublicPort: definitions.has('gateway'),
     identify: createIdentify({
       keys,
-      sessions: links.reachable('user') ? links.apiOf(userContract, self).getSessions : undefined,
+      sessions: serviceClients.reachable('user') ? serviceClients.clientFor(userContract, self).getSessions : undefined,
       oidc: config.oidc && createOidc(config.oidc),
       staleMs: config.authStaleMs,
       onStale: metrics.counter('auth_stale_sessions_total', 'reads let in by a session known from before'),
@@ -209,7 +211,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
         await routes?.(api)
         const repository = events.deadLetters.get(name)
         const [path = `/${name}`] = registry[name].contract.paths
-        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository, nudge: () => events.nudge(name) })
+        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository, wake: () => events.wake(name) })
       }
     },
     { prefix: '/api/v1' },
@@ -278,7 +280,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
           { name: 'access trail', limitMs: 1000, run: async () => accessTrail?.close() },
           { name: 'modules', limitMs: 1000, run: () => Promise.allSettled([...modules.values()].map(({ close }) => close?.())) },
           { name: 'queues', limitMs: 1000, run: events.close },
-          { name: 'services', limitMs: 500, run: links.close },
+          { name: 'services', limitMs: 500, run: serviceClients.close },
           { name: 'databases', limitMs: 1000, run: databases.close },
           { name: 'metrics', limitMs: 500, run: async () => metricsServer?.close() },
         ],

@@ -1,4 +1,4 @@
-import { type Config, ConfigError, databaseProblems, homelessModules, inspectConfig } from '../config.ts'
+import { type Config, ConfigError, databaseProblems, inspectConfig, modulesWithoutDatabase } from '../config.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { checkTransport } from './event-bus.ts'
 import { checkKeys } from './required-keys.ts'
@@ -39,7 +39,7 @@ export const checkStart = async (env: Readonly<Record<string, string | undefined
     ...(await problemsOf(() => checkReachable(remotes, config))),
     // Elsewhere an embedded one starts.
     ...(config.production ? databaseProblems(config) : []),
-    ...(homelessModules(config).length > 0 ? [] : await problemsOf(() => checkTransport(definitions, config))),
+    ...(modulesWithoutDatabase(config).length > 0 ? [] : await problemsOf(() => checkTransport(definitions, config))),
     ...(config.makeKeys ? [] : await problemsOf(() => checkKeys(complete))),
   ]
   if (all.length > 0) throw new ConfigError(all)

@@ -6,7 +6,7 @@ import type { RetryPolicy } from '../platform/concurrency/retry.ts'
 import { everyEvent, queuesOf } from '../platform/contract.ts'
 import { startConsumer } from '../platform/events/consumer.ts'
 import { createDeadLetterRepository, type DeadLetterRepository } from '../platform/events/dead-letter-repository.ts'
-import { createTurns, type Turns } from '../platform/events/delivery-limiter.ts'
+import { createDeliveryLimiter, type DeliveryLimiter } from '../platform/events/delivery-limiter.ts'
 import {
   type Backlog,
   createInboxRepository,
@@ -16,14 +16,14 @@ import {
 import { createRelay, type Relay } from '../platform/events/relay.ts'
 import { withReplay } from '../platform/events/replay.ts'
 import type { KeyStore } from '../platform/keys/key-store.ts'
-import type { ModuleDefinition, Parts } from '../platform/module.ts'
+import type { ModuleDefinition, ModuleInstance } from '../platform/module.ts'
 import type { Metrics } from '../platform/observability/metrics.ts'
 import { createEventQueues, type EventQueues, type QueueConsumer } from '../platform/queue/event-queues.ts'
 import { type ModuleName, queueNames, registry, subscriptionsTo } from '../registry.ts'
 import type { Databases } from './databases.ts'
 import type { Definitions } from './topology.ts'
 
-export interface EventFlowOptions {
+export interface EventBusOptions {
   readonly definitions: Definitions
   readonly config: Config
   readonly databases: Databases
@@ -36,23 +36,23 @@ export interface EventFlowOptions {
 }
 
 /** From each module's outbox to the queues, and from the queues to each module's handlers. */
-export interface EventFlow {
+export interface EventBus {
   readonly queues: EventQueues
   /** Of each module of this process that consumes events. */
   readonly deadLetters: ReadonlyMap<ModuleName, DeadLetterRepository>
-  readonly turns: Turns
+  readonly deliveryLimiter: DeliveryLimiter
   /** The module has committed an event. */
-  nudge(name: ModuleName): void
+  wake(name: ModuleName): void
   /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
   stuck(): Readonly<Record<string, number>>
-  start(modules: ReadonlyMap<ModuleName, Parts>): Promise<void>
+  start(modules: ReadonlyMap<ModuleName, ModuleInstance>): Promise<void>
   /** Takes and hands over no more; the queues stay open for what is still under way. */
   stop(): Promise<void>
   close(): Promise<void>
 }
 
 /** Queues of modules that take every event take its audit entry with it. */
-const signedFor = Object.values(registry)
+const auditQueues = Object.values(registry)
   .filter(({ contract }) => (contract.subscribes as readonly string[]).includes(everyEvent))
   .map(({ contract }) => contract.name)
 
@@ -75,7 +75,7 @@ export const checkTransport = (definitions: Definitions, { redisUrl, databaseUrl
     throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
 }
 
-const openQueues = async ({ definitions, config, log, retry }: EventFlowOptions): Promise<EventQueues | undefined> => {
+const openQueues = async ({ definitions, config, log, retry }: EventBusOptions): Promise<EventQueues | undefined> => {
   if (!movesEvents(definitions)) return undefined
   checkTransport(definitions, config)
   const { redisUrl, databaseUrl } = config
@@ -111,11 +111,11 @@ const backlogs = async (name: ModuleName, outbox: OutboxRepository): Promise<Bac
   return [...waiting, ...[...subscribers].map((queue) => ({ queue, depth: 0, ageSeconds: 0 }))]
 }
 
-export const createEventFlow = async (options: EventFlowOptions): Promise<EventFlow> => {
+export const createEventBus = async (options: EventBusOptions): Promise<EventBus> => {
   const { definitions, config, databases, keys, metrics, log, busy } = options
   const opened = await openQueues(options)
   const queues = opened ?? noQueues
-  const turns = createTurns(busy)
+  const deliveryLimiter = createDeliveryLimiter(busy)
   const relays = new Map<ModuleName, Relay>()
   const registrations: Background[] = []
   /** By queue. */
@@ -125,8 +125,8 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     if (!tables) continue
     const outbox = createOutboxRepository(databases.of(name), tables.outbox)
     const sign = (event: Parameters<typeof entryOf>[2]) => entryOf(keys, name, event)
-    const relay = createRelay({ outbox, queues, known: queueNames, signedFor, sign, log })
-    opened?.onBack(relay.recheck)
+    const relay = createRelay({ outbox, queues, known: queueNames, auditQueues, sign, log })
+    opened?.onUp(relay.recheck)
     relays.set(name, relay)
     registrations.push(keepRegistered(() => outbox.register(subscriptionsTo(name)), log))
     metrics.outbox(name, () => backlogs(name, outbox))
@@ -138,7 +138,7 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     if (tables) deadLettersOf.set(name, createDeadLetterRepository(databases.of(name), tables.deadLetters, tables.outbox))
   }
 
-  const consume = async (name: ModuleName, { handlers: own }: Parts): Promise<void> => {
+  const consume = async (name: ModuleName, { handlers: own }: ModuleInstance): Promise<void> => {
     const tables = consumerTables(definitions.get(name))
     const deadLetters = deadLettersOf.get(name)
     if (!opened || !tables || !deadLetters) return
@@ -146,7 +146,7 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
     const inbox = createInboxRepository(databases.of(name), tables.inbox, tables.deadLetters)
     metrics.deadLetters(name, deadLetters.count)
     const repositories = { deadLetters, inbox }
-    const options = { handlers, queues, turns, concurrency: config.workers, log: log.child({ module: name }) }
+    const options = { handlers, queues, deliveryLimiter, concurrency: config.workers, log: log.child({ module: name }) }
     for (const [queue] of queuesOf(registry[name].contract)) {
       const stuckSeconds = async () => consumers.get(queue)?.stuckSeconds() ?? 0
       metrics.queue(queue, () => opened.counts(queue), stuckSeconds)
@@ -157,8 +157,8 @@ export const createEventFlow = async (options: EventFlowOptions): Promise<EventF
   return {
     queues,
     deadLetters: deadLettersOf,
-    turns,
-    nudge: (name) => relays.get(name)?.nudge(),
+    deliveryLimiter,
+    wake: (name) => relays.get(name)?.wake(),
     stuck: () =>
       Object.fromEntries(
         [...consumers].map(([name, { stuckSeconds }]) => [name, stuckSeconds()] as const).filter(([, seconds]) => seconds > 0),

@@ -3,18 +3,18 @@ import { Agent, type buildConnector } from 'undici'
 import type { Config } from '../config.ts'
 import type { ServiceTokens } from '../platform/auth/service-tokens.ts'
 import type { Api, Contract } from '../platform/contract.ts'
-import type { Parts, Remote } from '../platform/module.ts'
-import { bind, localTransport, type Transport } from '../platform/rpc/client.ts'
+import type { ModuleInstance, Remote } from '../platform/module.ts'
+import { createClient, localTransport, type Transport } from '../platform/rpc/client.ts'
 import { remoteTransport } from '../platform/rpc/http-transport.ts'
 import { createUpstream, serviceConnections, type Upstream } from '../platform/upstream/upstream.ts'
 import { type ModuleName, registry } from '../registry.ts'
 import { calledNames, type Definitions, remoteNames } from './topology.ts'
 
-export interface LinksOptions {
+export interface ServiceClientsOptions {
   readonly definitions: Definitions
   readonly config: Config
   /** The modules of this process; they may be added later. */
-  readonly modules: ReadonlyMap<ModuleName, Parts>
+  readonly modules: ReadonlyMap<ModuleName, ModuleInstance>
   /** With which a module of this process says who it is; undefined with AUTH=off. */
   readonly tokensOf: (caller: ModuleName) => ServiceTokens | undefined
   readonly connect: buildConnector.connector | buildConnector.BuildOptions
@@ -26,9 +26,9 @@ export interface LinksOptions {
 }
 
 /** Calls to other modules, wherever they run. */
-export interface Links {
+export interface ServiceClients {
   /** The functions behind a contract, in this process or over HTTP, for a module that calls them. */
-  apiOf<C extends Contract>(contract: C, caller: ModuleName): Api<C>
+  clientFor<C extends Contract>(contract: C, caller: ModuleName): Api<C>
   /** Whether a module is here, or its address is known. */
   reachable(name: ModuleName): boolean
   /** What the gateway forwards to. */
@@ -47,7 +47,16 @@ const ownUpstream = (name: string, url: () => string | undefined): Upstream => (
   close: async () => {},
 })
 
-export const createLinks = ({ definitions, config, modules, tokensOf, connect, log, routes, loopback }: LinksOptions): Links => {
+export const createServiceClients = ({
+  definitions,
+  config,
+  modules,
+  tokensOf,
+  connect,
+  log,
+  routes,
+  loopback,
+}: ServiceClientsOptions): ServiceClients => {
   const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
   const upstreams = new Map<ModuleName, Upstream>(
@@ -77,11 +86,11 @@ export const createLinks = ({ definitions, config, modules, tokensOf, connect, l
     if (upstream) return remoteTransport({ contract, upstream, dispatcher, tokens })
     if (loopback) return overOwnHttp(contract, tokens, loopback)
     // Looked up when it is called: what a module asks may be created after it.
-    return (...call) => localTransport((modules.get(name) as Parts).api)(...call)
+    return (...call) => localTransport((modules.get(name) as ModuleInstance).api)(...call)
   }
 
   return {
-    apiOf: (contract, caller) => bind(contract, transportOf(contract, caller), log, caller),
+    clientFor: (contract, caller) => createClient(contract, transportOf(contract, caller), log, caller),
     reachable: (name) => definitions.has(name) || upstreams.has(name),
     forwarded: [...upstreams]
       .filter(([name]) => needed.has(name))

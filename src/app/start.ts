@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { npmLine } from '../commands/command-line.ts'
-import { type Config, ConfigError, homelessModules, readConfig } from '../config.ts'
+import { type Config, ConfigError, modulesWithoutDatabase, readConfig } from '../config.ts'
 import { serviceNames } from '../environment.ts'
 import { exitStatus } from '../platform/boot/exit-status.ts'
 import { runPhases } from '../platform/boot/stop-phases.ts'
@@ -38,16 +38,16 @@ interface PrepareOptions {
 /** Reads the configuration; where no database is named, outside production, starts one. */
 export const prepare = async (env: Env, { existing = false }: PrepareOptions = {}): Promise<Prepared> => {
   const config = await checkStart(env)
-  const homeless = homelessModules(config).length > 0
-  const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, homeless) : undefined
+  const needsEmbeddedDatabase = modulesWithoutDatabase(config).length > 0
+  const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, needsEmbeddedDatabase) : undefined
   if (foreign) throw new ConfigError([foreign])
-  if (existing && homeless && !(await knownDatabase(config.dataDir)))
+  if (existing && needsEmbeddedDatabase && !(await knownDatabase(config.dataDir)))
     throw new ConfigError([`${config.dataDir} holds no database yet (DATA_DIR): npm start makes one`])
   if (config.makeKeys) {
     await initKeys(config.keysDir, serviceNames)
     checkKeys(config)
   }
-  if (!homeless) return { config, embedded: undefined }
+  if (!needsEmbeddedDatabase) return { config, embedded: undefined }
   const running = existing ? await joinEmbeddedPostgres(config.dataDir) : undefined
   const embedded = running ?? (await startEmbeddedPostgres(config.dataDir))
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')

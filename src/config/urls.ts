@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { listed } from './values.ts'
+import { commaList } from './values.ts'
 
 /**
  * What is wrong with a URL of the configuration, as words that follow its key. No message holds the URL: it may have a
@@ -104,7 +104,7 @@ const anchorProblem: Check = (value) => {
 
 const originsProblem: Check = (value) => {
   if (value.includes('@')) return 'may have neither a user nor a password in its origins'
-  const wrong = listed(value).find((part) => part !== '' && part !== '*' && URL.parse(part)?.origin !== part)
+  const wrong = commaList(value).find((part) => part !== '' && part !== '*' && URL.parse(part)?.origin !== part)
   return wrong === undefined
     ? undefined
     : `has ${JSON.stringify(wrong)}, which is not an origin as in https://shop.example (no path, no slash at the end)`

@@ -4,13 +4,13 @@ import type { Environment } from '../environment.ts'
 export type Values = Static<typeof Environment>
 
 /** Of a list with commas between. */
-export const listed = (value: string): string[] => value.split(',').map((each) => each.trim())
+export const commaList = (value: string): string[] => value.split(',').map((each) => each.trim())
 
 /** What Fastify takes as `trustProxy`. */
 export const trust = (value: string): boolean | string[] | ((address: string, hop: number) => boolean) => {
   if (value === 'true' || value === 'false') return value === 'true'
   const hops = /^\d+$/.test(value) ? Number(value) : undefined
-  return hops === undefined ? listed(value) : (_address, hop) => hop < hops
+  return hops === undefined ? commaList(value) : (_address, hop) => hop < hops
 }
 
 /** Long-lived credentials, or where to get those that end. */

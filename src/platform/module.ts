@@ -7,7 +7,7 @@ import type { RetryPolicy } from './concurrency/retry.ts'
 import type { Api, Contract } from './contract.ts'
 import type { Database } from './db/database.ts'
 import type { EventHandlers } from './events/consumer.ts'
-import type { Turns } from './events/delivery-limiter.ts'
+import type { DeliveryLimiter } from './events/delivery-limiter.ts'
 import type { EventContext } from './events/event.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './events/tables.ts'
 import type { KeyStore } from './keys/key-store.ts'
@@ -21,7 +21,7 @@ export type Calls<Needs extends Contracts> = { readonly [K in keyof Needs]: Api<
 export type Asks<Asked extends Contracts> = { readonly [K in keyof Asked]: Api<Asked[K]> | undefined }
 
 /** What the composition root gives a module. */
-export interface Host<Needs extends Contracts = Contracts, Asked extends Contracts = Contracts> {
+export interface ModuleContext<Needs extends Contracts = Contracts, Asked extends Contracts = Contracts> {
   readonly calls: Calls<Needs>
   /** Not to be called before the process serves: the module may be created after this one. */
   readonly asks: Asks<Asked>
@@ -38,9 +38,9 @@ export interface Host<Needs extends Contracts = Contracts, Asked extends Contrac
   /** How often what failed is tried again: messages as events. */
   readonly retry: RetryPolicy
   /** Work in the background takes turns with the process' consumers. */
-  readonly turns: Turns
+  readonly deliveryLimiter: DeliveryLimiter
   /** To be called after a commit that wrote outbox rows. */
-  readonly nudge: () => void
+  readonly wake: () => void
   /** Modules with public routes that are not in this process: where the gateway finds them. */
   readonly remotes: readonly Remote[]
 }
@@ -60,7 +60,7 @@ export interface FirstSignIn {
 }
 
 /** What a module gives back. */
-export interface Parts<C extends Contract = Contract> {
+export interface ModuleInstance<C extends Contract = Contract> {
   /** Its functions for other modules. */
   readonly api: Api<C>
   /** Public routes, mounted below /api/v1. */
@@ -102,7 +102,7 @@ export interface ModuleDefinition<
   readonly tables?: { readonly outbox: OutboxTable; readonly inbox?: InboxTable; readonly deadLetters?: DeadLetterTable }
   /** The database role that its statements run as; otherwise the login's own. */
   readonly databaseRole?: string
-  readonly create: (host: Host<Needs, Asked>) => Parts<C> | Promise<Parts<C>>
+  readonly create: (host: ModuleContext<Needs, Asked>) => ModuleInstance<C> | Promise<ModuleInstance<C>>
 }
 
 export const defineModule = <

@@ -54,7 +54,7 @@ export const pageOf = <T>(rows: readonly T[], limit: number, position: (row: T) 
 }
 
 /** The body of a list's answer. */
-export const listed = <T>({ items, next }: Page<T>) => ({
+export const pageReply = <T>({ items, next }: Page<T>) => ({
   success: true as const,
   data: items,
   count: items.length,

@@ -129,6 +129,17 @@ export const parse = <S extends TSchema>(schema: S, value: unknown): Static<S> =
 }
 
 /** Largest value of PostgreSQL's integer: a larger id cannot exist, and must not reach a statement. */
+const isClean = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
+
+/**
+ * Of the parameters of a path or a query. PostgreSQL cannot store a NUL, and UTF-8 cannot say a lone surrogate: either would
+ * fail late, as a server's error. @throws Failure request.invalid_text
+ */
+export const assertCleanText = (parameters: unknown): void => {
+  for (const [name, value] of Object.entries(parameters ?? {}))
+    if (!isClean(name) || !isClean(String(value))) throw fail('request.invalid_text')
+}
+
 export const maxId = 2_147_483_647
 export const Id = Type.Integer({ minimum: 1, maximum: maxId })
 /** An id in a path. `example` is a row of the sample data: what the reference shows can be copied and run. */

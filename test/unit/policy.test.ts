@@ -49,7 +49,15 @@ t.test('what is for anybody is little, and known', async (t) => {
 const serve = (routes: Parameters<typeof authenticate>[1]['routes']) => {
   const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const identify = () => Promise.reject(new Error('nobody asks'))
-  authenticate(app, { routes, modules: [], serviceTokens: undefined, edge: 'gateway', open: true, asOfNow: [], identify })
+  authenticate(app, {
+    routes,
+    modules: [],
+    serviceTokens: undefined,
+    gatewayName: 'gateway',
+    isPublicPort: true,
+    asOfNow: [],
+    identify,
+  })
   return app
 }
 

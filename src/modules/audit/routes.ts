@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { AuditEntry } from '../../platform/audit/schema.ts'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Many, One, Strict, Timestamp } from '../../platform/schema.ts'
 import type { AuditService } from './service.ts'
 import { EntryId, TrailEntry } from './stored-entry.ts'
@@ -40,24 +40,24 @@ const Proof = Type.Object(
 )
 const Checkpoint = Type.Object({ size: Type.Integer(), note: Note }, { title: 'Checkpoint' })
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['audit'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['audit'] })
 
 export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> = async (app, { service }) => {
   app.get(
     '/audit',
     {
       schema: {
-        ...described('listAuditEntries', 'Changes and refusals, newest first'),
+        ...operation('listAuditEntries', 'Changes and refusals, newest first'),
         querystring: ListQuery,
         response: { 200: Many(TrailEntry) },
       },
     },
-    async ({ query }) => listed(await service.list(pageRequest(query, Number.MAX_SAFE_INTEGER), query)),
+    async ({ query }) => pageReply(await service.list(pageRequest(query, Number.MAX_SAFE_INTEGER), query)),
   )
 
   app.get(
     '/audit/:id',
-    { schema: { ...described('getAuditEntry', 'One entry'), params: Params, response: { 200: One(TrailEntry) } } },
+    { schema: { ...operation('getAuditEntry', 'One entry'), params: Params, response: { 200: One(TrailEntry) } } },
     async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
   )
 
@@ -65,7 +65,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
     '/audit/:id/proof',
     {
       schema: {
-        ...described('proveAuditEntry', 'That the entry is under the newest checkpoint'),
+        ...operation('proveAuditEntry', 'That the entry is under the newest checkpoint'),
         params: Params,
         response: { 200: One(Proof) },
       },
@@ -77,7 +77,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
     '/audit/checkpoint',
     {
       schema: {
-        ...described('getAuditCheckpoint', 'The newest signed tree head'),
+        ...operation('getAuditCheckpoint', 'The newest signed tree head'),
         response: { 200: One(Checkpoint) },
       },
     },
@@ -88,7 +88,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
     '/audit/snapshot',
     {
       schema: {
-        ...described('getAuditSnapshot', 'Every sealed entry as JSON Lines: a header, the entries in order, their checkpoint'),
+        ...operation('getAuditSnapshot', 'Every sealed entry as JSON Lines: a header, the entries in order, their checkpoint'),
         response: { 200: { description: 'JSON Lines', content: { 'application/jsonl': { schema: Type.String() } } } },
       },
     },

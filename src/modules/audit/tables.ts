@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, jsonb, pgSchema, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
-import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 
 export const schema = pgSchema('audits')
 
@@ -19,7 +19,7 @@ export const entries = schema.table(
   {
     id: number().generatedAlwaysAsIdentity(),
     /** When this database wrote it: nobody can choose it. `timestamp` is when the producer says that it happened. */
-    recorded_at: moment().notNull().defaultNow(),
+    recorded_at: timestamptz().notNull().defaultNow(),
     event_id: uuid().notNull(),
     /** Text, since its bytes are signed. */
     timestamp: text().notNull(),
@@ -67,7 +67,7 @@ export const parked = schema.table(
     service: text().notNull(),
     key_id: text().notNull(),
     entry: jsonb().$type<AuditEntry>().notNull(),
-    parked_at: moment().notNull().defaultNow(),
+    parked_at: timestamptz().notNull().defaultNow(),
   },
   (table) => [index('parked_by_key').on(table.service, table.key_id)],
 )
@@ -93,7 +93,7 @@ export const nodes = schema.table(
 export const checkpoints = schema.table('checkpoints', {
   size: number().primaryKey(),
   note: text().notNull(),
-  created_at: moment().notNull().defaultNow(),
+  created_at: timestamptz().notNull().defaultNow(),
 })
 
 /** @public What the version before keeps of its anchoring, and nothing reads any more: it goes with the next release. */

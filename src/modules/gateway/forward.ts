@@ -4,7 +4,7 @@ import { BrokenCircuitError, circuitBreaker, handleWhen, SamplingBreaker } from 
 import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Rejection } from '../../platform/auth/rejected-tokens.ts'
-import { whenLate } from '../../platform/concurrency/deadline.ts'
+import { setDeadline } from '../../platform/concurrency/deadline.ts'
 import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
 import type { Upstream } from '../../platform/upstream/upstream.ts'
 
@@ -123,7 +123,7 @@ export const createForwarder = (
     },
     bound: (path, reply, run) => {
       const controller = new AbortController()
-      const timer = whenLate(timeoutMs, () => controller.abort(fail('upstream.timeout')))
+      const timer = setDeadline(timeoutMs, () => controller.abort(fail('upstream.timeout')))
       const hungUp = () => {
         clearTimeout(timer)
         controller.abort(clientGone)

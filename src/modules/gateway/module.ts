@@ -6,7 +6,7 @@ import { gatewayContract } from './contract.ts'
 import { takeNamedHeaders } from './headers.ts'
 import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
-import { guardServer, refuseDotSegments } from './security-headers.ts'
+import { refuseDotSegments, securityHeaders } from './security-headers.ts'
 import { watchUpstreams } from './upstream-health.ts'
 
 export default defineModule({
@@ -34,7 +34,7 @@ export default defineModule({
       server: async (app) => {
         capConnections(app, config.connectionsPerClient)
         takeNamedHeaders(app)
-        await guardServer(app, config.corsOrigins)
+        await securityHeaders(app, config.corsOrigins)
         await limit.register(app)
         refuseDotSegments(app)
       },

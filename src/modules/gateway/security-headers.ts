@@ -49,7 +49,7 @@ export const refuseDotSegments = (app: FastifyInstance): void => {
 }
 
 /** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
-export const guardServer = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
+export const securityHeaders = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
   const [data, docs, page] = await Promise.all([
     headersOf({ ...policy(nothing), ...forPages }),
     headersOf(policy(reference)),

@@ -35,14 +35,14 @@ export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Option
     }
   }
 
-  const look = async () => {
+  const probe = async () => {
     const origins = [...new Set(remotes.flatMap(({ upstream }) => upstream.targets().map(({ origin }) => origin)))]
     const states = await Promise.all(origins.map(isReady))
     healthy = new Set(origins.filter((_origin, index) => states[index]))
   }
 
-  const first = look()
-  const timer = setInterval(look, everyMs).unref()
+  const first = probe()
+  const timer = setInterval(probe, everyMs).unref()
 
   return {
     ready: () => first,

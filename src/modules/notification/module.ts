@@ -23,7 +23,7 @@ export default defineModule({
   contract: notificationContract,
   needs: { users: userContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, keys, log, metrics, retry, turns, nudge }) => {
+  create: ({ calls, db, config, keys, log, metrics, retry, deliveryLimiter, wake }) => {
     const { events } = orderContract
     const providers = createProviders({ ...config, log })
     const repository = createNotificationRepository(db)
@@ -38,18 +38,26 @@ export default defineModule({
     const workers = Channel.anyOf.map(({ const: channel }) => {
       metrics.messages(channel, () => deliveries.backlog(channel))
       const breaker = breakers[channel]
-      return createChannelWorker({ channel, repository: deliveries, attempt, breaker, concurrency: config.workers, turns, log })
+      return createChannelWorker({
+        channel,
+        repository: deliveries,
+        attempt,
+        breaker,
+        concurrency: config.workers,
+        deliveryLimiter,
+        log,
+      })
     })
     const accountMail = createAccountMail({ repository, users, providers, breaker: breakers.email, publicUrl: config.publicUrl })
-    const wake = () => {
-      for (const worker of workers) worker.nudge()
+    const wakeWorkers = () => {
+      for (const worker of workers) worker.wake()
     }
     const limitsOf = createMessageLimits({ keys, perHour: config.messagesPerHour })
     const counts = createBackground(async () => {
       await deliveries.prune().catch((error) => log.warn({ err: error }, 'old message counts stay until the next try'))
       return pruneEveryMs
     })
-    const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wake, nudge })
+    const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wakeWorkers, wake })
     return {
       api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {

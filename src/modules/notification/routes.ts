@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Id, idParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Notification, NotificationStatus } from './contract.ts'
 import type { NotificationService } from './service.ts'
@@ -12,24 +12,24 @@ const ListQuery = Strict({
   status: Type.Optional(NotificationStatus),
 })
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['notifications'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['notifications'] })
 
 export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: NotificationService }> = async (app, { service }) => {
   app.get(
     '/notifications',
     {
       schema: {
-        ...described('listNotifications', 'Messages, newest first'),
+        ...operation('listNotifications', 'Messages, newest first'),
         querystring: ListQuery,
         response: { 200: Many(Notification) },
       },
     },
-    async ({ query, call }) => listed(await service.list(pageRequest(query), query, call)),
+    async ({ query, call }) => pageReply(await service.list(pageRequest(query), query, call)),
   )
 
   app.get(
     '/notifications/:id',
-    { schema: { ...described('getNotification', 'One message'), params: idParams(1), response: { 200: One(Notification) } } },
+    { schema: { ...operation('getNotification', 'One message'), params: idParams(1), response: { 200: One(Notification) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
   )
 
@@ -38,7 +38,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
     {
       config: { message: 'notification.retry_requested' },
       schema: {
-        ...described('retryNotification', 'Send a message that was not sent once more, with the same key'),
+        ...operation('retryNotification', 'Send a message that was not sent once more, with the same key'),
         params: idParams(1),
         response: { 202: One(Notification) },
       },

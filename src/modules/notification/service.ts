@@ -20,14 +20,14 @@ export interface NotificationServiceOptions {
   readonly providers: Pick<Providers, 'forget'>
   readonly limitsOf: MessageLimits
   /** Messages are due. */
+  readonly wakeWorkers: () => void
   readonly wake: () => void
-  readonly nudge: () => void
 }
 
 export type NotificationService = ReturnType<typeof createNotificationService>
 
 export const createNotificationService = (options: NotificationServiceOptions) => {
-  const { repository, deliveries, users, providers, limitsOf, wake, nudge } = options
+  const { repository, deliveries, users, providers, limitsOf, wakeWorkers, wake } = options
 
   return {
     /** Records the messages that an order event calls for, each once, however often the event is delivered. */
@@ -43,18 +43,18 @@ export const createNotificationService = (options: NotificationServiceOptions) =
         origin,
         messages: messagesFor(user, event.actor, limitsOf),
       })
-      wake()
+      wakeWorkers()
     },
 
     /** What was held back goes out. */
     onEmailConfirmed: async ({ aggregate_id }: EventEnvelope<object>): Promise<void> => {
       await deliveries.releaseHeld(Number(aggregate_id))
-      wake()
+      wakeWorkers()
     },
 
     onRetryRequested: async ({ id, data }: EventEnvelope<{ notification_id: number }>): Promise<void> => {
       await deliveries.makeDue(id, data.notification_id)
-      wake()
+      wakeWorkers()
     },
 
     /** Nothing that was sent to an erased person stays with us. */
@@ -89,7 +89,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
     retry: async (id: number, context: CallContext): Promise<Notification> => {
       const retried = await repository.requestRetry(id, newEvent('notification.retry_requested', context))
       if (retried) {
-        nudge()
+        wake()
         return retried
       }
       const notification = await repository.byId(id, ownerOf(context))

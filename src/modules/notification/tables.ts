@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { check, customType, index, integer, jsonb, pgSchema, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import type { EventEnvelope } from '../../platform/events/event.ts'
-import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 import type { Channel, NotificationStatus } from './contract.ts'
 
 /** An event without what the other columns hold. */
@@ -25,18 +25,18 @@ export const notifications = schema.table(
     reason: text(),
     version: integer().notNull().default(1),
     /** Until when the one who set `sending` may take; after that, a crash is certain and its outcome is not. */
-    claimed_until: moment(),
+    claimed_until: timestamptz(),
     /** Fencing token: grows with each claim, and only the newest one may say what became of it. */
     claim: integer().notNull().default(0),
     /** When a worker looks at it next; null for one that is finished, given up, or still moved by the event of the version before. */
-    due_at: moment(),
+    due_at: timestamptz(),
     /** Failed tries since it became due for the first time or again. */
     failures: integer().notNull().default(0),
     /** The rest of the event: on whose behalf and in which trace. Null in rows of the version before. */
     origin: jsonb().$type<Origin>(),
-    uncertain_at: moment(),
-    sent_at: moment(),
-    created_at: moment().notNull().defaultNow(),
+    uncertain_at: timestamptz(),
+    sent_at: timestamptz(),
+    created_at: timestamptz().notNull().defaultNow(),
   },
   (table) => [
     uniqueIndex('notifications_once').on(table.event_id, table.channel),
@@ -60,7 +60,7 @@ export const messageCounts = schema.table(
     /** Keyed hash of what is counted. */
     key: bytes().primaryKey(),
     messages: integer().notNull(),
-    expires_at: moment().notNull(),
+    expires_at: timestamptz().notNull(),
   },
   (table) => [index('message_counts_expires').on(table.expires_at)],
 )

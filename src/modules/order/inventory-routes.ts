@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { invalid } from '../../platform/field-errors.ts'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { exampleId, Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
 import { rules } from '../../platform/validation-messages.ts'
 import type { StockService } from './stock-service.ts'
@@ -23,19 +23,19 @@ const idsOf = (text: string | undefined): number[] | undefined => {
   return ids
 }
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['inventory'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['inventory'] })
 
 export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService }> = async (app, { service }) => {
   app.get(
     '/inventory',
     {
       schema: {
-        ...described('listInventory', 'Stock by product; a product that is not listed is not stock-tracked'),
+        ...operation('listInventory', 'Stock by product; a product that is not listed is not stock-tracked'),
         querystring: ListQuery,
         response: { 200: Many(StockLevel) },
       },
     },
-    async ({ query }) => listed(await service.list(idsOf(query.product_ids), pageRequest(query))),
+    async ({ query }) => pageReply(await service.list(idsOf(query.product_ids), pageRequest(query))),
   )
 
   app.put(
@@ -43,7 +43,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
     {
       config: { message: 'inventory.set' },
       schema: {
-        ...described('setInventory', 'Set what is available; the product is stock-tracked from then on'),
+        ...operation('setInventory', 'Set what is available; the product is stock-tracked from then on'),
         params: Strict({ product_id: exampleId(2) }),
         body: Strict(
           { available: Type.Integer({ minimum: 0, maximum: maxId }) },
@@ -63,7 +63,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
     {
       config: { message: 'inventory.removed' },
       schema: {
-        ...described('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
+        ...operation('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
         params: Strict({ product_id: exampleId(3) }),
         response: { 200: One(StockLevel) },
       },

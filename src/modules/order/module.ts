@@ -10,7 +10,7 @@ import { createOrderRepository } from './repository.ts'
 import { orderRoutes } from './routes.ts'
 import { sampleOrders, sampleStock } from './sample.ts'
 import { createOrderService } from './service.ts'
-import { createStockUpkeep } from './stock-maintenance.ts'
+import { createStockMaintenance } from './stock-maintenance.ts'
 import { createStockRepository } from './stock-repository.ts'
 import { createStockService } from './stock-service.ts'
 import { deadLetters, inbox, outbox } from './tables.ts'
@@ -19,15 +19,15 @@ export default defineModule({
   contract: orderContract,
   needs: { users: userContract, products: productContract },
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, log, nudge }) => {
+  create: ({ calls, db, config, log, wake }) => {
     const { users, products } = calls
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
-    const service = createOrderService({ repository, users, products, limits: config.orderLimits, nudge })
-    const stock = createStockService({ repository: levels, products, nudge })
-    const upkeep = createStockUpkeep({ repository: levels, products, nudge, log })
+    const service = createOrderService({ repository, users, products, limits: config.orderLimits, wake })
+    const stock = createStockService({ repository: levels, products, wake })
+    const stockMaintenance = createStockMaintenance({ repository: levels, products, wake, log })
     const ttlMs = config.orderPendingTtlMs
-    const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, nudge, log }) : undefined
+    const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, wake, log }) : undefined
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
@@ -39,11 +39,11 @@ export default defineModule({
       },
       seed: () => repository.seed(sampleOrders, sampleStock),
       start: () => {
-        upkeep.start()
+        stockMaintenance.start()
         expiry?.start()
       },
       close: async () => {
-        await Promise.all([upkeep.close(), expiry?.close()])
+        await Promise.all([stockMaintenance.close(), expiry?.close()])
       },
     }
   },

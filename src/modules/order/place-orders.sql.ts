@@ -19,7 +19,7 @@ export interface NewOrder {
   readonly most: number | null
 }
 
-export interface ScarceProduct {
+export interface OutOfStockProduct {
   readonly product_id: number
   readonly available: number
 }
@@ -27,7 +27,7 @@ export interface ScarceProduct {
 /** What became of one order of the array. */
 export type Placement =
   | { readonly outcome: 'placed'; readonly id: number; readonly total: number; readonly created_at: string }
-  | { readonly outcome: 'scarce'; readonly products: readonly ScarceProduct[] }
+  | { readonly outcome: 'out_of_stock'; readonly products: readonly OutOfStockProduct[] }
   /** This user has as many pending orders as they may. */
   | { readonly outcome: 'full' }
   /** This user has an order with this key, or another one of theirs came at the same moment: look, and place it once more. */
@@ -37,13 +37,13 @@ interface Row {
   id: number | null
   total: number
   created_at: string
-  scarce: ScarceProduct[] | null
+  out_of_stock: OutOfStockProduct[] | null
   full: boolean
 }
 
 /**
  * Places orders: one statement for all, which inserts each order with its items and its event and takes the stock, or
- * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `scarce` or `full` means
+ * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `out_of_stock` or `full` means
  * that all together want more than there is: place that order alone to know.
  */
 export const placeOrders =
@@ -75,7 +75,7 @@ export const placeOrders =
       ), locked as materialized ( -- in product order, so that two statements cannot wait for each other; FOR UPDATE sees the newest number
         select s.product_id, s.available from ${stock} s
          where s.product_id = any (array(select distinct product_id from line)) and s.state = 'tracked' order by s.product_id for update
-      ), scarce as materialized (
+      ), out_of_stock as materialized (
         select k.product_id, k.available from locked k join line l using (product_id)
          group by k.product_id, k.available having k.available < sum(l.quantity)
       ), counted as materialized ( -- by the key, as they are inserted: places that are waited for come in one order as well
@@ -95,7 +95,7 @@ export const placeOrders =
         insert into ${orders} (id, user_id, total, currency, idempotency_key, fingerprint, open_slot)
         select i.id, i.user_id, (select sum(l.quantity * l.price) from line l where l.n = i.n), i.currency, i.key, i.fingerprint, place.slot
           from input i join place using (n)
-         where not place.is_full and not exists (select from line l join scarce using (product_id) where l.n = i.n)
+         where not place.is_full and not exists (select from line l join out_of_stock using (product_id) where l.n = i.n)
          order by i.user_id, i.key -- the same order in every statement: waiting for a key in flight cannot deadlock
         on conflict do nothing
         returning id, total, created_at, version
@@ -118,12 +118,12 @@ export const placeOrders =
       )
       select p.id, p.total, p.created_at,
              (select jsonb_agg(jsonb_build_object('product_id', c.product_id, 'available', c.available))
-                from line l join scarce c using (product_id) where l.n = i.n) as scarce, place.is_full as full
+                from line l join out_of_stock c using (product_id) where l.n = i.n) as out_of_stock, place.is_full as full
         from input i join place using (n) left join placed p using (id) order by i.n`)
-    return rows.map(({ id, total, created_at, scarce, full }): Placement => {
+    return rows.map(({ id, total, created_at, out_of_stock, full }): Placement => {
       if (id !== null) return { outcome: 'placed', id, total, created_at }
       if (full) return { outcome: 'full' }
-      return scarce ? { outcome: 'scarce', products: scarce } : { outcome: 'key_taken' }
+      return out_of_stock ? { outcome: 'out_of_stock', products: out_of_stock } : { outcome: 'key_taken' }
     })
   }
 
@@ -135,7 +135,9 @@ export const placeTogether = (place: ReturnType<typeof placeOrders>): ((order: N
       if (batch.length === 1) return placements
       const alone = async (n: number) => (await place(batch.slice(n, n + 1)))[0] as Placement
       return Promise.all(
-        placements.map((placement, n) => (placement.outcome === 'scarce' || placement.outcome === 'full' ? alone(n) : placement)),
+        placements.map((placement, n) =>
+          placement.outcome === 'out_of_stock' || placement.outcome === 'full' ? alone(n) : placement,
+        ),
       )
     },
     { max: 32, lanes: 2 },

@@ -100,7 +100,7 @@ export const createOrderRepository = (db: Database) => {
      * One step of an order's life, with its event; a cancelled order gives back what it took in the same statement.
      * @returns the order after the step, or undefined when it is not in one of the states `from`, or not the owner's
      */
-    step: async (
+    transition: async (
       id: number,
       from: readonly OrderStatus[],
       to: OrderStatus,

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Id, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Order, OrderStatus } from './contract.ts'
 import type { OrderService } from './service.ts'
@@ -46,18 +46,18 @@ const ListQuery = Strict({
   to: Type.Optional(Type.String({ format: 'date-time', description: 'created before' })),
 })
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['orders'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['orders'] })
 
 export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> = async (app, { service }) => {
   app.get(
     '/orders',
-    { schema: { ...described('listOrders', 'Orders, newest first'), querystring: ListQuery, response: { 200: Many(Order) } } },
-    async ({ query, call }) => listed(await service.list(pageRequest(query), query, call)),
+    { schema: { ...operation('listOrders', 'Orders, newest first'), querystring: ListQuery, response: { 200: Many(Order) } } },
+    async ({ query, call }) => pageReply(await service.list(pageRequest(query), query, call)),
   )
 
   app.get(
     '/orders/:id',
-    { schema: { ...described('getOrder', 'One order'), params: idParams(1), response: { 200: One(Order) } } },
+    { schema: { ...operation('getOrder', 'One order'), params: idParams(1), response: { 200: One(Order) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
   )
 
@@ -66,7 +66,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     {
       config: { message: 'order.created' },
       schema: {
-        ...described('createOrder', 'Place an order: all of it, or nothing'),
+        ...operation('createOrder', 'Place an order: all of it, or nothing'),
         description:
           'A person may have so many orders pending at once (`ORDER_PENDING_LIMIT`: 409 `order.too_many_pending`), and so many pieces of one product in an order (`ORDER_QUANTITY_LIMIT`: 422 `order.quantity_too_large`); what staff and programs order is not counted. With `ORDER_PENDING_TTL` an order that stays pending for longer is cancelled by itself and its stock goes back. Mails about it wait until the person has confirmed their address, and then go out; SMS go to confirmed phones alone.',
         headers: IdempotencyKey,
@@ -89,7 +89,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     {
       config: { message: 'order.cancelled' },
       schema: {
-        ...described('cancelOrder', 'Cancel an order; its stock goes back'),
+        ...operation('cancelOrder', 'Cancel an order; its stock goes back'),
         params: idParams(2),
         response: { 200: One(Order) },
       },
@@ -102,7 +102,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     {
       config: { message: 'order.updated' },
       schema: {
-        ...described('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
+        ...operation('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
         params: idParams(1),
         body: Strict({ status: OrderStatus }, { title: 'OrderChanges', examples: [{ status: 'completed' }] }),
         response: { 200: One(Order) },

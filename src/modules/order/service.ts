@@ -9,7 +9,7 @@ import { rules } from '../../platform/validation-messages.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
 import { type Order, type OrderItem, OrderStatus, type OwnOrder } from './contract.ts'
-import type { NewOrder, ScarceProduct } from './place-orders.sql.ts'
+import type { NewOrder, OutOfStockProduct } from './place-orders.sql.ts'
 import { priceLines, type WantedLine, wantedProducts } from './pricing.ts'
 import type { OrderFilter, OrderRepository, StoredOrder } from './repository.ts'
 
@@ -24,7 +24,7 @@ export interface OrderServiceOptions {
   readonly users: Pick<Api<typeof userContract>, 'getUser' | 'getUsers'>
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
   readonly limits: OrderLimits
-  readonly nudge: () => void
+  readonly wake: () => void
 }
 
 /** What people may do for themselves; staff and programs are not limited. 0: no limit. */
@@ -41,7 +41,7 @@ const placingTries = 10
 export type OrderService = ReturnType<typeof createOrderService>
 
 /** From which states an order can come to a state. */
-const cameFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
+const allowedFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
   pending: [],
   processing: ['pending'],
   completed: ['processing'],
@@ -49,7 +49,7 @@ const cameFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
 }
 
 const goesTo = (status: OrderStatus): OrderStatus[] =>
-  OrderStatus.anyOf.map(({ const: to }) => to).filter((to) => cameFrom[to].includes(status))
+  OrderStatus.anyOf.map(({ const: to }) => to).filter((to) => allowedFrom[to].includes(status))
 
 const fingerprintOf = (user_id: number, items: readonly WantedLine[]): string =>
   createHash('sha256')
@@ -72,7 +72,7 @@ const withUser = (order: StoredOrder, user: User | undefined): Order => ({
   user: user ? { id: user.id, name: user.name, email: user.email } : null,
 })
 
-export const createOrderService = ({ repository, users, products, limits, nudge }: OrderServiceOptions) => {
+export const createOrderService = ({ repository, users, products, limits, wake }: OrderServiceOptions) => {
   /** The orders with their users, in one call; reading goes on without them. */
   const withUsers = async (orders: readonly StoredOrder[], context: CallContext): Promise<Order[]> => {
     const ids = [...new Set(orders.map(({ user_id }) => user_id))]
@@ -96,9 +96,9 @@ export const createOrderService = ({ repository, users, products, limits, nudge 
     return { order: await readOne(known.order, context), replayed: true }
   }
 
-  const outOfStock = ({ items }: NewOrder, scarce: readonly ScarceProduct[]) =>
+  const outOfStock = ({ items }: NewOrder, products: readonly OutOfStockProduct[]) =>
     fail('order.out_of_stock', {
-      lines: scarce.map(({ product_id, available }) => {
+      lines: products.map(({ product_id, available }) => {
         const item = items.find((candidate) => candidate.product_id === product_id)
         return { product_id, product: item?.product, requested: item?.quantity, available }
       }),
@@ -119,14 +119,14 @@ export const createOrderService = ({ repository, users, products, limits, nudge 
   const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
     const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
     const owner = ownerOf(context)
-    const stepped = await repository.step(id, cameFrom[to], to, event, owner)
-    if (stepped) nudge()
+    const stepped = await repository.transition(id, allowedFrom[to], to, event, owner)
+    if (stepped) wake()
     const order = stepped ?? (await repository.byId(id, owner))
     if (!order) throw fail('order.not_found', { id })
     const { status } = order
     if (status === to) return readOne(order, context)
     // The order has gone on since the statement ran.
-    if (cameFrom[to].includes(status)) return setStatus(id, to, context)
+    if (allowedFrom[to].includes(status)) return setStatus(id, to, context)
     throw fail('order.invalid_transition', { id, from: status, to, allowed: goesTo(status) })
   }
 
@@ -161,7 +161,7 @@ export const createOrderService = ({ repository, users, products, limits, nudge 
       for (let attempt = 0; attempt < placingTries; attempt++) {
         const placement = await repository.place(wanted)
         if (placement.outcome === 'placed') {
-          nudge()
+          wake()
           const { id, total, created_at } = placement
           return {
             order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),
@@ -171,7 +171,7 @@ export const createOrderService = ({ repository, users, products, limits, nudge 
         // Scarce or not: where another request with this key was faster, its order is the answer.
         const raced = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
         if (raced) return raced
-        if (placement.outcome === 'scarce') throw outOfStock(wanted, placement.products)
+        if (placement.outcome === 'out_of_stock') throw outOfStock(wanted, placement.products)
         if (placement.outcome === 'full') throw fail('order.too_many_pending', { maximum: limits.pending })
       }
       throw fail('database.busy')

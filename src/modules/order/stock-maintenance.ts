@@ -6,10 +6,10 @@ import { newEvent } from '../../platform/events/event.ts'
 import type { productContract } from '../product/contract.ts'
 import type { StockRepository } from './stock-repository.ts'
 
-export interface StockUpkeepOptions {
+export interface StockMaintenanceOptions {
   readonly repository: Pick<StockRepository, 'page' | 'end'>
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
-  readonly nudge: () => void
+  readonly wake: () => void
   readonly log: Logger
 }
 
@@ -24,7 +24,7 @@ const ownContext = () => serviceContext('order', 10_000)
  * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or
  * while its event was given up. At the start and once a day; several processes may do it at once.
  */
-export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpkeepOptions): Background => {
+export const createStockMaintenance = ({ repository, products, wake, log }: StockMaintenanceOptions): Background => {
   const findOrphans = async (signal: AbortSignal): Promise<number[]> => {
     const orphans: number[] = []
     let known = 0
@@ -51,7 +51,7 @@ export const createStockUpkeep = ({ repository, products, nudge, log }: StockUpk
       if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
     }
     if (removed > 0) {
-      nudge()
+      wake()
       log.info({ products: removed }, 'stock of products that are no longer in the catalogue was removed')
     }
   }

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, check, index, integer, pgSchema, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
-import { deadLetterTable, inboxTable, moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
+import { deadLetterTable, inboxTable, outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 import type { OrderStatus } from './contract.ts'
 
 export const schema = pgSchema('orders')
@@ -19,7 +19,7 @@ export const orders = schema.table(
     fingerprint: text(),
     /** One of as many places as a person may have pending orders; null where nobody counts them. */
     open_slot: integer(),
-    created_at: moment().notNull().defaultNow(),
+    created_at: timestamptz().notNull().defaultNow(),
   },
   (table) => [
     uniqueIndex('orders_idempotency').on(table.user_id, table.idempotency_key).where(sql`${table.idempotency_key} is not null`),

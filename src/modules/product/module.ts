@@ -1,7 +1,7 @@
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from './contract.ts'
-import { createUpkeep } from './normal-form-maintenance.ts'
-import { createUpkeepRepository } from './normal-form-maintenance-repository.ts'
+import { createNormalFormMaintenance } from './normal-form-maintenance.ts'
+import { createNormalFormMaintenanceRepository } from './normal-form-maintenance-repository.ts'
 import { createProductRepository } from './repository.ts'
 import { productRoutes } from './routes.ts'
 import { sampleProducts } from './sample.ts'
@@ -12,10 +12,10 @@ export default defineModule({
   contract: productContract,
   needs: {},
   tables: { outbox },
-  create: ({ db, log, nudge }) => {
+  create: ({ db, log, wake }) => {
     const repository = createProductRepository(db)
-    const upkeep = createUpkeep({ repository: createUpkeepRepository(db), log })
-    const service = createProductService({ repository, nudge })
+    const normalFormMaintenance = createNormalFormMaintenance({ repository: createNormalFormMaintenanceRepository(db), log })
+    const service = createProductService({ repository, wake })
     return {
       api: {
         getProducts: ({ ids, names }) => service.find(ids, names),
@@ -24,8 +24,8 @@ export default defineModule({
         await app.register(productRoutes, { service })
       },
       seed: () => repository.seed(sampleProducts),
-      start: upkeep.start,
-      close: upkeep.close,
+      start: normalFormMaintenance.start,
+      close: normalFormMaintenance.close,
     }
   },
 })

@@ -14,9 +14,9 @@ export interface FoldedProduct extends StoredProduct {
   readonly sku_folded: string
 }
 
-export type UpkeepRepository = ReturnType<typeof createUpkeepRepository>
+export type UpkeepRepository = ReturnType<typeof createNormalFormMaintenanceRepository>
 
-export const createUpkeepRepository = (db: Database) => ({
+export const createNormalFormMaintenanceRepository = (db: Database) => ({
   /** Up to `limit` products after the id `after` whose folded texts are not of their version. */
   stale: (after: number, limit: number): Promise<StoredProduct[]> =>
     db.run<StoredProduct>(sql`

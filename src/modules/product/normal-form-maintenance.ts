@@ -6,7 +6,7 @@ import type { UpkeepRepository } from './normal-form-maintenance-repository.ts'
 const everyMs = 5000
 const batch = 500
 
-export interface UpkeepOptions {
+export interface NormalFormMaintenanceOptions {
   readonly repository: UpkeepRepository
   readonly log: Logger
 }
@@ -21,7 +21,7 @@ const normalOf = (form: 'name' | 'sku', text: string): string => {
  * Brings products that were written by an earlier version, before this one or beside it, into the normal form, with the folded
  * texts that the search reads. It looks again every few seconds; several processes may do it at once.
  */
-export const createUpkeep = ({ repository, log }: UpkeepOptions): Background => {
+export const createNormalFormMaintenance = ({ repository, log }: NormalFormMaintenanceOptions): Background => {
   /** Said once each. */
   const said = new Set<number>()
 

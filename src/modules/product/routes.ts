@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { revalidate } from '../../platform/http/revalidate.ts'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Currency, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
 import type { ProductService } from './service.ts'
@@ -40,26 +40,26 @@ const ListQuery = Strict({
   active: Type.Optional(Type.Boolean()),
 })
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['products'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['products'] })
 
 export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService }> = async (app, { service }) => {
   app.get(
     '/products',
     {
       schema: {
-        ...described('listProducts', 'The catalogue, newest first'),
+        ...operation('listProducts', 'The catalogue, newest first'),
         querystring: ListQuery,
         response: { 200: Many(Product) },
       },
       onSend: revalidate,
     },
-    async ({ query }) => listed(await service.list(pageRequest(query), query)),
+    async ({ query }) => pageReply(await service.list(pageRequest(query), query)),
   )
 
   app.get(
     '/products/:id',
     {
-      schema: { ...described('getProduct', 'One product'), params: idParams(2), response: { 200: One(Product) } },
+      schema: { ...operation('getProduct', 'One product'), params: idParams(2), response: { 200: One(Product) } },
       onSend: revalidate,
     },
     async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
@@ -69,7 +69,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
     '/products',
     {
       config: { message: 'product.created' },
-      schema: { ...described('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } },
+      schema: { ...operation('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } },
     },
     async ({ body, call }, reply) => {
       const data = await service.create({ description: '', currency: 'TWD', active: true, ...body }, call)
@@ -85,7 +85,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
     {
       config: { message: 'product.updated' },
       schema: {
-        ...described('updateProduct', 'Change a product'),
+        ...operation('updateProduct', 'Change a product'),
         params: idParams(2),
         body: ProductChanges,
         response: { 200: One(Product) },
@@ -99,7 +99,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
     {
       config: { message: 'product.deleted' },
       schema: {
-        ...described('deleteProduct', 'Delete a product; orders keep their copy of it'),
+        ...operation('deleteProduct', 'Delete a product; orders keep their copy of it'),
         params: idParams(3),
         response: { 200: One(Product) },
       },

@@ -7,7 +7,7 @@ import type { NewProduct, ProductChanges, ProductFilter, ProductRepository } fro
 
 export type ProductService = ReturnType<typeof createProductService>
 
-export const createProductService = ({ repository, nudge }: { repository: ProductRepository; nudge: () => void }) => {
+export const createProductService = ({ repository, wake }: { repository: ProductRepository; wake: () => void }) => {
   const get = async (id: number): Promise<Product> => {
     const [product] = await repository.find([id])
     if (!product) throw fail('product.not_found', { id })
@@ -24,7 +24,7 @@ export const createProductService = ({ repository, nudge }: { repository: Produc
     create: async (product: NewProduct, context: CallContext): Promise<Product> => {
       const created = await repository.insert(product, newEvent('product.created', context))
       if (!created) throw fail('product.sku_taken', { sku: product.sku })
-      nudge()
+      wake()
       return created
     },
 
@@ -33,14 +33,14 @@ export const createProductService = ({ repository, nudge }: { repository: Produc
       const updated = await repository.update(id, changes, newEvent('product.updated', context))
       if (updated === 'taken') throw fail('product.sku_taken', { sku: changes.sku })
       if (!updated) throw fail('product.not_found', { id })
-      nudge()
+      wake()
       return updated
     },
 
     remove: async (id: number, context: CallContext): Promise<Product> => {
       const removed = await repository.remove(id, newEvent('product.deleted', context))
       if (!removed) throw fail('product.not_found', { id })
-      nudge()
+      wake()
       return removed
     },
   }

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, pgSchema, text } from 'drizzle-orm/pg-core'
-import { moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
+import { outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 
 export const schema = pgSchema('products')
 
@@ -15,7 +15,7 @@ export const products = schema.table(
     currency: text().notNull().default('TWD'),
     active: boolean().notNull().default(true),
     version: integer().notNull().default(1),
-    created_at: moment().notNull().defaultNow(),
+    created_at: timestamptz().notNull().defaultNow(),
     /**
      * Name and sku as the search compares them, folded by the application: the same under every locale of the database. They are
      * of the row's version `folded_version`; an earlier release does not write them, and so leaves them stale.

@@ -3,8 +3,8 @@ import { notificationContract } from '../notification/contract.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from './contract.ts'
 import { createPersonalData } from './personal-data.ts'
-import { createUpkeep } from './privacy/encryption-maintenance.ts'
-import { createUpkeepRepository } from './privacy/encryption-maintenance-repository.ts'
+import { createEncryptionMaintenance } from './privacy/encryption-maintenance.ts'
+import { createEncryptionMaintenanceRepository } from './privacy/encryption-maintenance-repository.ts'
 import { createExportService } from './privacy/export.ts'
 import { createExportRepository } from './privacy/export-repository.ts'
 import { exportRoutes } from './privacy/export-routes.ts'
@@ -34,21 +34,26 @@ export default defineModule({
   needs: {},
   asks: { orders: orderContract, notifications: notificationContract },
   tables: { outbox },
-  create: ({ asks, db, config, keys, log, nudge }) => {
+  create: ({ asks, db, config, keys, log, wake }) => {
     const data = createPersonalData(keys)
     const repository = createUserRepository(db, data)
-    const upkeep = createUpkeep({ repository: createUpkeepRepository(db, data), data, keys, log })
-    const exports = createExportService({ repository: createExportRepository(db, data), ...asks, nudge })
+    const encryptionMaintenance = createEncryptionMaintenance({
+      repository: createEncryptionMaintenanceRepository(db, data),
+      data,
+      keys,
+      log,
+    })
+    const exports = createExportService({ repository: createExportRepository(db, data), ...asks, wake })
     const stored = createAccountRepository(db, data)
     const admins = createAdminRepository(db, data)
     const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })
-    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, nudge })
+    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, wake })
     const service = createUserService({
-      ...{ repository, admins, secondFactor, throttle, nudge },
+      ...{ repository, admins, secondFactor, throttle, wake },
       requireAdminMfa: config.requireAdminMfa,
     })
     const passwords = createPasswords()
-    const proving = { passwords, secondFactor, throttle, nudge, tokens: createTokenIssuer(keys) }
+    const proving = { passwords, secondFactor, throttle, wake, tokens: createTokenIssuer(keys) }
     const started = createSessionRepository(db)
     const sessions = createSessions({ repository: started, accounts: stored, ...proving })
     const accounts = createAccounts({
@@ -69,15 +74,15 @@ export default defineModule({
         await app.register(exportRoutes, { service: exports })
       },
       seed: () => repository.seed(sampleUsers),
-      firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin, nudge }),
-      resetAdmin: createResetAdmin({ repository: admins, passwords, nudge }),
+      firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin, wake }),
+      resetAdmin: createResetAdmin({ repository: admins, passwords, wake }),
       start: () => {
-        upkeep.start()
+        encryptionMaintenance.start()
         throttle.start()
       },
       close: async () => {
         throttle.close()
-        await upkeep.close()
+        await encryptionMaintenance.close()
       },
     }
   },

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { clientAddressOf } from '../../platform/auth/authenticate.ts'
 import { localeOf } from '../../platform/http/problem.ts'
-import { listed, pageQuery, pageRequest } from '../../platform/page.ts'
+import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
 import { withPhone } from './phone.ts'
@@ -52,7 +52,7 @@ const UserChanges = Type.Partial(NewUser, {
   examples: [{ phone: '0912 345 678', phone_country: 'TW', locale: 'en' }],
 })
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['users'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['users'] })
 
 export interface UserRoutesOptions {
   readonly service: UserService
@@ -63,14 +63,14 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.get(
     '/users',
     {
-      schema: { ...described('listUsers', 'Users, newest first'), querystring: Strict(pageQuery), response: { 200: Many(User) } },
+      schema: { ...operation('listUsers', 'Users, newest first'), querystring: Strict(pageQuery), response: { 200: Many(User) } },
     },
-    async ({ query }) => listed(await service.list(pageRequest(query))),
+    async ({ query }) => pageReply(await service.list(pageRequest(query))),
   )
 
   app.get(
     '/users/:id',
-    { schema: { ...described('getUser', 'One user'), params: idParams(3), response: { 200: One(User) } } },
+    { schema: { ...operation('getUser', 'One user'), params: idParams(3), response: { 200: One(User) } } },
     async ({ params, call }) => ({ success: true as const, data: await service.read(params.id, call) }),
   )
 
@@ -79,7 +79,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: 'user.created' },
       schema: {
-        ...described('createUser', 'Register, or create a user as an administrator'),
+        ...operation('createUser', 'Register, or create a user as an administrator'),
         description:
           'Without a token: an account of your own, with `password` and the role `user`; a token is mailed to confirm the address, and with `REGISTRATION=verify` the account is usable after that; in the other mode it can order at once, and mails about orders wait until then. An address that is in use is answered 409 in each mode: whoever registers can learn that it is. Without a token there are limits for each address and each client: 429 `auth.too_many_attempts`.',
         body: NewAccount,
@@ -103,7 +103,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: 'user.updated' },
       schema: {
-        ...described('updateUser', 'Change a user'),
+        ...operation('updateUser', 'Change a user'),
         description:
           'A new e-mail address or phone of your own takes a token of POST /auth/reauthenticate, and an address that is confirmed. The new address is in `pending_email` of GET /auth/me, and gets a mail; it takes the place of the one before with POST /auth/activate. The address before is told of each step. Naming the address that you have gives a pending one up. What an administrator enters for somebody else counts at once, also where it is what the person has entered, and ends their sign-ins where it is the address.',
         params: idParams(3),
@@ -122,7 +122,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: 'second_factor.removed' },
       schema: {
-        ...described('resetSecondFactor', "Remove somebody's second factor"),
+        ...operation('resetSecondFactor', "Remove somebody's second factor"),
         description:
           'For somebody who has lost theirs, or found that of a stranger. Takes a token of POST /auth/reauthenticate from who has an account here. Ends every sign-in of that person, who is told by mail; the reason is in the audit trail.',
         params: idParams(3),
@@ -144,7 +144,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: 'user.deleted' },
       schema: {
-        ...described('deleteUser', 'Delete a user; answers with what was deleted'),
+        ...operation('deleteUser', 'Delete a user; answers with what was deleted'),
         description: 'Erasing your own account takes a token of POST /auth/reauthenticate.',
         params: idParams(2),
         response: { 200: One(User) },

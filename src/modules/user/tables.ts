@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { bigint, customType, index, integer, pgSchema, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { moment, outboxTable, subscriptionTable } from '../../platform/events/tables.ts'
+import { outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 import type { MailPurpose, MailRequestPurpose, User } from './contract.ts'
 
 export const schema = pgSchema('users')
@@ -25,13 +25,13 @@ export const users = schema.table(
     session_version: integer().notNull().default(1),
     version: integer().notNull().default(1),
     /** When the mailbox was proven to be theirs. By default at once: so it is for those of before, and where an administrator says so. */
-    email_confirmed_at: moment().defaultNow(),
+    email_confirmed_at: timestamptz().defaultNow(),
     /** A new address that is not confirmed yet, under the person's data key. */
     pending_email: bytes(),
     /** Of the phone that they have, if any. */
-    phone_confirmed_at: moment().defaultNow(),
-    created_at: moment().notNull().defaultNow(),
-    erased_at: moment(),
+    phone_confirmed_at: timestamptz().defaultNow(),
+    created_at: timestamptz().notNull().defaultNow(),
+    erased_at: timestamptz(),
     /** Of the first release, in plain text; emptied when the service starts, and gone in the release after this one. */
     name: text(),
     email: text(),
@@ -55,7 +55,7 @@ export const credentials = schema.table('credentials', {
   user_id: ofUser().primaryKey(),
   /** argon2id in PHC form. */
   password_hash: text().notNull(),
-  changed_at: moment().notNull().defaultNow(),
+  changed_at: timestamptz().notNull().defaultNow(),
 })
 
 /** One row for each refresh token that was given out; a family is one sign-in. */
@@ -69,10 +69,10 @@ export const refreshTokens = schema.table(
     session_version: integer().notNull(),
     /** How the person signed in, with spaces between (RFC 8176). */
     amr: text().notNull().default('pwd'),
-    created_at: moment().notNull().defaultNow(),
-    expires_at: moment().notNull(),
-    used_at: moment(),
-    revoked_at: moment(),
+    created_at: timestamptz().notNull().defaultNow(),
+    expires_at: timestamptz().notNull(),
+    used_at: timestamptz(),
+    revoked_at: timestamptz(),
   },
   (table) => [index('refresh_tokens_family').on(table.family), index('refresh_tokens_user').on(table.user_id)],
 )
@@ -84,9 +84,9 @@ export const mailTokens = schema.table(
     token_hash: bytes().primaryKey(),
     user_id: ofUser(),
     purpose: text().$type<MailPurpose>().notNull(),
-    created_at: moment().notNull().defaultNow(),
-    expires_at: moment().notNull(),
-    used_at: moment(),
+    created_at: timestamptz().notNull().defaultNow(),
+    expires_at: timestamptz().notNull(),
+    used_at: timestamptz(),
   },
   (table) => [index('mail_tokens_user').on(table.user_id)],
 )
@@ -100,8 +100,8 @@ export const mailRequests = schema.table(
     purpose: text().$type<MailRequestPurpose>().notNull(),
     /** Where it goes, under the person's data key; null for the person's own address. */
     address: bytes(),
-    created_at: moment().notNull().defaultNow(),
-    expires_at: moment().notNull(),
+    created_at: timestamptz().notNull().defaultNow(),
+    expires_at: timestamptz().notNull(),
   },
   (table) => [index('mail_requests_user').on(table.user_id), index('mail_requests_expiry').on(table.expires_at)],
 )
@@ -110,7 +110,7 @@ export const secondFactors = schema.table('second_factors', {
   user_id: ofUser().primaryKey(),
   /** The TOTP secret, under the person's data key. */
   secret: bytes().notNull(),
-  confirmed_at: moment(),
+  confirmed_at: timestamptz(),
   /** The newest time step whose code was used (RFC 6238): no code is good twice. */
   last_step: bigint({ mode: 'number' }).notNull().default(0),
 })
@@ -120,7 +120,7 @@ export const recoveryCodes = schema.table(
   {
     user_id: ofUser(),
     code_hash: bytes().notNull(),
-    used_at: moment(),
+    used_at: timestamptz(),
   },
   (table) => [primaryKey({ columns: [table.user_id, table.code_hash] })],
 )
@@ -132,7 +132,7 @@ export const signInAttempts = schema.table(
     /** Keyed hash of an e-mail address or of a network address. */
     key: bytes().primaryKey(),
     failures: integer().notNull(),
-    expires_at: moment().notNull(),
+    expires_at: timestamptz().notNull(),
   },
   (table) => [index('sign_in_attempts_expiry').on(table.expires_at)],
 )

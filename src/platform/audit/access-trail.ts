@@ -4,7 +4,7 @@ import { type CallContext, serviceContext, traceIdOf } from '../context.ts'
 import { Failure } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import type { KeyStore } from '../keys/key-store.ts'
-import { type Access, type Counted, createBursts } from './denial-aggregator.ts'
+import { type Access, type Counted, createDenialAggregator } from './denial-aggregator.ts'
 import { type AuditEntry, signEntry } from './entry.ts'
 
 type Unsigned = Omit<AuditEntry, 'service' | 'key_id' | 'signature'>
@@ -63,7 +63,7 @@ const isFinal = (error: unknown): boolean =>
  * that much: such a request changes nothing, so there is no row that it could commit with.
  */
 export const createAccessTrail = ({ service, keys, policyVersion, record, log }: AccessTrailOptions): AccessTrail => {
-  const bursts = createBursts()
+  const denialAggregator = createDenialAggregator()
   const waiting: Unsigned[] = []
   let sending: Promise<void> | undefined
   let failures = 0
@@ -95,7 +95,7 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, log }:
 
   const flush = () => {
     const now = Date.now()
-    for (const sum of bursts.due(now, bufferSize - waiting.length)) keep(sum)
+    for (const sum of denialAggregator.due(now, bufferSize - waiting.length)) keep(sum)
     if (sending || waiting.length === 0 || now < notBefore) return
     sending = send().finally(() => {
       sending = undefined
@@ -105,7 +105,7 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, log }:
   let timer: NodeJS.Timeout | undefined
   return {
     add: (access) => {
-      const alone = bursts.add(access, waiting.length < bufferSize)
+      const alone = denialAggregator.add(access, waiting.length < bufferSize)
       if (alone) keep(alone)
     },
     start: () => {
@@ -114,7 +114,7 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, log }:
     close: async () => {
       clearInterval(timer)
       await sending
-      for (const sum of bursts.due(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)) keep(sum)
+      for (const sum of denialAggregator.due(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)) keep(sum)
       await send()
       if (waiting.length > 0) log.warn({ entries: waiting.length }, 'refusals are lost: the audit service did not take them')
     },

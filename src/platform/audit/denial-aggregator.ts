@@ -30,14 +30,14 @@ export interface Counted {
   readonly lastAt: number
 }
 
-export interface Bursts {
+export interface DenialAggregator {
   /** Counts an access; returns it when it is to be written at once. `room`: whether it could be. */
   add(access: Access, room: boolean): Counted | undefined
   /** The sums whose time is over, at most `limit`; with `now` as Infinity all that there are. */
   due(now: number, limit: number): Counted[]
 }
 
-export interface BurstsOptions {
+export interface DenialAggregatorOptions {
   /** How long accesses of a kind are summed, in milliseconds. */
   readonly windowMs?: number
   /** Kinds told apart at once, at most. */
@@ -71,7 +71,10 @@ const merged = (sum: Counted | undefined, access: Access): Counted => {
  * Beyond `maxKinds`, and when there is no room, refusals count as `other`, one kind for each status, and reads as one kind
  * for each reader: none is left out.
  */
-export const createBursts = ({ windowMs = 10_000, maxKinds = 1000 }: BurstsOptions = {}): Bursts => {
+export const createDenialAggregator = ({
+  windowMs = 10_000,
+  maxKinds = 1000,
+}: DenialAggregatorOptions = {}): DenialAggregator => {
   const kinds = new Map<string, { until: number; sum: Counted | undefined }>()
 
   return {

@@ -22,9 +22,9 @@ export interface AuthenticateOptions {
   /** Undefined: everybody may do everything (AUTH=off). Routes must stand in the policy all the same. */
   readonly serviceTokens: ServiceTokens | undefined
   /** The service that has seen a person's token: at public routes its word alone says who a person is. */
-  readonly edge: string
+  readonly gatewayName: string
   /** Everybody reaches this port: a service's token means nothing at its public routes. */
-  readonly open: boolean
+  readonly isPublicPort: boolean
   /**
    * Who a person's access token stands for; with `mayBeStale` perhaps as of a moment ago, where that cannot be asked now.
    * @throws auth.invalid_token, user.unavailable
@@ -75,7 +75,7 @@ const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallCo
  * it must stand in `routes` or be internal. @throws Error at the registration of any other
  */
 export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
-  const { routes, modules, serviceTokens, edge, open, identify, asOfNow, onRefused } = options
+  const { routes, modules, serviceTokens, gatewayName, isPublicPort, identify, asOfNow, onRefused } = options
 
   const audiencesOf = (url: string): string[] => {
     if (isInternal(url)) return url.split('/').slice(2, 3)
@@ -94,7 +94,11 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   if (!serviceTokens) return
 
   /** A service speaks for the person that it names, with that person's role; for itself it has none. */
-  const speaker = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity & { caller: string }> => {
+  const verifyCaller = async (
+    token: string,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<Identity & { caller: string }> => {
     const { routeOptions, call, log } = request
     try {
       const { caller, actor, role, reauthenticated } = await serviceTokens.verify(token, routeOptions.config.audiences ?? [])
@@ -113,20 +117,20 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   const mayBeStale = ({ method, routeOptions: { url } }: FastifyRequest): boolean =>
     (method === 'GET' || method === 'HEAD') && !asOfNow.some((path) => `${url}/`.startsWith(`${path}/`))
 
-  const whoAsks = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity> => {
+  const authenticateBearer = async (token: string, request: FastifyRequest, reply: FastifyReply): Promise<Identity> => {
     if (!isServiceToken(token)) return identify(token, request.call, mayBeStale(request))
-    if (open) throw fail('auth.invalid_token')
-    const { caller, ...identity } = await speaker(token, request, reply)
-    if (caller !== edge) return { actor: { type: 'service', id: caller }, role: null }
+    if (isPublicPort) throw fail('auth.invalid_token')
+    const { caller, ...identity } = await verifyCaller(token, request, reply)
+    if (caller !== gatewayName) return { actor: { type: 'service', id: caller }, role: null }
     request.clientAddress = forwardedFor(request)
     return identity
   }
 
   /** At a route that looks at no token, the gateway's still says whose address it passes on. */
   const noteClient = async (token: string, request: FastifyRequest): Promise<void> => {
-    if (open || !isServiceToken(token)) return
+    if (isPublicPort || !isServiceToken(token)) return
     const claims = await serviceTokens.verify(token, request.routeOptions.config.audiences ?? []).catch(() => undefined)
-    if (claims?.caller === edge) request.clientAddress = forwardedFor(request)
+    if (claims?.caller === gatewayName) request.clientAddress = forwardedFor(request)
   }
 
   app.addHook('onRequest', async (request, reply) => {
@@ -136,7 +140,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     const token = bearerOf(request)
     if (isInternal(url)) {
       if (token === undefined) throw fail('auth.required')
-      const { caller, actor, role } = await speaker(token, request, reply)
+      const { caller, actor, role } = await verifyCaller(token, request, reply)
       const allowed = config.callers?.includes(caller) ?? true
       request.call = { ...request.call, caller, actor: allowed ? actor : { type: 'service', id: caller }, role }
       if (!allowed) throw fail('auth.forbidden')
@@ -146,7 +150,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     const permission = routes[`${method === 'HEAD' ? 'GET' : method} ${url}`]
     if (token !== undefined && permission?.tokenIgnored) await noteClient(token, request)
     if (token !== undefined && !permission?.tokenIgnored) {
-      const { actor, role, mfaMissing, reauthenticated = false } = await whoAsks(token, request, reply)
+      const { actor, role, mfaMissing, reauthenticated = false } = await authenticateBearer(token, request, reply)
       request.call = { ...request.call, actor, role, reauthenticated }
       if (mfaMissing && !permission?.withoutSecondFactor)
         throw fail(mfaMissing === 'enrolment' ? 'auth.mfa_enrolment_required' : 'auth.mfa_required')

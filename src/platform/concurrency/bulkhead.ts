@@ -2,13 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.ts'
 
 /** A server that has its port and cannot serve yet: it refuses every request but those about its health. */
-export interface Gate {
+export interface Bulkhead {
   readonly closed: () => boolean
   close(): void
   open(): void
 }
 
-export const createGate = (app: FastifyInstance): Gate => {
+export const createBulkhead = (app: FastifyInstance): Bulkhead => {
   let closed = false
   app.addHook('onRequest', (request, _reply, done) => {
     done(closed && !request.routeOptions.url?.startsWith('/health') ? fail('service.starting') : undefined)

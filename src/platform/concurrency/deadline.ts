@@ -2,12 +2,12 @@
  * Calls `late` in `ms` milliseconds, unless it is cleared before. A process that waited for a processor finds its timers due
  * before it has read its sockets: it reads them first, since an answer that lies there is not late.
  */
-export const whenLate = (ms: number, late: () => void): NodeJS.Timeout => setTimeout(() => setImmediate(late), ms)
+export const setDeadline = (ms: number, late: () => void): NodeJS.Timeout => setTimeout(() => setImmediate(late), ms)
 
 /** What `work` gives, or `late()` thrown where it takes more than `ms` milliseconds; `work` itself goes on. */
 export const within = async <T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> => {
   const limit = Promise.withResolvers<never>()
-  const timer = whenLate(ms, () => limit.reject(late()))
+  const timer = setDeadline(ms, () => limit.reject(late()))
   return Promise.race([work, limit.promise]).finally(() => clearTimeout(timer))
 }
 

@@ -159,7 +159,7 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     ]
   }
   let watching: Connection | undefined
-  const look = async () => {
+  const ping = async () => {
     if (closed) throw fail('database.unavailable')
     const connection = watching
     if (!connection?.isOpen()) {
@@ -181,7 +181,7 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),
     run,
-    ping: singleFlight(look),
+    ping: singleFlight(ping),
     close: async () => {
       closed = true
       clearInterval(pruning)

@@ -8,7 +8,7 @@ import { inSpan } from '../observability/span.ts'
 import type { Delivery, EventQueues, QueueConsumer } from '../queue/event-queues.ts'
 import { parse } from '../schema.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
-import type { Turns } from './delivery-limiter.ts'
+import type { DeliveryLimiter } from './delivery-limiter.ts'
 import type { EventEnvelope } from './event.ts'
 import type { InboxRepository } from './outbox-repository.ts'
 
@@ -33,7 +33,7 @@ export interface ConsumerOptions {
   /** Events at once. */
   readonly concurrency: number
   /** Shared by all consumers of the process: deliveries can wait, people cannot. */
-  readonly turns?: Turns
+  readonly deliveryLimiter?: DeliveryLimiter
   readonly timeoutMs?: number
 }
 
@@ -44,7 +44,7 @@ const reasonOf = (error: unknown): string =>
 
 /** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<QueueConsumer> => {
-  const { name, handlers, queues, deadLetters, inbox, concurrency, turns, timeoutMs = 30_000 } = options
+  const { name, handlers, queues, deadLetters, inbox, concurrency, deliveryLimiter, timeoutMs = 30_000 } = options
 
   const deliver = async ({ message, attempt, lastAttempt }: Delivery) => {
     const { replay, ...payload } = message.payload
@@ -74,8 +74,11 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     const { type, traceparent } = delivery.message.payload as unknown as EventEnvelope
     return inSpan(`${name} ${type}`, SpanKind.CONSUMER, traceparent, () => deliver(delivery))
   }
-  const consumer = turns
-    ? await queues.consume(name, (delivery) => turns.take(() => traced(delivery)), { concurrency, busy: turns.busy })
+  const consumer = deliveryLimiter
+    ? await queues.consume(name, (delivery) => deliveryLimiter.run(() => traced(delivery)), {
+        concurrency,
+        busy: deliveryLimiter.busy,
+      })
     : await queues.consume(name, traced, { concurrency })
   const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
   const pruning = setInterval(prune, pruneEveryMs).unref()

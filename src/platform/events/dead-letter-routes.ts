@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { replayEventOf } from '../contract.ts'
 import { fail } from '../errors.ts'
-import { listed, pageQuery, pageRequest } from '../page.ts'
+import { pageQuery, pageReply, pageRequest } from '../page.ts'
 import { Many, One, Strict, Timestamp } from '../schema.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
 import { newEvent } from './event.ts'
@@ -50,13 +50,13 @@ export interface DeadLetterRouteOptions {
   /** Where its routes live below /api/v1. */
   readonly path: string
   readonly repository: DeadLetterRepository
-  readonly nudge: () => void
+  readonly wake: () => void
 }
 
 /** A consumer's dead letters: to see them with their reason, and to have one or many delivered again. */
 export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
   app,
-  { module, path, repository, nudge },
+  { module, path, repository, wake },
 ) => {
   const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
   const tags = [path.slice(1)]
@@ -73,7 +73,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
         response: { 200: Many(DeadLetter) },
       },
     },
-    async ({ query }) => listed(await repository.page(pageRequest(query))),
+    async ({ query }) => pageReply(await repository.page(pageRequest(query))),
   )
 
   app.post(
@@ -94,7 +94,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       const { limit, ...filter } = body
       const events = Array.from({ length: limit }, () => newEvent(replayed, call))
       const count = await repository.requestReplays(filter, events)
-      if (count > 0) nudge()
+      if (count > 0) wake()
       return reply.code(202).send({ success: true as const, data: { count } })
     },
   )
@@ -114,7 +114,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     async ({ params, call }, reply) => {
       const letter = await repository.requestReplay(params.event_id, newEvent(replayed, call))
       if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
-      nudge()
+      wake()
       return reply.code(202).send({ success: true as const, data: letter })
     },
   )

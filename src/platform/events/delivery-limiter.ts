@@ -1,8 +1,8 @@
 /** One delivery at a time for all consumers of this process, while somebody waits for an answer of it. */
-export interface Turns {
+export interface DeliveryLimiter {
   readonly busy: () => boolean
   /** Runs `work` when it is its turn: at once where nobody waits for an answer. */
-  take<T>(work: () => Promise<T>): Promise<T>
+  run<T>(work: () => Promise<T>): Promise<T>
 }
 
 const lookAtLoadMs = 100
@@ -12,7 +12,7 @@ const longestTurnMs = 1000
 const longestRestMs = 50
 
 /** Turns go in the order in which they were asked for. */
-export const createTurns = (busy: () => boolean): Turns => {
+export const createDeliveryLimiter = (busy: () => boolean): DeliveryLimiter => {
   let running = 0
   const waiting: (() => void)[] = []
   let looking: NodeJS.Timeout | undefined
@@ -31,7 +31,7 @@ export const createTurns = (busy: () => boolean): Turns => {
 
   return {
     busy,
-    take: async (work) => {
+    run: async (work) => {
       await new Promise<void>((resolve) => {
         waiting.push(resolve)
         admit()

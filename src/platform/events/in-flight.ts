@@ -1,5 +1,5 @@
 /** The events that were handed over to one queue and are not yet seen done. */
-export interface Window {
+export interface InFlight {
   /** How many more there may be. */
   room(): number
   add(ids: readonly string[]): void
@@ -9,7 +9,7 @@ export interface Window {
 }
 
 /** At most `size` events, each counting for `ms`: whatever is not seen done by then is due again. */
-export const createWindow = (size: number, ms: number): Window => {
+export const createInFlight = (size: number, ms: number): InFlight => {
   const until = new Map<string, number>()
   return {
     room: () => {

@@ -2,13 +2,13 @@ import { setImmediate } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { EventQueues, QueueMessage } from '../queue/event-queues.ts'
 import type { EventEnvelope } from './event.ts'
-import { createWindow } from './in-flight.ts'
+import { createInFlight } from './in-flight.ts'
 import type { ClaimedEvent, OutboxRepository } from './outbox-repository.ts'
 
 export interface Relay {
   start(): void
   /** Something was committed just now: look without waiting for the next poll. */
-  nudge(): void
+  wake(): void
   /** The transport was away and may have lost what it held: look at every event now. */
   recheck(): void
   close(): Promise<void>
@@ -20,7 +20,7 @@ export interface RelayOptions {
   /** The queues that this version knows. Rows for others stay, for a relay of the version that knows them. */
   readonly known: readonly string[]
   /** The queues that get each event's audit entry with it, as `entry`. */
-  readonly signedFor: readonly string[]
+  readonly auditQueues: readonly string[]
   /** The event as this service says it on the audit trail: the same event gives the same entry. */
   readonly sign: (event: EventEnvelope) => object
   readonly log: Logger
@@ -28,7 +28,7 @@ export interface RelayOptions {
   readonly batch?: number
 }
 
-/** A nudge waits for others: one look at the outbox for all that are committed in this time. */
+/** Several wake-ups become one poll of the outbox for all that are committed in this time. */
 const gatherMs = 20
 
 const recallBatch = 5000
@@ -36,9 +36,9 @@ const recallBatch = 5000
 const addressBatch = 500
 
 /** Events handed over to a queue and not yet seen delivered, at most: the outbox holds a backlog better than a queue does. */
-const windowSize = 500
+const maxInFlight = 500
 /** A hand-over counts for so long; its row is due again by then. */
-const windowMs = 15_000
+const inFlightMs = 15_000
 
 /** A signature takes 50 µs; after so many of them requests have a chance. */
 const signedAtOnce = 20
@@ -55,20 +55,20 @@ const idsOf = (claimed: readonly ClaimedEvent[]): string[] => claimed.map(({ eve
  * and no other's.
  */
 export const createRelay = (options: RelayOptions): Relay => {
-  const { outbox, queues, known, signedFor, sign, log, pollMs = 1000, batch = 200 } = options
+  const { outbox, queues, known, auditQueues, sign, log, pollMs = 1000, batch = 200 } = options
   let closed = false
   let running: Promise<void> | undefined
   let again = false
   let addressing = false
   const watched = new Map<string, Promise<() => Promise<void>>>()
-  const windows = new Map(known.map((queue) => [queue, createWindow(windowSize, windowMs)]))
+  const inFlight = new Map(known.map((queue) => [queue, createInFlight(maxInFlight, inFlightMs)]))
   const full = new Set<string>()
 
   /** The queue is done with these events. Those of other relays are theirs; those of ended ones come back with their lease. */
   const settle = (queue: string, ids: readonly string[]) => {
-    const finished = windows.get(queue)?.done(ids) ?? []
+    const finished = inFlight.get(queue)?.done(ids) ?? []
     if (finished.length === 0) return
-    if (full.has(queue)) look()
+    if (full.has(queue)) poll()
     outbox
       .delivered(finished, queue)
       .catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
@@ -89,7 +89,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     if (failed.length > 0) await queues.retryFailed(queue, failed)
     const completed = inState('completed')
     if (completed.length > 0) {
-      windows.get(queue)?.done(completed)
+      inFlight.get(queue)?.done(completed)
       await outbox.delivered(completed, queue)
     }
     const missing = inState('missing')
@@ -98,7 +98,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   const messagesFor = async (queue: string, events: readonly EventEnvelope[]): Promise<QueueMessage[]> => {
-    if (!signedFor.includes(queue)) return events.map((event) => ({ id: event.id, payload: { ...event } }))
+    if (!auditQueues.includes(queue)) return events.map((event) => ({ id: event.id, payload: { ...event } }))
     const messages: QueueMessage[] = []
     for (const event of events) {
       messages.push({ id: event.id, payload: { ...event, entry: sign(event) } })
@@ -107,9 +107,9 @@ export const createRelay = (options: RelayOptions): Relay => {
     return messages
   }
 
-  const handOver = async (queue: string, claimed: readonly ClaimedEvent[]) => {
+  const dispatch = async (queue: string, claimed: readonly ClaimedEvent[]) => {
     // Before the first job can end.
-    windows.get(queue)?.add(idsOf(claimed))
+    inFlight.get(queue)?.add(idsOf(claimed))
     try {
       await watch(queue)
       const missing = await review(queue, idsOf(claimed.filter(({ attempts }) => attempts > 1)))
@@ -118,7 +118,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       await queues.publish(queue, await messagesFor(queue, events))
     } catch (error) {
       log.warn({ err: error, queue, events: claimed.length }, 'events wait in the outbox: the transport does not take them')
-      windows.get(queue)?.done(idsOf(claimed))
+      inFlight.get(queue)?.done(idsOf(claimed))
       await outbox.release(queue, idsOf(claimed), retryMs)
     }
   }
@@ -134,18 +134,18 @@ export const createRelay = (options: RelayOptions): Relay => {
     do {
       again = false
       full.clear()
-      for (const [queue, window] of windows) if (window.room() === 0) full.add(queue)
-      const rooms = [...windows]
+      for (const [queue, each] of inFlight) if (each.room() === 0) full.add(queue)
+      const rooms = [...inFlight]
         .filter(([queue]) => !full.has(queue))
-        .map(([queue, window]) => ({ queue, room: Math.min(batch, window.room()) }))
+        .map(([queue, each]) => ({ queue, room: Math.min(batch, each.room()) }))
       if (rooms.length === 0) return
       const claimed = Map.groupBy(await outbox.claim(rooms), ({ queue }) => queue)
-      await Promise.all([...claimed].map(([queue, group]) => handOver(queue, group)))
+      await Promise.all([...claimed].map(([queue, group]) => dispatch(queue, group)))
       if (rooms.some(({ queue, room }) => claimed.get(queue)?.length === room)) again = true
     } while (again && !closed)
   }
 
-  const look = () => {
+  const poll = () => {
     if (closed) return
     if (running) {
       again = true
@@ -159,37 +159,37 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   const recheck = async () => {
-    for (const window of windows.values()) window.clear()
+    for (const each of inFlight.values()) each.clear()
     let recalled = recallBatch
     while (recalled === recallBatch && !closed) recalled = await outbox.recall(recallBatch)
-    look()
+    poll()
   }
 
   let timer: NodeJS.Timeout | undefined
-  let nudged: NodeJS.Timeout | undefined
-  const lookNow = () => {
-    nudged = undefined
-    look()
+  let woken: NodeJS.Timeout | undefined
+  const pollNow = () => {
+    woken = undefined
+    poll()
   }
-  const poll = () => {
+  const pollAll = () => {
     addressing = true
-    look()
+    poll()
   }
   return {
     start: () => {
-      timer = setInterval(poll, pollMs).unref()
-      poll()
+      timer = setInterval(pollAll, pollMs).unref()
+      pollAll()
     },
     recheck: () => {
       recheck().catch((error) => log.warn({ err: error }, 'events that were handed over wait for their next look'))
     },
-    nudge: () => {
-      if (timer) nudged ??= setTimeout(lookNow, gatherMs)
+    wake: () => {
+      if (timer) woken ??= setTimeout(pollNow, gatherMs)
     },
     close: async () => {
       closed = true
       clearInterval(timer)
-      clearTimeout(nudged)
+      clearTimeout(woken)
       await running
       await Promise.allSettled([...watched.values()].map(async (stop) => (await stop)()))
     },

@@ -2,7 +2,7 @@ import { index, integer, jsonb, type PgSchema, primaryKey, text, timestamp, uuid
 import type { Actor } from '../context.ts'
 
 /** Millisecond precision, so that a cursor made from what JSON shows is exact. */
-export const moment = () => timestamp({ withTimezone: true, mode: 'string', precision: 3 })
+export const timestamptz = () => timestamp({ withTimezone: true, mode: 'string', precision: 3 })
 
 /** Events that this module has committed and whose delivery is not yet seen: a row for each queue that an event goes to. */
 export const outboxTable = (schema: PgSchema) =>
@@ -20,9 +20,9 @@ export const outboxTable = (schema: PgSchema) =>
       data: jsonb().$type<Record<string, unknown>>().notNull(),
       /** Of the policy that allowed the change; empty for one that no request asked for. */
       policy_version: text().notNull().default(''),
-      created_at: moment().notNull().defaultNow(),
+      created_at: timestamptz().notNull().defaultNow(),
       /** When the relay looks at it next; in the future while a relay holds it. */
-      available_at: moment().notNull().defaultNow(),
+      available_at: timestamptz().notNull().defaultNow(),
       attempts: integer().notNull().default(0),
       /** Written by versions before: of a row without a queue, the queues that are done with it. */
       delivered: text().array().notNull().default([]),
@@ -45,7 +45,7 @@ export const subscriptionTable = (schema: PgSchema) =>
       type: text().notNull(),
       queue: text().notNull(),
       /** When a process last said that it knows the subscriber. */
-      seen_at: moment().notNull().defaultNow(),
+      seen_at: timestamptz().notNull().defaultNow(),
     },
     (table) => [primaryKey({ name: 'subscriptions_type_queue', columns: [table.type, table.queue] })],
   )
@@ -56,7 +56,7 @@ export const inboxTable = (schema: PgSchema) =>
     'inbox',
     {
       event_id: uuid().primaryKey(),
-      received_at: moment().notNull().defaultNow(),
+      received_at: timestamptz().notNull().defaultNow(),
     },
     (table) => [index('inbox_received').on(table.received_at)],
   )
@@ -74,7 +74,7 @@ export const deadLetterTable = (schema: PgSchema) =>
       attempts: integer().notNull(),
       /** How often somebody had it delivered again. */
       version: integer().notNull().default(0),
-      failed_at: moment().notNull().defaultNow(),
+      failed_at: timestamptz().notNull().defaultNow(),
     },
     (table) => [index('dead_letters_page').on(table.failed_at.desc().nullsFirst(), table.id.desc().nullsFirst())],
   )

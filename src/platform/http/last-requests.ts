@@ -12,7 +12,7 @@ export const allRead = async (server: Server): Promise<void> => {
   let requests = 0
   const count = () => requests++
   server.on('request', count)
-  for (let turns = 0, before = -1; before !== requests && turns < lastTurns; turns++) {
+  for (let deliveryLimiter = 0, before = -1; before !== requests && deliveryLimiter < lastTurns; deliveryLimiter++) {
     before = requests
     // The first ends the turn under way, the second one in which all sockets were read.
     await turn()

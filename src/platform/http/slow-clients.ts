@@ -22,7 +22,7 @@ interface Progress {
  */
 export const cutSlowClients = (server: Server, { stallMs, onCut }: SlowClientsOptions): void => {
   const sockets = new Map<Socket, Progress>()
-  const look = () => {
+  const sweep = () => {
     const now = performance.now()
     for (const [socket, { taken, at }] of sockets) {
       const { writableLength } = socket
@@ -41,7 +41,7 @@ export const cutSlowClients = (server: Server, { stallMs, onCut }: SlowClientsOp
   })
   let timer: NodeJS.Timeout | undefined
   server.on('listening', () => {
-    timer = setInterval(look, Math.min(1000, stallMs / 4)).unref()
+    timer = setInterval(sweep, Math.min(1000, stallMs / 4)).unref()
   })
   server.on('close', () => clearInterval(timer))
 }

@@ -73,7 +73,7 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
     throw new KeysError(`${files.keyFile} can be read by everybody: take the rights of others away (chmod o= ${files.keyFile})`)
   let connect = connectorOf(material)
 
-  const look = () => {
+  const reload = () => {
     const now = stateOfAll(files)
     if (now === state) return
     state = now
@@ -87,7 +87,7 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
       log.warn({ err: error }, 'the certificate files have changed and cannot be used; the old ones stay')
     }
   }
-  const timer = setInterval(look, lookEveryMs).unref()
+  const timer = setInterval(reload, lookEveryMs).unref()
 
   return {
     serverOptions: () => ({ ...material, ...versions, requestCert: true, rejectUnauthorized: false }),

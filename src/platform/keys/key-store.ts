@@ -54,7 +54,7 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
   let seen = ''
   let lookedAt = 0
 
-  const look = (): T => {
+  const reload = (): T => {
     const stat = statOf(path)
     if (!stat) throw new KeysError(`${path} is missing: make the keys with \`node dist/keys.js init ${folder}\``)
     if (strict && file !== publicFile && isReadByAll(stat))
@@ -77,7 +77,7 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
     if (value !== undefined && !atOnce && now - lookedAt < lookAgainMs) return value
     lookedAt = now
     try {
-      return look()
+      return reload()
     } catch (error) {
       if (value === undefined) throw error
       return value

@@ -10,7 +10,7 @@ export interface QueueMessage {
 export type DeliveryState = 'pending' | 'completed' | 'failed' | 'missing'
 
 /** What Redis and PostgreSQL do differently below the queues. */
-export interface Transport {
+export interface QueueBackend {
   readonly backend: 'redis' | 'postgres'
   /** Gives BullMQ its connections; the `connection` option of its classes is ignored. */
   readonly factory: BackendFactory<IQueueBackend, object>
@@ -30,11 +30,11 @@ export interface Transport {
   /** Waits for a new worker where it cannot start by itself later. */
   started(one: { waitUntilReady(): Promise<void> }): Promise<void>
   up(): boolean
-  onBack(listener: () => void): void
+  onUp(listener: () => void): void
   close(): Promise<void>
 }
 
-export interface TransportOptions {
+export interface QueueBackendOptions {
   url: string
   prefix?: string | undefined
   log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -43,7 +43,7 @@ export interface TransportOptions {
 /** A delayed job that nobody took so long after its time waits. */
 export const overdueMs = 5_000
 
-const awayCodes = new Set([
+const connectionErrorCodes = new Set([
   ...[
     'ECONNREFUSED',
     'ECONNRESET',
@@ -57,29 +57,29 @@ const awayCodes = new Set([
   ],
   ...['57P01', '57P02', '57P03', '53300', '25006', '25P02'],
 ])
-const awayText =
+const connectionErrorText =
   /connection (is closed|terminated|timeout)|timeout exceeded when trying to connect|query read timeout|socket timeout/i
 
 /** True for an error that says that the server could not be reached, not that it refused the work. */
-export const isAway = (error: unknown): boolean => {
-  if (error instanceof AggregateError && error.errors.some(isAway)) return true
+export const isConnectionError = (error: unknown): boolean => {
+  if (error instanceof AggregateError && error.errors.some(isConnectionError)) return true
   if (!(error instanceof Error)) return false
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return awayCodes.has(code) || code.startsWith('08') || awayText.test(error.message)
+  return connectionErrorCodes.has(code) || code.startsWith('08') || connectionErrorText.test(error.message)
 }
 
 /** Logs one line when a server goes away and one when it is back. */
-export const createPresence = (what: string, log: TransportOptions['log']) => {
+export const createAvailability = (what: string, log: QueueBackendOptions['log']) => {
   let since: number | undefined
   const listeners: (() => void)[] = []
   return {
-    onBack: (listener: () => void) => void listeners.push(listener),
-    away: (error?: unknown) => {
+    onUp: (listener: () => void) => void listeners.push(listener),
+    down: (error?: unknown) => {
       if (since !== undefined) return
       since = Date.now()
       log.warn({ err: error }, 'queue: %s is away', what)
     },
-    back: () => {
+    up: () => {
       if (since === undefined) return
       log.info({ awayMs: Date.now() - since }, 'queue: %s is back', what)
       since = undefined

@@ -1,11 +1,11 @@
 import { Queue } from 'bullmq'
 import type { Logger } from 'pino'
 import { endsWithin } from '../concurrency/deadline.ts'
-import { type DeliveryState, isAway, type QueueMessage, type Transport } from './backend.ts'
+import { type DeliveryState, isConnectionError, type QueueBackend, type QueueMessage } from './backend.ts'
 import { watchIdleness } from './idle-watch.ts'
 import { createPostgresTransport } from './postgres-backend.ts'
 import { createRedisTransport } from './redis-backend.ts'
-import { type Concurrency, type Delivery, startConsumer } from './worker.ts'
+import { type Concurrency, type Delivery, startWorker } from './worker.ts'
 
 export type { Delivery, DeliveryState, QueueMessage }
 
@@ -33,7 +33,7 @@ export interface EventQueues {
   /** Runs the handler for each job; a rejection is a failed try. `close` waits a few seconds for running handlers. */
   consume(queue: string, handler: (delivery: Delivery) => Promise<void>, options: Concurrency): Promise<QueueConsumer>
   /** Calls back each time that the transport was away and is back: what it held may be lost. */
-  onBack(listener: () => void): void
+  onUp(listener: () => void): void
   counts(queue: string): Promise<{ waiting: number; active: number; delayed: number; failed: number }>
   close(): Promise<void>
 }
@@ -65,7 +65,7 @@ const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
 export const createEventQueues = async (options: EventQueuesOptions): Promise<EventQueues> => {
   const { prefix, attempts = 8, backoffMs = 500, longestBackoffMs = 30_000, lockMs = 10_000, stalledMs = 5_000, log } = options
   if (!options.redisUrl && !options.databaseUrl) throw new Error('The queues need a redisUrl or a databaseUrl')
-  const transport: Transport = options.redisUrl
+  const transport: QueueBackend = options.redisUrl
     ? await createRedisTransport({ url: options.redisUrl, prefix, log })
     : await createPostgresTransport({ url: options.databaseUrl ?? '', prefix, log })
   const common = { connection: {}, ...(transport.keyPrefix && { prefix: transport.keyPrefix }) }
@@ -81,7 +81,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
 
   // The transport logs its own outages once; a burst of other faults must not flood the log either.
   const complain = (queue: string) => (error: Error) => {
-    if (!transport.up() || isAway(error) || Date.now() - lastComplaint < 1_000) return
+    if (!transport.up() || isConnectionError(error) || Date.now() - lastComplaint < 1_000) return
     lastComplaint = Date.now()
     log.warn({ err: error, queue }, 'queue: %s', error.message)
   }
@@ -182,7 +182,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   const consume: EventQueues['consume'] = async (queue, handler, concurrency) => {
     const watch = watchIdleness({ queue, waits: () => transport.waits(queue), log })
     const settings = { ...concurrency, backoffMs, longestBackoffMs, lockMs, stalledMs, watch, complain: complain(queue) }
-    const consumer = await startConsumer(transport, queue, handler, settings)
+    const consumer = await startWorker(transport, queue, handler, settings)
     return { stuckSeconds: watch.stuckSeconds, close: opened(consumer.close) }
   }
 
@@ -207,7 +207,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
     redeliver,
     onCompleted,
     consume,
-    onBack: transport.onBack,
+    onUp: transport.onUp,
     counts,
     close,
   }

@@ -34,7 +34,7 @@ export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatc
     if (told) log.info({ queue }, 'queue: the consumer takes jobs again')
     told = false
   }
-  const look = async () => {
+  const check = async () => {
     // Unknown while the transport is away: that has a line of its own.
     const some = await waits().catch(() => undefined)
     if (some === false) moved()
@@ -44,6 +44,6 @@ export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatc
     told = true
     log.error({ queue, seconds: seconds() }, 'queue: jobs wait, and the consumer takes none')
   }
-  const timer = setInterval(() => void look(), lookEveryMs).unref()
+  const timer = setInterval(() => void check(), lookEveryMs).unref()
   return { moved, stuckSeconds: seconds, close: () => clearInterval(timer) }
 }

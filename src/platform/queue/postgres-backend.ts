@@ -1,7 +1,14 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPostgresBackend } from 'bullmq'
 import { endsWithin } from '../concurrency/deadline.ts'
-import { createPresence, type DeliveryState, isAway, overdueMs, type Transport, type TransportOptions } from './backend.ts'
+import {
+  createAvailability,
+  type DeliveryState,
+  isConnectionError,
+  overdueMs,
+  type QueueBackend,
+  type QueueBackendOptions,
+} from './backend.ts'
 import { createCompletions } from './postgres-completions.ts'
 import { withHeartbeat } from './postgres-heartbeat.ts'
 import { createPostgresPools, type PostgresPool } from './postgres-pool.ts'
@@ -16,8 +23,8 @@ const retryable = new Set(['40001', '40P01', '57014'])
 const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed: 'failed' }
 
 /** Opens the pools and brings the schema `bullmq` up to date (safe from several processes at once). Rejects when that fails. */
-export const createPostgresTransport = async ({ url, prefix, log }: TransportOptions): Promise<Transport> => {
-  const presence = createPresence('postgres', log)
+export const createPostgresTransport = async ({ url, prefix, log }: QueueBackendOptions): Promise<QueueBackend> => {
+  const availability = createAvailability('postgres', log)
   const clock = createServerClock()
   const pools = createPostgresPools(url, schema, clock)
   const producers = pools.open({ max: 2, connectMs: 1_000, statementMs: 3_000 }, () => void probe())
@@ -32,17 +39,17 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
     while (!closing) {
       try {
         await producers.query('select 1')
-        presence.back()
+        availability.up()
         break
       } catch (error) {
-        presence.away(error)
+        availability.down(error)
         await setTimeout(500, undefined, { ref: false })
       }
     }
     probing = false
   }
   const noticed = (error: unknown): never => {
-    if (isAway(error) && !closing) void probe()
+    if (isConnectionError(error) && !closing) void probe()
     throw error
   }
 
@@ -58,7 +65,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
   // BullMQ waits and tries again only after this code; anything else would count as a fault of the job.
   const asRefused = (error: unknown): never => {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (!isAway(error) && !retryable.has(code)) throw error
+    if (!isConnectionError(error) && !retryable.has(code)) throw error
     throw Object.assign(new Error(error instanceof Error ? error.message : String(error)), { code: 'ECONNREFUSED' })
   }
   const poolFor = (pool: PostgresPool, mapped: (error: unknown) => never) => {
@@ -141,8 +148,8 @@ export const createPostgresTransport = async ({ url, prefix, log }: TransportOpt
     expect: (queue, ids) => completions.expect(nameOf(queue), ids),
     completions: (queue, tell, complain) => completions.follow(nameOf(queue), tell, complain),
     started: (one) => one.waitUntilReady(),
-    up: presence.isUp,
-    onBack: presence.onBack,
+    up: availability.isUp,
+    onUp: availability.onUp,
     close,
   }
 }

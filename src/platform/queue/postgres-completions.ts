@@ -38,7 +38,7 @@ export const createCompletions = ({
   const closing = new AbortController()
   let listening: Promise<void> | undefined
 
-  const nudge = (queue?: string) => {
+  const wake = (queue?: string) => {
     for (const [name, ones] of nudges) if (queue === undefined || queue === name) for (const one of ones) one()
   }
 
@@ -50,9 +50,9 @@ export const createCompletions = ({
         client.on('error', () => resolve())
         closing.signal.addEventListener('abort', () => resolve(), { once: true })
       })
-      client.on('notification', ({ payload }) => nudge(payload))
+      client.on('notification', ({ payload }) => wake(payload))
       await client.query('listen bullmq_events')
-      nudge()
+      wake()
       await lost
     } finally {
       client.release(true)

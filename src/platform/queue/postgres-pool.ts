@@ -3,7 +3,7 @@ import { takesNoWrites } from '../db/session.ts'
 import type { Endpoint } from '../db/socket.ts'
 import { DatabaseStartError } from '../db/startup.ts'
 import { createEndpoints, parseDatabaseUrl, pgOptions } from '../db/url.ts'
-import { isAway } from './backend.ts'
+import { isConnectionError } from './backend.ts'
 import type { ServerClock } from './server-clock.ts'
 
 export interface PoolOptions {
@@ -69,7 +69,7 @@ export const createPostgresPools = (url: string, schema: string, clock: ServerCl
     }
     // As libpq has it: prefer means TLS where the server offers it.
     if (address.tls === 'prefer' && hasNoTls(error)) withoutTls.add(endpoint)
-    else if (isAway(error)) endpoints.failed(endpoint)
+    else if (isConnectionError(error)) endpoints.failed(endpoint)
   }
 
   // The pool makes its clients by a constructor, from the same options for all: so each looks up its server by itself.
@@ -143,7 +143,7 @@ export const createPostgresPools = (url: string, schema: string, clock: ServerCl
     const connect = async (): Promise<pg.PoolClient> => {
       for (let left = ways; left > 1; left--) {
         const client = await pool.connect().catch((error: unknown) => {
-          if (isAway(error) || hasNoTls(error)) return undefined
+          if (isConnectionError(error) || hasNoTls(error)) return undefined
           throw error
         })
         if (client) return client

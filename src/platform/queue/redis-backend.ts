@@ -2,7 +2,7 @@ import { createRedisBackend, QueueEvents } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import { endsWithin } from '../concurrency/deadline.ts'
 import { backoffAfter } from '../concurrency/retry.ts'
-import { createPresence, type DeliveryState, overdueMs, type Transport, type TransportOptions } from './backend.ts'
+import { createAvailability, type DeliveryState, overdueMs, type QueueBackend, type QueueBackendOptions } from './backend.ts'
 
 const pollMs = 2_000
 const retryStrategy = (times: number) => backoffAfter(times, { backoffMs: 50, longestBackoffMs: 1_000 })
@@ -14,8 +14,8 @@ const checkRoleMs = 5_000
 const isPrimary = (info: Readonly<Record<string, unknown>>) => info.role === undefined || info.role === 'master'
 
 /** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
-export const createRedisTransport = async ({ url, prefix = 'bull', log }: TransportOptions): Promise<Transport> => {
-  const presence = createPresence('redis', log)
+export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueBackendOptions): Promise<QueueBackend> => {
+  const availability = createAvailability('redis', log)
   const sockets = new Set<Redis>()
   let lastError: Error | undefined
   let closing = false
@@ -110,13 +110,13 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     await close()
     throw refusal
   }
-  if (producer.status !== 'ready') presence.away(lastError)
+  if (producer.status !== 'ready') availability.down(lastError)
 
   producer.on('close', () => {
-    if (!closing) presence.away(lastError)
+    if (!closing) availability.down(lastError)
   })
   producer.on('ready', () => {
-    presence.back()
+    availability.up()
     eviction()
       .then((error) => error && log.error(error.message))
       .catch(() => {})
@@ -145,7 +145,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     )
   }
 
-  const waits: Transport['waits'] = async (queue) => {
+  const waits: QueueBackend['waits'] = async (queue) => {
     const due = (Date.now() - overdueMs) * 0x1000
     const counts = await Promise.all([
       producer.llen(`${prefix}:${queue}:wait`),
@@ -154,12 +154,12 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     return counts.some((count) => count > 0)
   }
 
-  const factory: Transport['factory'] = (name, options, kind = {}) => {
+  const factory: QueueBackend['factory'] = (name, options, kind = {}) => {
     const blocks = kind.blocking || kind.withBlockingConnection
     return createRedisBackend(name, { ...options, connection: blocks ? consumer() : producer }, kind)
   }
 
-  const completions: Transport['completions'] = async (queue, tell, complain) => {
+  const completions: QueueBackend['completions'] = async (queue, tell, complain) => {
     // Without a first id BullMQ reads only what happens while a read is waiting, and loses the rest.
     const where = { connection: {}, prefix, blockingTimeout: pollMs, lastEventId: '0' }
     const events = new QueueEvents(queue, where, factory)
@@ -184,7 +184,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: Transp
     // It starts by itself when Redis is reachable, which may be much later.
     started: () => Promise.resolve(),
     up: () => producer.status === 'ready',
-    onBack: presence.onBack,
+    onUp: availability.onUp,
     close,
   }
 }

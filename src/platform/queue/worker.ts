@@ -1,7 +1,7 @@
 import { type Job, Worker } from 'bullmq'
 import { endsWithin } from '../concurrency/deadline.ts'
 import { jitteredBackoff, type Pauses } from '../concurrency/retry.ts'
-import type { QueueMessage, Transport } from './backend.ts'
+import type { QueueBackend, QueueMessage } from './backend.ts'
 import type { IdleWatch } from './idle-watch.ts'
 
 export interface Delivery {
@@ -22,8 +22,8 @@ const lookAtLoadMs = 100
 const handlersEndWithinMs = 5_000
 
 /** Runs `handler` for the jobs of a queue until `close`, which waits a few seconds for running handlers. Times in ms. */
-export const startConsumer = async (
-  transport: Transport,
+export const startWorker = async (
+  transport: QueueBackend,
   queue: string,
   handler: (delivery: Delivery) => Promise<void>,
   options: Concurrency &

@@ -14,7 +14,7 @@ const unavailable = (contract: Contract): ErrorCode => {
 }
 
 /** A value as it comes out of the other side of a network. */
-const overJson = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
+const jsonRoundTrip = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
 
 /**
  * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
@@ -22,9 +22,9 @@ const overJson = (value: unknown): unknown => (value === undefined ? undefined :
  * the called side knows who calls; a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything
  * else means `<module>.unavailable`.
  */
-export const bind = <C extends Contract>(contract: C, transport: Transport, log: Logger, caller?: string): Api<C> => {
+export const createClient = <C extends Contract>(contract: C, transport: Transport, log: Logger, caller?: string): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
-    const parsed = parse(operation.input, overJson(input))
+    const parsed = parse(operation.input, jsonRoundTrip(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
     const left = Math.max(0, deadline - Date.now())
     try {
@@ -52,4 +52,4 @@ export const bind = <C extends Contract>(contract: C, transport: Transport, log:
 export const localTransport =
   (api: Api<Contract>): Transport =>
   async (op, _operation, input, context) =>
-    overJson(await api[op]?.(input as never, context))
+    jsonRoundTrip(await api[op]?.(input as never, context))

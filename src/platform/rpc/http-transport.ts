@@ -2,7 +2,7 @@ import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { ServiceTokens } from '../auth/service-tokens.ts'
-import { whenLate } from '../concurrency/deadline.ts'
+import { setDeadline } from '../concurrency/deadline.ts'
 import { type CallContext, traceHeaders } from '../context.ts'
 import type { Api, Contract } from '../contract.ts'
 import { Failure, fail, isErrorCode } from '../errors.ts'
@@ -58,7 +58,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     if (origin === undefined) throw new Error(`${contract.name}: no address known`)
     const left = Math.max(1, context.deadline - Date.now())
     const given = new AbortController()
-    const timer = whenLate(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
+    const timer = setDeadline(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
     let answer: Answer
     let rejected: Failure | undefined
     try {

@@ -15,7 +15,7 @@ import { snapshotTrail, writeSnapshot } from '../../../src/modules/audit/verific
 import { verifyTrail } from '../../../src/modules/audit/verification/verify.ts'
 import { serviceContext } from '../../../src/platform/context.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
-import { bind, localTransport } from '../../../src/platform/rpc/client.ts'
+import { createClient, localTransport } from '../../../src/platform/rpc/client.ts'
 import { call, runApp } from '../../../testing/app.ts'
 import { type AuditDatabase, sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
 import { asService } from '../../../testing/people.ts'
@@ -158,7 +158,7 @@ t.test('and so in one process', async (t) => {
   })
   const api = { record: async (input: never, { caller }: { caller?: string }) => ({ recorded: await recordOf(input, caller) }) }
   const recordOf = ({ entries }: { entries: never[] }, caller: string | undefined) => service.record(entries, caller)
-  const as = (caller: string | undefined) => bind(auditContract, localTransport(api as never), log, caller)
+  const as = (caller: string | undefined) => createClient(auditContract, localTransport(api as never), log, caller)
   const record = (caller: string | undefined) =>
     as(caller).record({ entries: [sampleEntry(keys, 0)] }, serviceContext('user', 2000))
   t.same(await record('user'), { recorded: 1 })

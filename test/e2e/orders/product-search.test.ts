@@ -3,8 +3,8 @@ import postgres from 'postgres'
 import t from 'tap'
 import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
-import { createUpkeep } from '../../../src/modules/product/normal-form-maintenance.ts'
-import { createUpkeepRepository } from '../../../src/modules/product/normal-form-maintenance-repository.ts'
+import { createNormalFormMaintenance } from '../../../src/modules/product/normal-form-maintenance.ts'
+import { createNormalFormMaintenanceRepository } from '../../../src/modules/product/normal-form-maintenance-repository.ts'
 import { createProductRepository } from '../../../src/modules/product/repository.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { newEvent } from '../../../src/platform/events/event.ts'
@@ -60,7 +60,7 @@ const openDatabase = async (name: string, locale: string) => {
     products,
     search,
     warned,
-    upkeep: createUpkeep({ repository: createUpkeepRepository(counted), log }),
+    upkeep: createNormalFormMaintenance({ repository: createNormalFormMaintenanceRepository(counted), log }),
     statements,
   }
 }

@@ -8,7 +8,7 @@ import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
 import { createPersonalData } from '../../../src/modules/user/personal-data.ts'
-import { createUpkeepRepository } from '../../../src/modules/user/privacy/encryption-maintenance-repository.ts'
+import { createEncryptionMaintenanceRepository } from '../../../src/modules/user/privacy/encryption-maintenance-repository.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { type DataKeySet, dataKeysFile, initKeys, newDataKey, readJson, writeJson } from '../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
@@ -31,7 +31,7 @@ t.test('what was read before somebody was changed or erased is not written over 
   })
   const keys = createKeyStore({ folder: keysDir, strict: false })
   const data = createPersonalData(keys)
-  const repository = createUpkeepRepository(db, data)
+  const repository = createEncryptionMaintenanceRepository(db, data)
   const rows = () => sql`select id, data_key, personal, name, email, status from users.users order by id`
 
   const outdated = await repository.wrappedBy(await repository.ringKeysInUse(), 0, 10)

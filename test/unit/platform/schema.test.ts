@@ -1,5 +1,5 @@
 import t from 'tap'
-import { assertCleanText } from '../../../src/platform/text.ts'
+import { assertCleanText } from '../../../src/platform/schema.ts'
 
 t.test('NUL and lone surrogates are refused in names and values of parameters', async (t) => {
   for (const bad of ['a\0', '\ud800', 'x\udc00y', '\udc00\ud800'])

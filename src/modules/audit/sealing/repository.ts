@@ -3,7 +3,7 @@ import { arrayLiteral, type Database, violatedConstraint } from '../../../platfo
 import { entryFields } from '../repository.ts'
 import { type EntryRow, type StoredEntry, storedEntry } from '../stored-entry.ts'
 import { checkpoints, entries, nodes, pending, seals } from '../tables.ts'
-import { lookUp, type Position, peaksOf, type TreeNode } from './tree.ts'
+import { type LeafPosition, lookUp, peaksOf, type TreeNode } from './tree.ts'
 
 export interface Seal {
   readonly index: number
@@ -26,7 +26,7 @@ export interface StoredCheckpoint {
 export type SealRepository = ReturnType<typeof createSealRepository>
 
 export const createSealRepository = (db: Database) => {
-  const readNodes = async (positions: readonly Position[]): Promise<(position: Position) => Buffer> => {
+  const readNodes = async (positions: readonly LeafPosition[]): Promise<(position: LeafPosition) => Buffer> => {
     const rows = await db.run<{ level: number; index: number; hash: string }>(sql`
       with wanted as (select * from jsonb_to_recordset(${JSON.stringify(positions)}::jsonb) as w(level bigint, index bigint))
       select n.level, n.node_index as index, n.hash from wanted w join ${nodes} n on n.level = w.level and n.node_index = w.index

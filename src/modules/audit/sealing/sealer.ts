@@ -65,7 +65,7 @@ export const createSealer = (options: SealerOptions): Sealer => {
   let unsealed = 0
   let sealing: Promise<unknown> | undefined
   let carrying: Promise<void> | undefined
-  const look = () => {
+  const poll = () => {
     if (closed) return
     unsealed = 0
     sealing ??= seal()
@@ -86,12 +86,12 @@ export const createSealer = (options: SealerOptions): Sealer => {
   return {
     seal,
     start: () => {
-      timer ??= setInterval(look, everyMs).unref()
-      look()
+      timer ??= setInterval(poll, everyMs).unref()
+      poll()
     },
     added: (count) => {
       unsealed += count
-      if (timer && unsealed >= everyEntries) look()
+      if (timer && unsealed >= everyEntries) poll()
     },
     close: async () => {
       clearInterval(timer)

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
 
 /** A complete subtree: the 2^level leaves from index * 2^level on. */
-export interface Position {
+export interface LeafPosition {
   readonly level: number
   readonly index: number
 }
-export interface TreeNode extends Position {
+export interface TreeNode extends LeafPosition {
   readonly hash: Buffer
 }
 
@@ -18,8 +18,8 @@ export const leafHash = (entry: Uint8Array): Buffer => sha256(leafPrefix, entry)
 export const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer => sha256(nodePrefix, left, right)
 
 /** The largest complete subtrees that cover the leaves from `start` to before `end`, from left to right. */
-const cover = (start: number, end: number): Position[] => {
-  const parts: Position[] = []
+const cover = (start: number, end: number): LeafPosition[] => {
+  const parts: LeafPosition[] = []
   for (let at = start; at < end; ) {
     let level = 0
     while (at % 2 ** (level + 1) === 0 && at + 2 ** (level + 1) <= end) level++
@@ -30,15 +30,15 @@ const cover = (start: number, end: number): Position[] => {
 }
 
 /** The complete subtrees that a tree of this size consists of. */
-export const peaksOf = (size: number): Position[] => cover(0, size)
+export const peaksOf = (size: number): LeafPosition[] => cover(0, size)
 
 /** The hash over neighbouring subtrees, each smaller than the one before; of none, it is the empty tree's. */
 const fold = (hashes: readonly Buffer[]): Buffer =>
   hashes.length === 0 ? sha256() : hashes.reduceRight((right, left) => nodeHash(left, right))
 
 /** The subtrees whose hashes a leaf's inclusion proof is made of, from the leaf up: each hash is over one list. */
-export const inclusionParts = (leaf: number, size: number): Position[][] => {
-  const path: Position[][] = []
+export const inclusionParts = (leaf: number, size: number): LeafPosition[][] => {
+  const path: LeafPosition[][] = []
   let [start, end] = [0, size]
   while (end - start > 1) {
     let half = 1
@@ -55,10 +55,10 @@ export const inclusionParts = (leaf: number, size: number): Position[][] => {
   return path.reverse()
 }
 
-const nameOf = ({ level, index }: Position): string => `${level} ${index}`
+const nameOf = ({ level, index }: LeafPosition): string => `${level} ${index}`
 
 /** Hashes by position. @throws Error for a node that is not among the given ones: the stored tree is not whole */
-export const lookUp = (nodes: readonly TreeNode[]): ((position: Position) => Buffer) => {
+export const lookUp = (nodes: readonly TreeNode[]): ((position: LeafPosition) => Buffer) => {
   const known = new Map(nodes.map((node) => [nameOf(node), node.hash]))
   return (position) => {
     const found = known.get(nameOf(position))
@@ -68,7 +68,7 @@ export const lookUp = (nodes: readonly TreeNode[]): ((position: Position) => Buf
 }
 
 /** The inclusion proof (RFC 9162, 2.1.3.1). `hashOf` knows the complete subtrees of `inclusionParts`. */
-export const inclusionProof = (leaf: number, size: number, hashOf: (position: Position) => Buffer): Buffer[] =>
+export const inclusionProof = (leaf: number, size: number, hashOf: (position: LeafPosition) => Buffer): Buffer[] =>
   inclusionParts(leaf, size).map((parts) => fold(parts.map(hashOf)))
 
 /** A tree that grows to the right and remembers only its peaks. */

@@ -9,7 +9,7 @@ export interface Breaker {
   /** Passes on what `send` does; while the circuit is open it rejects at once. */
   run<T>(send: () => Promise<T>): Promise<T>
   /** How many more messages may be tried where so many are under way: one to see whether the provider is back, none while it rests. */
-  room(free: number, underWay: number): number
+  room(free: number, inFlight: number): number
 }
 
 /**
@@ -35,9 +35,9 @@ export const createBreaker = (provider: string, restMs: number, log: Pick<Logger
   })
   return {
     run: (send) => policy.execute(send),
-    room: (free, underWay) => {
+    room: (free, inFlight) => {
       if (policy.state === CircuitState.Closed) return free
-      return underWay === 0 && performance.now() >= openUntil ? Math.min(free, 1) : 0
+      return inFlight === 0 && performance.now() >= openUntil ? Math.min(free, 1) : 0
     },
   }
 }

@@ -1,7 +1,7 @@
 import { SpanKind } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import { endsWithin } from '../../../platform/concurrency/deadline.ts'
-import type { Turns } from '../../../platform/events/delivery-limiter.ts'
+import type { DeliveryLimiter } from '../../../platform/events/delivery-limiter.ts'
 import { inSpan } from '../../../platform/observability/span.ts'
 import type { Channel } from '../contract.ts'
 import type { Lease } from './attempt.ts'
@@ -16,14 +16,14 @@ export interface ChannelWorkerOptions {
   /** Messages at once. */
   readonly concurrency: number
   /** Shared with the process' consumers: messages can wait, people cannot. */
-  readonly turns: Turns
+  readonly deliveryLimiter: DeliveryLimiter
   readonly log: Logger
 }
 
 export interface ChannelWorker {
   start(): void
   /** Messages were recorded just now: look without waiting for the next poll. */
-  nudge(): void
+  wake(): void
   /** Claims no more, and waits a few seconds for what is being sent. */
   close(): Promise<void>
 }
@@ -37,7 +37,7 @@ const attemptsEndWithinMs = 5_000
  * waiting but its own messages.
  */
 export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorker => {
-  const { channel, repository, attempt, breaker, concurrency, turns, log } = options
+  const { channel, repository, attempt, breaker, concurrency, deliveryLimiter, log } = options
   const running = new Set<Promise<void>>()
   let looking: Promise<void> | undefined
   let again = false
@@ -49,14 +49,14 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
     inSpan(`notification ${channel}`, SpanKind.INTERNAL, lease.message.origin?.traceparent, () => attempt(lease))
 
   const begin = (lease: Lease) => {
-    const work = turns
-      .take(() => traced(lease))
+    const work = deliveryLimiter
+      .run(() => traced(lease))
       .catch((error) =>
         log.warn({ err: error, notification: lease.message.id }, 'an outcome is not on record; its claim runs out'),
       )
       .finally(() => {
         running.delete(work)
-        look()
+        poll()
       })
     running.add(work)
   }
@@ -64,7 +64,7 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
   const claimMore = async () => {
     do {
       again = false
-      const free = (turns.busy() ? 1 : concurrency) - running.size
+      const free = (deliveryLimiter.busy() ? 1 : concurrency) - running.size
       const limit = breaker.room(Math.max(free, 0), running.size)
       if (limit === 0) return
       const askedAt = { monotonic: performance.now(), wall: Date.now() }
@@ -74,7 +74,7 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
     } while (again && !closed)
   }
 
-  const look = () => {
+  const poll = () => {
     if (closed) return
     again = true
     looking ??= claimMore()
@@ -86,11 +86,11 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
 
   return {
     start: () => {
-      timer ??= setInterval(look, pollMs).unref()
-      look()
+      timer ??= setInterval(poll, pollMs).unref()
+      poll()
     },
-    nudge: () => {
-      if (timer) look()
+    wake: () => {
+      if (timer) poll()
     },
     close: async () => {
       closed = true

@@ -49,9 +49,9 @@ export const sealRows =
     return { sealed: changed.length, doubled: changed.filter(({ doubled }) => doubled).map(({ id }) => id) }
   }
 
-export type UpkeepRepository = ReturnType<typeof createUpkeepRepository>
+export type UpkeepRepository = ReturnType<typeof createEncryptionMaintenanceRepository>
 
-export const createUpkeepRepository = (db: Database, data: PersonalData) => ({
+export const createEncryptionMaintenanceRepository = (db: Database, data: PersonalData) => ({
   /** Up to `limit` users whose data is in plain text. */
   plain: (limit: number): Promise<PlainUser[]> =>
     db.run<PlainUser>(sql`

@@ -4,7 +4,7 @@ import type { KeyStore } from '../../../platform/keys/key-store.ts'
 import type { KeyOfUser, PersonalData, WrappedKey } from '../personal-data.ts'
 import type { UpkeepRepository } from './encryption-maintenance-repository.ts'
 
-export interface UpkeepOptions {
+export interface EncryptionMaintenanceOptions {
   readonly repository: UpkeepRepository
   readonly data: Pick<PersonalData, 'rewrap'>
   readonly keys: Pick<KeyStore, 'data'>
@@ -18,7 +18,7 @@ const batch = 200
  * Keeps persons' data as it should lie in the table: encrypted, under the ring's current key. It looks again every few
  * seconds, since the ring changes while we run. Several processes may do it at once.
  */
-export const createUpkeep = ({ repository, data, keys, log }: UpkeepOptions): Background => {
+export const createEncryptionMaintenance = ({ repository, data, keys, log }: EncryptionMaintenanceOptions): Background => {
   /** Said once each. */
   const unreadable = new Set<number>()
   const missing = new Set<string>()

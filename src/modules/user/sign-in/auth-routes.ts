@@ -66,7 +66,7 @@ const needsProof = 'Takes a token of POST /auth/reauthenticate, and an address t
 const Done = One(Type.Null())
 const done = { success: true as const, data: null }
 
-const described = (operationId: string, summary: string) => ({ operationId, summary, tags: ['auth'] })
+const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['auth'] })
 
 export interface AuthRoutesOptions {
   readonly sessions: Sessions
@@ -79,7 +79,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     '/auth/login',
     {
       config: { message: 'session.started' },
-      schema: { ...described('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
+      schema: { ...operation('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
     },
     async (request) => {
       const data = await sessions.signIn(request.body, clientAddressOf(request), request.call)
@@ -91,7 +91,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'session.refreshed' },
       schema: {
-        ...described('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
+        ...operation('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
         body: Refresh,
         response: { 200: One(Tokens) },
       },
@@ -102,14 +102,14 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     '/auth/logout',
     {
       config: { message: 'session.ended' },
-      schema: { ...described('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } },
+      schema: { ...operation('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } },
     },
     async ({ body, call }) => {
       await sessions.signOut(body.refresh_token, call)
       return done
     },
   )
-  app.get('/auth/me', { schema: { ...described('me', 'Who is signed in'), response: { 200: One(Me) } } }, async ({ call }) => ({
+  app.get('/auth/me', { schema: { ...operation('me', 'Who is signed in'), response: { 200: One(Me) } } }, async ({ call }) => ({
     success: true as const,
     data: await accounts.me(call),
   }))
@@ -119,7 +119,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'session.reauthenticated' },
       schema: {
-        ...described('reauthenticate', 'Prove again who you are, before what is as good as a password'),
+        ...operation('reauthenticate', 'Prove again who you are, before what is as good as a password'),
         description: `Returns an access token that is good for five minutes and for ${sensitive}. Without it those answer 401 \`auth.reauthentication_required\` (RFC 9470). The token of a sign-in is not enough, however new: it is in every request and may be stolen. Takes what signing in takes: the password, and a code where there is a second factor.`,
         body: Strict({ password: GivenPassword, otp: Type.Optional(Code) }, { examples: [{ password: given.password }] }),
         response: { 200: One(AccessToken) },
@@ -135,7 +135,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'password.changed' },
       schema: {
-        ...described('changePassword', 'Change the password; every sign-in ends'),
+        ...operation('changePassword', 'Change the password; every sign-in ends'),
         body: Strict(
           { current_password: GivenPassword, new_password: Password },
           { examples: [{ current_password: given.password, new_password: newPassword }] },
@@ -154,7 +154,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'password.reset_requested' },
       schema: {
-        ...described('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
+        ...operation('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
         body: Strict({ email: Email }, { examples: [{ email: 'xiaomei@example.com' }] }),
         response: { 202: Done },
       },
@@ -169,7 +169,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'password.changed' },
       schema: {
-        ...described('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
+        ...operation('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
         description:
           'It also confirms the address. Where nobody had confirmed it before, what was set until then goes: phone and second factor may be those of somebody who registered with an address that is not theirs.',
         body: Strict({ token: Opaque, password: Password }, { examples: [{ token: given.token, password: newPassword }] }),
@@ -186,7 +186,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'account.activated' },
       schema: {
-        ...described('activate', 'Confirm an e-mail address with a mailed token'),
+        ...operation('activate', 'Confirm an e-mail address with a mailed token'),
         description:
           'The address of a new account, which `REGISTRATION=verify` lets sign in from then on, or a new address (PATCH /users/{id}), which takes the place of the one before; then every sign-in ends, and the address before is told. Takes the password of the account as well: who did not register, but got such a mail, cannot be made to hand the address over, and takes the account with a new password instead (POST /auth/password/forgot).',
         body: Strict(
@@ -208,7 +208,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'second_factor.started' },
       schema: {
-        ...described('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
+        ...operation('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
         description: needsProof,
         response: { 200: One(Enrolment) },
       },
@@ -220,7 +220,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'second_factor.enrolled' },
       schema: {
-        ...described('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
+        ...operation('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
         description: `${needsProof} Every sign-in ends; this one goes on with the tokens that come back.`,
         body: Strict({ code: Code }, { examples: [{ code: given.code }] }),
         response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()), ...Tokens.properties })) },
@@ -236,7 +236,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: 'second_factor.removed' },
       schema: {
-        ...described('removeSecondFactor', 'Sign in with the password alone again; every sign-in ends'),
+        ...operation('removeSecondFactor', 'Sign in with the password alone again; every sign-in ends'),
         body: Strict({ password: GivenPassword, code: Code }, { examples: [{ password: given.password, code: given.code }] }),
         response: { 200: Done },
       },

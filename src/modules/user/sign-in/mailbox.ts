@@ -16,7 +16,7 @@ export interface MailboxOptions {
   readonly data: Pick<PersonalData, 'open' | 'openAddress'>
   readonly passwords: Pick<Passwords, 'hash' | 'matches'>
   readonly throttle: Pick<SignInThrottle, 'attempt' | 'mayMail'>
-  readonly nudge: () => void
+  readonly wake: () => void
 }
 
 export interface IssuedMail {
@@ -32,7 +32,7 @@ const resetTries = 5
 export type Mailbox = ReturnType<typeof createMailbox>
 
 /** What people prove with a token that was mailed to them: that a mailbox is theirs. */
-export const createMailbox = ({ repository, data, passwords, throttle, nudge }: MailboxOptions) => {
+export const createMailbox = ({ repository, data, passwords, throttle, wake }: MailboxOptions) => {
   const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
     const self = actingAs(context, account.id)
     const proven = isConfirmed(account)
@@ -40,7 +40,7 @@ export const createMailbox = ({ repository, data, passwords, throttle, nudge }: 
       : await repository.activate(account, hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))
     if (proven === 'taken') throw fail('user.email_taken')
     if (!proven) throw fail('auth.invalid_mail_token')
-    nudge()
+    wake()
   }
 
   return {
@@ -48,7 +48,7 @@ export const createMailbox = ({ repository, data, passwords, throttle, nudge }: 
     requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
       if (!(await throttle.mayMail(email, address))) return
       await repository.requestReset(email, newEvent('user.password_reset_requested', context))
-      nudge()
+      wake()
     },
 
     /** @throws auth.invalid_mail_token, auth.busy */
@@ -65,7 +65,7 @@ export const createMailbox = ({ repository, data, passwords, throttle, nudge }: 
       for (let n = 0; n < resetTries; n++) {
         const self = actingAs(context, account.id)
         const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
-        if (await repository.reset(account, hash, passwordHash, ...events)) return nudge()
+        if (await repository.reset(account, hash, passwordHash, ...events)) return wake()
         account = await find()
       }
       throw fail('database.busy')

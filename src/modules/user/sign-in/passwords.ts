@@ -37,19 +37,19 @@ export const createPasswords = ({ concurrency = Math.max(1, availableParallelism
       }
     }
   }
-  const inTurn = createGate()
+  const hashBulkhead = createGate()
   let dummy: Promise<string> | undefined
 
   return {
     /** As many whole sign-ins at once as hashes: a crowd waits here, and not in front of the database that others need too. */
-    oneOfCrowd: createGate(),
+    signInBulkhead: createGate(),
 
     /** In PHC form. */
-    hash: (password: string): Promise<string> => inTurn(async () => (await load()).hash(normal(password), parameters)),
+    hash: (password: string): Promise<string> => hashBulkhead(async () => (await load()).hash(normal(password), parameters)),
 
     /** Takes as long for somebody who has no password, or is not there. */
     matches: (stored: string | null, password: string): Promise<boolean> =>
-      inTurn(async () => {
+      hashBulkhead(async () => {
         const { hash, verify } = await load()
         dummy ??= hash(randomBytes(32), parameters)
         const right = await verify(stored ?? (await dummy), normal(password))

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
 import { createAccessTrail } from '../../../../src/platform/audit/access-trail.ts'
-import { type Access, createBursts } from '../../../../src/platform/audit/denial-aggregator.ts'
+import { type Access, createDenialAggregator } from '../../../../src/platform/audit/denial-aggregator.ts'
 import { type AuditEntry, isSigned } from '../../../../src/platform/audit/entry.ts'
 import { accountHash, createPseudonyms } from '../../../../src/platform/audit/pseudonyms.ts'
 import { type WatchOptions, watchAccess } from '../../../../src/platform/audit/watch-access.ts'
@@ -32,7 +32,7 @@ const refusal = (changes: Partial<Access> = {}): Access => ({
 })
 
 t.test('the first of a kind at once, the rest of ten seconds as one', async (t) => {
-  const bursts = createBursts()
+  const bursts = createDenialAggregator()
   t.match(bursts.add(refusal({ at: 1000 }), true), { count: 1, lastAt: 1000 })
   for (const at of [2000, 3000, 10_999]) t.equal(bursts.add(refusal({ at }), true), undefined)
   t.same(bursts.due(10_999, 10), [])
@@ -44,7 +44,7 @@ t.test('the first of a kind at once, the rest of ten seconds as one', async (t) 
 })
 
 t.test('a sum names the resource where it was the same one', async (t) => {
-  const bursts = createBursts()
+  const bursts = createDenialAggregator()
   const asked = (id: string) => bursts.add(refusal({ resource: { type: 'users', id } }), true)
   t.match(asked('1'), { first: { resource: { type: 'users', id: '1' } } })
   asked('2')
@@ -57,7 +57,7 @@ t.test('a sum names the resource where it was the same one', async (t) => {
 })
 
 t.test('who, from where, route and code are kinds of their own', async (t) => {
-  const bursts = createBursts()
+  const bursts = createDenialAggregator()
   const kinds: Partial<Access>[] = [
     {},
     { actor: { type: 'user', id: '3' } },
@@ -71,7 +71,7 @@ t.test('who, from where, route and code are kinds of their own', async (t) => {
 })
 
 t.test('beyond so many kinds, and with no room, they are counted together: none is left out', async (t) => {
-  const bursts = createBursts({ maxKinds: 10 })
+  const bursts = createDenialAggregator({ maxKinds: 10 })
   const written = []
   for (let n = 0; n < 1000; n++)
     written.push(
@@ -83,7 +83,7 @@ t.test('beyond so many kinds, and with no room, they are counted together: none 
   t.equal(alone.length + sums.reduce((sum, { count }) => sum + count, 0), 1000)
   t.match(sums[0]?.first, { client: 'other', action: 'other', facts: { code: 'other' }, actor: { type: 'anonymous', id: null } })
 
-  const full = createBursts()
+  const full = createDenialAggregator()
   for (let n = 0; n < 50; n++) t.equal(full.add(refusal({ client: `c${n}` }), false), undefined)
   t.same(full.due(Number.POSITIVE_INFINITY, 0), [], 'still no room')
   t.match(full.due(Number.POSITIVE_INFINITY, 1), [{ count: 50 }])
@@ -215,7 +215,7 @@ t.test('reads of one person by another are counted; too many to tell apart still
       facts: {},
       ...changes,
     })
-  const bursts = createBursts({ maxKinds: 2 })
+  const bursts = createDenialAggregator({ maxKinds: 2 })
   for (const id of ['1', '2']) t.match(bursts.add(read(id), true), { first: { resource: { id } } })
   t.equal(bursts.add(read('1'), true), undefined)
   t.match(bursts.add(read('3'), true), { first: { actor: { id: '2' }, action: 'personal_data.read', resource: { id: null } } })
@@ -225,7 +225,7 @@ t.test('reads of one person by another are counted; too many to tell apart still
     { count: 2, first: { actor: { id: '2' } } },
   ])
 
-  const lists = createBursts()
+  const lists = createDenialAggregator()
   const list = (subjects: string[]) => lists.add(read('', { apart: false, resource: { type: 'user', id: null }, subjects }), true)
   for (const subjects of [['1'], ['2', '3'], ['3', '4']]) list(subjects)
   t.match(lists.due(20_000, 10), [{ count: 2, first: { subjects: ['2', '3', '4'] } }])

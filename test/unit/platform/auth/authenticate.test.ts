@@ -41,7 +41,16 @@ const serve = async (t: Test, options: Partial<AuthenticateOptions> = {}) => {
     if (token === 'away') throw fail('user.unavailable')
     return people[token] ?? Promise.reject(fail('auth.invalid_token'))
   }
-  authenticate(app, { routes, modules, serviceTokens: tokens, edge: 'gateway', open: false, asOfNow: [], identify, ...options })
+  authenticate(app, {
+    routes,
+    modules,
+    serviceTokens: tokens,
+    gatewayName: 'gateway',
+    isPublicPort: false,
+    asOfNow: [],
+    identify,
+    ...options,
+  })
   const failures: (string | undefined)[] = []
   app.addHook('onResponse', async ({ failureCode }) => {
     failures.push(failureCode)
@@ -125,7 +134,7 @@ t.test('who may say who a person is, and who may call what', async (t) => {
 })
 
 t.test("on the port that is everybody's a service's token means nothing", async (t) => {
-  const { ask, speak } = await serve(t, { open: true })
+  const { ask, speak } = await serve(t, { isPublicPort: true })
   for (const url of ['/api/v1/orders', '/api/v1/inventory'])
     t.match(await ask(url, await speak('order')), { status: 401, code: 'auth.invalid_token' })
 })

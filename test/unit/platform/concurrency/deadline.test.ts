@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
-import { endsWithin, whenLate } from '../../../../src/platform/concurrency/deadline.ts'
+import { endsWithin, setDeadline } from '../../../../src/platform/concurrency/deadline.ts'
 
 t.test('what lies in a socket when a deadline passes was in time, however late it is read', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -13,7 +13,7 @@ t.test('what lies in a socket when a deadline passes was in time, however late i
   const order: string[] = []
   client.on('data', () => order.push('answer'))
   const late = Promise.withResolvers<void>()
-  whenLate(20, () => {
+  setDeadline(20, () => {
     order.push('late')
     late.resolve()
   })
@@ -26,12 +26,12 @@ t.test('what lies in a socket when a deadline passes was in time, however late i
 
 t.test('a deadline that was cleared does not come', async (t) => {
   let late = false
-  const cleared = whenLate(5, () => {
+  const cleared = setDeadline(5, () => {
     late = true
   })
   clearTimeout(cleared)
   const after = Promise.withResolvers<void>()
-  whenLate(30, () => after.resolve())
+  setDeadline(30, () => after.resolve())
   await after.promise
   t.equal(late, false)
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createTurns } from '../../../../src/platform/events/delivery-limiter.ts'
+import { createDeliveryLimiter } from '../../../../src/platform/events/delivery-limiter.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 
 /** Work that runs until it is told to end. */
@@ -18,16 +18,16 @@ const work = () => {
 
 t.test('all at once while nobody waits, one at a time in order while somebody does', async (t) => {
   let busy = false
-  const turns = createTurns(() => busy)
+  const limiter = createDeliveryLimiter(() => busy)
   const free = [work(), work(), work()]
-  const done = free.map(({ run }) => turns.take(run))
+  const done = free.map(({ run }) => limiter.run(run))
   await eventually(() => free.every(({ started }) => started()))
   for (const { end } of free) end()
   await Promise.all(done)
 
   busy = true
   const [first, second, third] = [work(), work(), work()]
-  const held = [first, second, third].map(({ run }) => turns.take(run))
+  const held = [first, second, third].map(({ run }) => limiter.run(run))
   await eventually(() => first.started())
   t.same([second.started(), third.started()], [false, false])
   first.end()
@@ -42,18 +42,18 @@ t.test('all at once while nobody waits, one at a time in order while somebody do
 })
 
 t.test('failed work gives its turn back, and fails', async (t) => {
-  const turns = createTurns(() => true)
-  const failed = turns.take(() => Promise.reject(new Error('no')))
-  const next = turns.take(async () => 'next')
+  const limiter = createDeliveryLimiter(() => true)
+  const failed = limiter.run(() => Promise.reject(new Error('no')))
+  const next = limiter.run(async () => 'next')
   await t.rejects(failed, { message: 'no' })
   t.equal(await next, 'next')
 })
 
 t.test('work that waits for somebody else does not hold up the others for long', async (t) => {
-  const turns = createTurns(() => true)
+  const limiter = createDeliveryLimiter(() => true)
   const hanging = work()
-  const held = turns.take(hanging.run)
-  t.equal(await turns.take(async () => 'next'), 'next')
+  const held = limiter.run(hanging.run)
+  t.equal(await limiter.run(async () => 'next'), 'next')
   hanging.end()
   await held
 })

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { createWindow } from '../../../../src/platform/events/in-flight.ts'
+import { createInFlight } from '../../../../src/platform/events/in-flight.ts'
 
 t.test('an event is in the window until its queue is done with it', async (t) => {
-  const window = createWindow(3, 60_000)
+  const window = createInFlight(3, 60_000)
   window.add(['a', 'b'])
   t.equal(window.room(), 1)
   t.same(window.done(['a', 'somebody else’s']), ['a'])
@@ -17,7 +17,7 @@ t.test('an event is in the window until its queue is done with it', async (t) =>
 })
 
 t.test('what is not seen done in time makes room', async (t) => {
-  const window = createWindow(2, -1)
+  const window = createInFlight(2, -1)
   window.add(['a'])
   t.equal(window.room(), 1, 'while there is room, it may still be seen')
   window.add(['b'])

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { countRequests } from '../../../../src/platform/http/requests-in-flight.ts'
+import { countRequestsInFlight } from '../../../../src/platform/http/requests-in-flight.ts'
 import { createHttp, type HttpOptions } from '../../../../src/platform/http/server.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 
@@ -21,7 +21,7 @@ const listen = async (t: Test, options: Partial<HttpOptions> = {}) => {
     stopping: () => false,
     ...options,
   })
-  const underWay = countRequests(app)
+  const underWay = countRequestsInFlight(app)
   const piece = Buffer.alloc(65_536)
   const stream = function* () {
     for (let sent = 0; sent < size; sent += piece.length) yield piece

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { anonymous, type CallContext, continueTrace } from '../../../../src/platform/context.ts'
 import { defineContract } from '../../../../src/platform/contract.ts'
 import { fail } from '../../../../src/platform/errors.ts'
-import { bind, localTransport } from '../../../../src/platform/rpc/client.ts'
+import { createClient, localTransport } from '../../../../src/platform/rpc/client.ts'
 
 const contract = defineContract({
   name: 'user',
@@ -18,7 +18,11 @@ interface Input {
 }
 type Rename = (input: Input, context: CallContext) => Promise<unknown>
 const api = (rename: Rename) =>
-  bind(contract, localTransport({ rename: (input, context) => rename(input as Input, context) }), pino({ level: 'silent' }))
+  createClient(
+    contract,
+    localTransport({ rename: (input, context) => rename(input as Input, context) }),
+    pino({ level: 'silent' }),
+  )
 const context = (): CallContext => ({
   deadline: Date.now() + 10_000,
   actor: anonymous,
