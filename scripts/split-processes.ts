@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { askedByAll } from '../src/app/topology.ts'
+import { calledByEveryProcess } from '../src/app/module-graph.ts'
 import { type ServiceName, serviceNames } from '../src/environment.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -22,8 +22,8 @@ const endWithParent = new URL('./end-with-parent.ts', import.meta.url).href
 /** Whom everybody asks goes last. */
 const waves: readonly (readonly ServiceName[])[] = [
   ['gateway'],
-  serviceNames.filter((name) => name !== 'gateway' && !(name in askedByAll)),
-  Object.keys(askedByAll) as ServiceName[],
+  serviceNames.filter((name) => name !== 'gateway' && !calledByEveryProcess.has(name)),
+  [...calledByEveryProcess.keys()],
 ]
 
 const start = (env: Env): ChildProcess =>

@@ -1,11 +1,17 @@
 import { Type } from 'typebox'
+import { type ModuleName, registry } from './registry.ts'
 
-/** Every service and the port that it listens on by default. */
-export const ports = { gateway: 5000, user: 5001, order: 5002, product: 5003, notification: 5004, audit: 5005 } as const
-export type ServiceName = keyof typeof ports
-export const serviceNames = Object.keys(ports) as ServiceName[]
+export type ServiceName = ModuleName
+/** Every service, in the order of their ports. */
+export const serviceNames = (Object.keys(registry) as ServiceName[]).toSorted(
+  (a, b) => registry[a].contract.port - registry[b].contract.port,
+)
+/** The port that each service listens on by default. */
+export const ports = Object.fromEntries(serviceNames.map((name) => [name, registry[name].contract.port])) as Readonly<
+  Record<ServiceName, number>
+>
 /** The services that keep data: no other one reads a database's address, nor needs the database. */
-export const storingServices: readonly ServiceName[] = serviceNames.filter((name) => name !== 'gateway')
+export const storingServices: readonly ServiceName[] = serviceNames.filter((name) => !registry[name].contract.stateless)
 
 /**
  * `quoted: false`: no message holds the value. `secret`: the value may also be in a file that `<KEY>_FILE` names.

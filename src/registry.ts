@@ -1,36 +1,35 @@
 import { auditContract } from './modules/audit/contract.ts'
 import { gatewayContract } from './modules/gateway/contract.ts'
 import { notificationContract } from './modules/notification/contract.ts'
+import * as notificationUses from './modules/notification/dependencies.ts'
 import { orderContract } from './modules/order/contract.ts'
+import * as orderUses from './modules/order/dependencies.ts'
 import { productContract } from './modules/product/contract.ts'
 import { userContract } from './modules/user/contract.ts'
-import { type Contract, everyEvent, queuesOf } from './platform/contract.ts'
+import * as userUses from './modules/user/dependencies.ts'
+import { type Contract, everyEvent, queuesOf, type Uses } from './platform/contract.ts'
 import type { Subscription } from './platform/events/subscription-repository.ts'
-import type { ModuleDefinition } from './platform/module.ts'
 
 interface Entry {
-  /** Data alone: what a process must know of modules that it does not run. */
   readonly contract: Contract
-  /** The module itself; not called, and so not imported, where it is not selected. */
-  readonly load: () => Promise<{ readonly default: unknown }>
+  readonly dependencies?: Uses
+  readonly optionalDependencies?: Uses
 }
 
-/** The one list of modules. */
+/**
+ * The one list of modules, as data alone: what a process must know of modules that it does not run. A module itself is
+ * src/modules/<name>/module.ts, which is imported where it is selected.
+ */
 export const registry = {
-  user: { contract: userContract, load: () => import('./modules/user/module.ts') },
-  product: { contract: productContract, load: () => import('./modules/product/module.ts') },
-  order: { contract: orderContract, load: () => import('./modules/order/module.ts') },
-  notification: { contract: notificationContract, load: () => import('./modules/notification/module.ts') },
-  audit: { contract: auditContract, load: () => import('./modules/audit/module.ts') },
-  gateway: { contract: gatewayContract, load: () => import('./modules/gateway/module.ts') },
+  user: { contract: userContract, ...userUses },
+  product: { contract: productContract },
+  order: { contract: orderContract, ...orderUses },
+  notification: { contract: notificationContract, ...notificationUses },
+  audit: { contract: auditContract },
+  gateway: { contract: gatewayContract },
 } satisfies Record<string, Entry>
 
 export type ModuleName = keyof typeof registry
-
-export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> => {
-  const { default: definition } = await registry[name].load()
-  return definition as ModuleDefinition
-}
 
 const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
 

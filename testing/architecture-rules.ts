@@ -90,11 +90,20 @@ export const rules: readonly Rule[] = [
     }),
   },
   {
-    rule: 'only src/registry.ts and src/app/app.ts import a module.ts',
-    advice: 'a module that is not selected must not even be loaded: go through `registry`',
+    rule: 'nobody imports a module.ts',
+    advice: 'a module that is not selected must not even be loaded: src/app/module-graph.ts imports it by its name',
     find: importsWhere(
-      ({ path }) => path !== 'src/registry.ts' && path !== 'src/app/app.ts',
+      () => true,
       ({ file = '' }) => /^src\/modules\/[^/]+\/module\.ts$/.test(file),
+    ),
+  },
+  {
+    rule: 'a dependencies.ts is data: it imports contracts alone',
+    advice:
+      'the registry reads the dependencies of modules that a process does not run: move everything else out of dependencies.ts',
+    find: importsWhere(
+      ({ path }) => /^src\/modules\/[^/]+\/dependencies\.ts$/.test(path),
+      ({ file = '' }) => !/^src\/(platform\/contract|modules\/[^/]+\/contract)\.ts$/.test(file),
     ),
   },
   {

@@ -16,7 +16,7 @@ import { runPhases } from '../platform/boot/stop-phases.ts'
 import { createBulkhead } from '../platform/concurrency/bulkhead.ts'
 import { type RetryPolicy, retryFor } from '../platform/concurrency/retry.ts'
 import { continueTrace } from '../platform/context.ts'
-import type { Contract } from '../platform/contract.ts'
+import { type Use, use } from '../platform/contract.ts'
 import { deadLetterRoutes } from '../platform/events/dead-letter-routes.ts'
 import { healthRoutes } from '../platform/http/health.ts'
 import { describeRoutes, documentRoutes } from '../platform/http/openapi.ts'
@@ -25,7 +25,7 @@ import { createHttp } from '../platform/http/server.ts'
 import { addSuccessMessages } from '../platform/http/success-messages.ts'
 import { createTls } from '../platform/http/tls.ts'
 import { createKeyStore } from '../platform/keys/key-store.ts'
-import type { FirstSignIn, ModuleInstance } from '../platform/module.ts'
+import type { FirstSignIn, ModuleContext, ModuleInstance, Resources } from '../platform/module.ts'
 import { createMetrics, type MetricsServer, serveMetrics } from '../platform/observability/metrics.ts'
 import { serveContract } from '../platform/rpc/http-transport.ts'
 import { policy } from '../policy.ts'
@@ -35,6 +35,7 @@ import { audited } from './audited.ts'
 import { bodyLimits } from './body-limits.ts'
 import { createDatabases } from './databases.ts'
 import { createEventBus } from './event-bus.ts'
+import { callersOf } from './module-graph.ts'
 import { createServiceClients } from './service-clients.ts'
 import { calledNames, checkReachable, loadInOrder, remoteNames } from './topology.ts'
 
@@ -72,6 +73,9 @@ const connectTimeoutMs = 2000
 
 const mapValues = <V, R>(record: Readonly<Record<string, V>>, change: (value: V) => R): Record<string, R> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
+
+const pick = <T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> =>
+  Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>
 
 /** Puts the selected modules together. It and the files beside it alone know which of them share a process. */
 export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
@@ -139,30 +143,33 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   const retry = { ...retryFor(config.eventRetry.hours, config.eventRetry.longestSeconds), ...queue }
   const events = await createEventBus({ definitions, config, databases, keys, metrics, log, busy, retry })
 
-  for (const [name, { needs, asks = {}, create }] of definitions) {
-    const clientFor = (contract: Contract) => serviceClients.clientFor(contract, name)
+  for (const [
+    name,
+    { dependencies = {}, optionalDependencies = {}, config: configKeys = [], uses = [], create },
+  ] of definitions) {
+    const clientFor = (dependency: Use) => serviceClients.clientFor(dependency, name)
+    const resources: { readonly [R in keyof Resources]: () => unknown } = {
+      db: () => databases.of(name),
+      keys: () => keys,
+      retry: () => retry,
+      deliveryLimiter: () => events.deliveryLimiter,
+      wake: () => () => events.wake(name),
+      upstreams: () => ({ remotes: serviceClients.forwarded, tokens: tokensOf(name), connect }),
+    }
     const parts = await create({
-      calls: mapValues(needs, clientFor),
-      asks: mapValues(asks, (contract) =>
-        serviceClients.reachable(contract.name as ModuleName) ? clientFor(contract) : undefined,
+      clients: mapValues(dependencies, clientFor),
+      optionalClients: mapValues(optionalDependencies, (dependency) =>
+        serviceClients.reachable(dependency.contract.name as ModuleName) ? clientFor(dependency) : undefined,
       ),
-      db: databases.of(name),
-      config,
-      keys,
-      tokens: tokensOf(name),
-      connect,
+      config: pick(config, configKeys),
       log: log.child({ module: name }),
       metrics,
-      queues: events.queues,
-      retry,
-      deliveryLimiter: events.deliveryLimiter,
-      wake: () => events.wake(name),
-      remotes: name === 'gateway' ? serviceClients.forwarded : [],
-    })
+      ...Object.fromEntries(uses.map((resource) => [resource, resources[resource]()])),
+    } as ModuleContext)
     modules.set(name, parts)
   }
 
-  const { record } = serviceClients.clientFor(auditContract, self)
+  const { record } = serviceClients.clientFor(use(auditContract, 'record'), self)
   const accessTrail = serviceClients.reachable('audit')
     ? createAccessTrail({ service: self, keys, policyVersion: policy.version, record, log })
     : undefined
@@ -184,7 +191,9 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     isPublicPort: definitions.has('gateway'),
     identify: createIdentify({
       keys,
-      sessions: serviceClients.reachable('user') ? serviceClients.clientFor(userContract, self).getSessions : undefined,
+      sessions: serviceClients.reachable('user')
+        ? serviceClients.clientFor(use(userContract, 'getSessions'), self).getSessions
+        : undefined,
       oidc: config.oidc && createOidc(config.oidc),
       staleMs: config.authStaleMs,
       onStale: metrics.counter('auth_stale_sessions_total', 'reads let in by a session known from before'),
@@ -219,7 +228,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   for (const { pages } of modules.values()) await pages?.(http)
   // Never on the gateway's port, which is everybody's; and not where every module is here and nobody outside calls one.
   if (binding === 'loopback' || !definitions.has('gateway')) {
-    for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api)
+    for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api, (op) => callersOf(name, op))
   }
   const elsewhere = definitions.has('gateway') && remotes.size > 0
   await documentRoutes(http, elsewhere ? new URL('../../docs/openapi.json', import.meta.url) : undefined)

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { Agent, type buildConnector } from 'undici'
 import type { Config } from '../config.ts'
 import type { ServiceTokens } from '../platform/auth/service-tokens.ts'
-import type { Api, Contract } from '../platform/contract.ts'
+import type { Client, Contract, Use } from '../platform/contract.ts'
 import type { ModuleInstance, Remote } from '../platform/module.ts'
 import { createClient, localTransport, type Transport } from '../platform/rpc/client.ts'
 import { remoteTransport } from '../platform/rpc/http-transport.ts'
@@ -27,8 +27,8 @@ export interface ServiceClientsOptions {
 
 /** Calls to other modules, wherever they run. */
 export interface ServiceClients {
-  /** The functions behind a contract, in this process or over HTTP, for a module that calls them. */
-  clientFor<C extends Contract>(contract: C, caller: ModuleName): Api<C>
+  /** The functions that a module names among its dependencies, in this process or over HTTP. */
+  clientFor<U extends Use>(dependency: U, caller: ModuleName): Client<U>
   /** Whether a module is here, or its address is known. */
   reachable(name: ModuleName): boolean
   /** What the gateway forwards to. */
@@ -90,7 +90,8 @@ export const createServiceClients = ({
   }
 
   return {
-    clientFor: (contract, caller) => createClient(contract, transportOf(contract, caller), log, caller),
+    clientFor: ({ contract, ops }, caller) =>
+      createClient({ contract, ops, transport: transportOf(contract, caller), log, caller }) as never,
     reachable: (name) => definitions.has(name) || upstreams.has(name),
     forwarded: [...upstreams]
       .filter(([name]) => needed.has(name))

@@ -9,8 +9,8 @@ export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSch
   readonly idempotent?: boolean
   /** Milliseconds; the caller's remaining deadline applies where it is shorter. */
   readonly timeoutMs: number
-  /** The modules that may call it; every module where it is left out. */
-  readonly callers?: readonly string[]
+  /** Every process calls it, whatever it runs; any other operation is for the modules that name it among their dependencies. */
+  readonly forEveryProcess?: boolean
 }
 
 /** Subscribes to all that any module publishes, also to what is added later. */
@@ -28,6 +28,10 @@ type Events = Record<string, TSchema>
 
 export interface Contract<Ops extends Operations = Operations, E extends Events = Events> {
   readonly name: string
+  /** On which the module listens where it runs alone. */
+  readonly port: number
+  /** Keeps no data: is given no database. */
+  readonly stateless: boolean
   /** Where the module's public routes live below /api/v1, e.g. '/orders'; the gateway routes by them. */
   readonly paths: readonly string[]
   readonly ops: Ops
@@ -56,6 +60,22 @@ export type Api<C extends Contract> = {
   ) => Promise<Static<C['ops'][K]['output']>>
 }
 
+/** Operations of another module that a module calls. */
+export interface Use<C extends Contract = Contract, Op extends keyof C['ops'] & string = string> {
+  readonly contract: C
+  readonly ops: readonly Op[]
+}
+export type Uses = Readonly<Record<string, Use>>
+
+/** The functions of those operations. */
+export type Client<U> = U extends Use<infer C, infer Op> ? Pick<Api<C>, Op & keyof Api<C>> : never
+
+/** Names what a module calls of another one, in its dependencies.ts; it is given those functions and no others. */
+export const use = <C extends Contract, const Op extends keyof C['ops'] & string>(
+  contract: C,
+  ...ops: readonly [Op, ...Op[]]
+): Use<C, Op> => ({ contract, ops })
+
 /**
  * Declares a module's face to the others as data: it is bound to functions or to HTTP elsewhere. A module that subscribes to
  * something also publishes and takes the event that has its dead letters delivered again.
@@ -65,6 +85,8 @@ export const defineContract = <
   const E extends Events = Record<never, never>,
 >({
   name,
+  port,
+  stateless = false,
   paths = [],
   bodyLimits = {},
   ops = {} as Ops,
@@ -73,6 +95,8 @@ export const defineContract = <
   apart = {},
 }: {
   name: string
+  port: number
+  stateless?: boolean
   paths?: readonly string[]
   bodyLimits?: Readonly<Record<string, number>>
   ops?: Ops
@@ -83,6 +107,8 @@ export const defineContract = <
   const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
   return {
     name,
+    port,
+    stateless,
     paths,
     // A hundred ids of events, in the longest form that JSON has for them.
     bodyLimits: replayed ? { ...bodyLimits, [`POST ${paths[0]}/dead-letters/replay`]: 32 * 1024 } : bodyLimits,

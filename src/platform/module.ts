@@ -4,7 +4,7 @@ import type { Agent } from 'undici'
 import type { Config } from '../config.ts'
 import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { RetryPolicy } from './concurrency/retry.ts'
-import type { Api, Contract } from './contract.ts'
+import type { Api, Client, Contract, Uses } from './contract.ts'
 import type { Database } from './db/database.ts'
 import type { EventHandlers } from './events/consumer.ts'
 import type { DeliveryLimiter } from './events/delivery-limiter.ts'
@@ -12,37 +12,48 @@ import type { EventContext } from './events/event.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './events/tables.ts'
 import type { KeyStore } from './keys/key-store.ts'
 import type { Metrics } from './observability/metrics.ts'
-import type { EventQueues } from './queue/event-queues.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
-type Contracts = Record<string, Contract>
-export type Calls<Needs extends Contracts> = { readonly [K in keyof Needs]: Api<Needs[K]> }
+export type Clients<D extends Uses> = { readonly [K in keyof D]: Client<D[K]> }
 /** Undefined where the module is neither in this process nor reachable by URL. */
-export type Asks<Asked extends Contracts> = { readonly [K in keyof Asked]: Api<Asked[K]> | undefined }
+export type OptionalClients<D extends Uses> = { readonly [K in keyof D]: Client<D[K]> | undefined }
 
-/** What the composition root gives a module. */
-export interface ModuleContext<Needs extends Contracts = Contracts, Asked extends Contracts = Contracts> {
-  readonly calls: Calls<Needs>
-  /** Not to be called before the process serves: the module may be created after this one. */
-  readonly asks: Asks<Asked>
+/** What the composition root has for modules; each is given what its definition names in `uses`. */
+export interface Resources {
   readonly db: Database
-  readonly config: Config
   readonly keys: KeyStore
-  /** For calls to other services in the name of whoever asks; undefined with AUTH=off. */
-  readonly tokens: ServiceTokens | undefined
-  /** How connections to other services are opened: with this process's certificate, where it has one. */
-  readonly connect: Agent.Options['connect']
-  readonly log: Logger
-  readonly metrics: Metrics
-  readonly queues: EventQueues
   /** How often what failed is tried again: messages as events. */
   readonly retry: RetryPolicy
-  /** Work in the background takes turns with the process' consumers. */
+  /** Background work shares it with the consumers of the process. */
   readonly deliveryLimiter: DeliveryLimiter
   /** To be called after a commit that wrote outbox rows. */
   readonly wake: () => void
-  /** Modules with public routes that are not in this process: where the gateway finds them. */
+  /** The gateway's: the services that requests are forwarded to. */
+  readonly upstreams: Upstreams
+}
+
+/** What a module is made of: what its definition names, and no more. */
+export type ModuleContext<
+  D extends Uses = Uses,
+  O extends Uses = Uses,
+  K extends keyof Config = keyof Config,
+  R extends keyof Resources = keyof Resources,
+> = Pick<Resources, R> & {
+  readonly clients: Clients<D>
+  /** Not to be called before the process serves: the module may be created after this one. */
+  readonly optionalClients: OptionalClients<O>
+  readonly config: Pick<Config, K>
+  readonly log: Logger
+  readonly metrics: Metrics
+}
+
+export interface Upstreams {
+  /** Modules with public routes that are not in this process. */
   readonly remotes: readonly Remote[]
+  /** For calls in the name of the requests' senders; undefined with AUTH=off. */
+  readonly tokens: ServiceTokens | undefined
+  /** How connections are opened: with this process's certificate, where it has one. */
+  readonly connect: Agent.Options['connect']
 }
 
 export interface Remote {
@@ -91,24 +102,32 @@ export interface ModuleInstance<C extends Contract = Contract> {
 
 export interface ModuleDefinition<
   C extends Contract = Contract,
-  Needs extends Contracts = Contracts,
-  Asked extends Contracts = Contracts,
+  D extends Uses = Uses,
+  O extends Uses = Uses,
+  K extends keyof Config = keyof Config,
+  R extends keyof Resources = keyof Resources,
 > {
   readonly contract: C
-  readonly needs: Needs
-  /** What it can do without, and asks when a request wants it: no part of the order in which modules start (docs/adr/0010). */
-  readonly asks?: Asked
+  /** From the module's dependencies.ts, which the registry reads too. */
+  readonly dependencies?: D
+  /** What it can do without: no part of the order in which modules start (docs/adr/0010). */
+  readonly optionalDependencies?: O
+  /** Its part of the configuration. */
+  readonly config?: readonly K[]
+  readonly uses?: readonly R[]
   /** The module's own event tables; a module without a database has none. */
   readonly tables?: { readonly outbox: OutboxTable; readonly inbox?: InboxTable; readonly deadLetters?: DeadLetterTable }
   /** The database role that its statements run as; otherwise the login's own. */
   readonly databaseRole?: string
-  readonly create: (host: ModuleContext<Needs, Asked>) => ModuleInstance<C> | Promise<ModuleInstance<C>>
+  readonly create: (context: ModuleContext<D, O, K, R>) => ModuleInstance<C> | Promise<ModuleInstance<C>>
 }
 
 export const defineModule = <
   C extends Contract,
-  const Needs extends Contracts,
-  const Asked extends Contracts = Record<never, never>,
+  D extends Uses = Record<never, never>,
+  O extends Uses = Record<never, never>,
+  const K extends keyof Config = never,
+  const R extends keyof Resources = never,
 >(
-  definition: ModuleDefinition<C, Needs, Asked>,
+  definition: ModuleDefinition<C, D, O, K, R>,
 ) => definition

@@ -4,6 +4,7 @@ import { defineContract, everyEvent } from '../../platform/contract.ts'
 
 export const auditContract = defineContract({
   name: 'audit',
+  port: 5005,
   paths: ['/audit'],
   ops: {
     /**
@@ -17,6 +18,7 @@ export const auditContract = defineContract({
       output: Type.Object({ recorded: Type.Integer({ description: 'how many were not there before' }) }),
       idempotent: true,
       timeoutMs: 5000,
+      forEveryProcess: true,
     },
   },
   subscribes: [everyEvent],

@@ -19,9 +19,10 @@ import { createTrailRepository } from './verification/repository.ts'
 
 export default defineModule({
   contract: auditContract,
-  needs: {},
   tables: { outbox, inbox, deadLetters },
   databaseRole: applicationRole,
+  config: ['auditAnchor', 'awsCredentials', 'auth', 'production'],
+  uses: ['db', 'keys'],
   create: ({ db, config, keys, log, metrics }) => {
     const entries = createEntryRepository(db)
     const seals = createSealRepository(db)

@@ -11,8 +11,10 @@ import { watchUpstreams } from './upstream-health.ts'
 
 export default defineModule({
   contract: gatewayContract,
-  needs: {},
-  create: ({ config, log, remotes, tokens, connect }) => {
+  config: ['requestTimeoutMs', 'rateLimitPerMinute', 'redisUrl', 'connectionsPerClient', 'corsOrigins'],
+  uses: ['upstreams'],
+  create: ({ config, log, upstreams }) => {
+    const { remotes, tokens, connect } = upstreams
     // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
     const dispatcher = new Agent({
       connections: 128,

@@ -44,6 +44,7 @@ export type Notification = Static<typeof Notification>
 
 export const notificationContract = defineContract({
   name: 'notification',
+  port: 5004,
   paths: ['/notifications'],
   ops: {
     /** What was sent to one user, newest first, a hundred at a time; `next_cursor` where there is more. */
@@ -52,7 +53,6 @@ export const notificationContract = defineContract({
       output: Type.Object({ notifications: Type.Array(Notification), next_cursor: Type.Optional(Type.String()) }),
       idempotent: true,
       timeoutMs: 3000,
-      callers: ['user'],
     },
   },
   events: {

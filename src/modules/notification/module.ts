@@ -10,6 +10,7 @@ import { createAttempt } from './delivery/attempt.ts'
 import { createBreaker } from './delivery/breaker.ts'
 import { createDeliveryRepository } from './delivery/repository.ts'
 import { createChannelWorker } from './delivery/worker.ts'
+import { dependencies } from './dependencies.ts'
 import { createMessageLimits } from './message-limits.ts'
 import { createProviders } from './providers.ts'
 import { createNotificationRepository } from './repository.ts'
@@ -21,14 +22,16 @@ const pruneEveryMs = 3_600_000
 
 export default defineModule({
   contract: notificationContract,
-  needs: { users: userContract },
+  dependencies,
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, keys, log, metrics, retry, deliveryLimiter, wake }) => {
+  config: ['smtpUrl', 'mailFrom', 'smsUrl', 'smsFrom', 'dataDir', 'workers', 'publicUrl', 'messagesPerHour'],
+  uses: ['db', 'keys', 'retry', 'deliveryLimiter', 'wake'],
+  create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter, wake }) => {
     const { events } = orderContract
     const providers = createProviders({ ...config, log })
     const repository = createNotificationRepository(db)
     const deliveries = createDeliveryRepository(db, retry)
-    const { users } = calls
+    const { users } = clients
     // Ten times the first pause of a message: 5 s by default.
     const breakers = {
       email: createBreaker('email', retry.backoffMs * 10, log),

@@ -59,6 +59,7 @@ export type OrderStep = Static<typeof OrderStep>
 
 export const orderContract = defineContract({
   name: 'order',
+  port: 5002,
   paths: ['/orders', '/inventory'],
   bodyLimits: { 'POST /orders': 256 * 1024 },
   ops: {
@@ -68,7 +69,6 @@ export const orderContract = defineContract({
       output: Type.Object({ orders: Type.Array(OwnOrder), next_cursor: Type.Optional(Type.String()) }),
       idempotent: true,
       timeoutMs: 3000,
-      callers: ['user'],
     },
   },
   events: {

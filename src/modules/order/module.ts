@@ -1,8 +1,8 @@
 import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from '../product/contract.ts'
-import { userContract } from '../user/contract.ts'
 import { orderContract } from './contract.ts'
+import { dependencies } from './dependencies.ts'
 import { createExpiry } from './expiry.ts'
 import { createExpiryRepository } from './expiry-repository.ts'
 import { inventoryRoutes } from './inventory-routes.ts'
@@ -17,10 +17,12 @@ import { deadLetters, inbox, outbox } from './tables.ts'
 
 export default defineModule({
   contract: orderContract,
-  needs: { users: userContract, products: productContract },
+  dependencies,
   tables: { outbox, inbox, deadLetters },
-  create: ({ calls, db, config, log, wake }) => {
-    const { users, products } = calls
+  config: ['orderLimits', 'orderPendingTtlMs'],
+  uses: ['db', 'wake'],
+  create: ({ clients, db, config, log, wake }) => {
+    const { users, products } = clients
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
     const service = createOrderService({ repository, users, products, limits: config.orderLimits, wake })

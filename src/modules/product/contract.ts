@@ -21,6 +21,7 @@ const ProductChange = Type.Object({ fields: Type.Array(Type.String()) })
 
 export const productContract = defineContract({
   name: 'product',
+  port: 5003,
   paths: ['/products'],
   bodyLimits: { 'POST /products': 32 * 1024, 'PATCH /products/:id': 32 * 1024 },
   ops: {
@@ -33,7 +34,6 @@ export const productContract = defineContract({
       output: Type.Array(Product),
       idempotent: true,
       timeoutMs: 5000,
-      callers: ['order'],
     },
   },
   events: { 'product.created': ProductChange, 'product.updated': ProductChange, 'product.deleted': ProductChange },

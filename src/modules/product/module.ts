@@ -10,8 +10,8 @@ import { outbox } from './tables.ts'
 
 export default defineModule({
   contract: productContract,
-  needs: {},
   tables: { outbox },
+  uses: ['db', 'wake'],
   create: ({ db, log, wake }) => {
     const repository = createProductRepository(db)
     const normalFormMaintenance = createNormalFormMaintenance({ repository: createNormalFormMaintenanceRepository(db), log })

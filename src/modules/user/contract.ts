@@ -48,6 +48,7 @@ const UserChange = Type.Object({ fields: Type.Array(Type.String()) })
 
 export const userContract = defineContract({
   name: 'user',
+  port: 5001,
   paths: ['/users', '/auth'],
   ops: {
     /** @throws user.not_found */
@@ -56,7 +57,6 @@ export const userContract = defineContract({
       output: User,
       idempotent: true,
       timeoutMs: 5000,
-      callers: ['order', 'notification'],
     },
     /** Missing users are left out of the answer; the caller decides what that means. */
     getUsers: {
@@ -64,7 +64,6 @@ export const userContract = defineContract({
       output: Type.Array(User),
       idempotent: true,
       timeoutMs: 5000,
-      callers: ['order'],
     },
     /** What sign-ins of these users are worth now; those who are gone are left out. */
     getSessions: {
@@ -72,6 +71,7 @@ export const userContract = defineContract({
       output: Type.Array(Session),
       idempotent: true,
       timeoutMs: 5000,
+      forEveryProcess: true,
     },
     /**
      * For the mail that an event of this module asked for: where it goes and, but for `email_changed`, a new token; earlier ones for
@@ -87,7 +87,6 @@ export const userContract = defineContract({
         token: Nullable(Type.String()),
       }),
       timeoutMs: 2000,
-      callers: ['notification'],
     },
   },
   events: {

@@ -1,7 +1,6 @@
 import { defineModule } from '../../platform/module.ts'
-import { notificationContract } from '../notification/contract.ts'
-import { orderContract } from '../order/contract.ts'
 import { userContract } from './contract.ts'
+import { optionalDependencies } from './dependencies.ts'
 import { createPersonalData } from './personal-data.ts'
 import { createEncryptionMaintenance } from './privacy/encryption-maintenance.ts'
 import { createEncryptionMaintenanceRepository } from './privacy/encryption-maintenance-repository.ts'
@@ -31,10 +30,11 @@ import { outbox } from './tables.ts'
 
 export default defineModule({
   contract: userContract,
-  needs: {},
-  asks: { orders: orderContract, notifications: notificationContract },
+  optionalDependencies,
   tables: { outbox },
-  create: ({ asks, db, config, keys, log, wake }) => {
+  config: ['requireAdminMfa', 'registration', 'admin'],
+  uses: ['db', 'keys', 'wake'],
+  create: ({ optionalClients, db, config, keys, log, wake }) => {
     const data = createPersonalData(keys)
     const repository = createUserRepository(db, data)
     const encryptionMaintenance = createEncryptionMaintenance({
@@ -43,7 +43,7 @@ export default defineModule({
       keys,
       log,
     })
-    const exports = createExportService({ repository: createExportRepository(db, data), ...asks, wake })
+    const exports = createExportService({ repository: createExportRepository(db, data), ...optionalClients, wake })
     const stored = createAccountRepository(db, data)
     const admins = createAdminRepository(db, data)
     const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })

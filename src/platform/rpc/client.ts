@@ -8,6 +8,15 @@ import { parse } from '../schema.ts'
 /** Carries one validated call; rejects with a Failure of the other side, or with anything else for "did not answer". */
 export type Transport = (op: string, operation: Operation, input: unknown, context: CallContext) => Promise<unknown>
 
+export interface ClientOptions<C extends Contract> {
+  readonly contract: C
+  /** The operations that the caller may call; all where it is left out. */
+  readonly ops?: readonly string[]
+  readonly transport: Transport
+  readonly log: Logger
+  readonly caller?: string
+}
+
 const unavailable = (contract: Contract): ErrorCode => {
   const code = `${contract.name}.unavailable`
   return isErrorCode(code) ? code : 'upstream.unavailable'
@@ -22,7 +31,7 @@ const jsonRoundTrip = (value: unknown): unknown => (value === undefined ? undefi
  * the called side knows who calls; a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything
  * else means `<module>.unavailable`.
  */
-export const createClient = <C extends Contract>(contract: C, transport: Transport, log: Logger, caller?: string): Api<C> => {
+export const createClient = <C extends Contract>({ contract, ops, transport, log, caller }: ClientOptions<C>): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
     const parsed = parse(operation.input, jsonRoundTrip(input))
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
@@ -40,11 +49,9 @@ export const createClient = <C extends Contract>(contract: C, transport: Transpo
       throw fail(code, {}, error)
     }
   }
+  const names = ops ?? Object.keys(contract.ops)
   return Object.fromEntries(
-    Object.entries(contract.ops).map(([op, operation]) => [
-      op,
-      (input: unknown, context: CallContext) => call(op, operation, input, context),
-    ]),
+    names.map((op) => [op, (input: unknown, context: CallContext) => call(op, contract.ops[op] as Operation, input, context)]),
   ) as Api<C>
 }
 

@@ -101,12 +101,20 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
   }
 }
 
-/** Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. */
-export const serveContract = (app: FastifyInstance, contract: Contract, api: Api<Contract>): void => {
+/**
+ * Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. `callersOf` names the
+ * services that may call an operation; undefined for every one.
+ */
+export const serveContract = (
+  app: FastifyInstance,
+  contract: Contract,
+  api: Api<Contract>,
+  callersOf: (op: string) => readonly string[] | undefined,
+): void => {
   for (const [op, operation] of Object.entries(contract.ops)) {
     app.post(
       `/internal/${contract.name}/${op}`,
-      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: operation.callers, mostValues } },
+      { schema: { hide: true }, bodyLimit: internalBodyLimit, config: { callers: callersOf(op), mostValues } },
       async (request, reply) => {
         const left = Number(request.headers[deadlineHeader])
         const budget = Number.isFinite(left) && left > 0 ? Math.min(left, operation.timeoutMs) : operation.timeoutMs

@@ -158,7 +158,8 @@ t.test('and so in one process', async (t) => {
   })
   const api = { record: async (input: never, { caller }: { caller?: string }) => ({ recorded: await recordOf(input, caller) }) }
   const recordOf = ({ entries }: { entries: never[] }, caller: string | undefined) => service.record(entries, caller)
-  const as = (caller: string | undefined) => createClient(auditContract, localTransport(api as never), log, caller)
+  const as = (caller: string | undefined) =>
+    createClient({ contract: auditContract, transport: localTransport(api as never), log, ...(caller ? { caller } : {}) })
   const record = (caller: string | undefined) =>
     as(caller).record({ entries: [sampleEntry(keys, 0)] }, serviceContext('user', 2000))
   t.same(await record('user'), { recorded: 1 })

@@ -8,6 +8,7 @@ import { createClient, localTransport } from '../../../../src/platform/rpc/clien
 
 const contract = defineContract({
   name: 'user',
+  port: 5001,
   ops: {
     rename: { input: Type.Object({ id: Type.Integer(), note: Type.Optional(Type.String()) }), output: Type.Any(), timeoutMs: 40 },
   },
@@ -18,11 +19,11 @@ interface Input {
 }
 type Rename = (input: Input, context: CallContext) => Promise<unknown>
 const api = (rename: Rename) =>
-  createClient(
+  createClient({
     contract,
-    localTransport({ rename: (input, context) => rename(input as Input, context) }),
-    pino({ level: 'silent' }),
-  )
+    transport: localTransport({ rename: (input, context) => rename(input as Input, context) }),
+    log: pino({ level: 'silent' }),
+  })
 const context = (): CallContext => ({
   deadline: Date.now() + 10_000,
   actor: anonymous,

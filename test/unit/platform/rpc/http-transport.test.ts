@@ -13,6 +13,7 @@ t.jobs = 4
 
 const contract = defineContract({
   name: 'product',
+  port: 1,
   paths: [],
   ops: {
     read: { input: Type.Object({}), output: Type.Number(), idempotent: true, timeoutMs: 3000 },

@@ -1,0 +1,59 @@
+import type { Contract, Uses } from '../platform/contract.ts'
+import type { ModuleDefinition } from '../platform/module.ts'
+import { type ModuleName, registry } from '../registry.ts'
+
+/** Operations that one module calls of another one. */
+export interface Edge {
+  readonly from: ModuleName
+  readonly to: ModuleName
+  readonly ops: readonly string[]
+  /** The caller does without where the other module is not reachable. */
+  readonly optional: boolean
+}
+
+interface Entry {
+  readonly contract: Contract
+  readonly dependencies?: Uses
+  readonly optionalDependencies?: Uses
+}
+
+/** As data: who a module is and what it calls, without loading it. */
+export const entryOf = (name: ModuleName): Entry => registry[name]
+
+const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.') + 1)
+
+/** The module itself. It is imported here alone, so that nothing is loaded of a module that is not selected. */
+export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> => {
+  const { default: definition } = await import(`../modules/${name}/module.${extension}`)
+  return definition
+}
+
+export const moduleNames = Object.keys(registry) as ModuleName[]
+
+const edgesOf = (from: ModuleName, uses: Uses = {}, optional: boolean): Edge[] =>
+  Object.values(uses).map(({ contract, ops }) => ({ from, to: contract.name as ModuleName, ops, optional }))
+
+/** Every call between modules, from their dependencies. */
+export const edges: readonly Edge[] = moduleNames.flatMap((name) => {
+  const { dependencies, optionalDependencies } = entryOf(name)
+  return [...edgesOf(name, dependencies, false), ...edgesOf(name, optionalDependencies, true)]
+})
+
+/** What every process calls, whatever it runs: by module, its operations. */
+export const calledByEveryProcess: ReadonlyMap<ModuleName, readonly string[]> = new Map(
+  moduleNames
+    .map((name) => {
+      const { ops } = entryOf(name).contract
+      return [name, Object.keys(ops).filter((op) => ops[op]?.forEveryProcess)] as const
+    })
+    .filter(([, ops]) => ops.length > 0),
+)
+
+/** The modules that may call an operation; undefined where every process does. */
+export const callersOf = (module: ModuleName, op: string): readonly ModuleName[] | undefined =>
+  calledByEveryProcess.get(module)?.includes(op)
+    ? undefined
+    : edges.filter(({ to, ops }) => to === module && ops.includes(op)).map(({ from }) => from)
+
+/** Modules with public routes: the gateway forwards to them where they are elsewhere. */
+export const forwarded: readonly ModuleName[] = moduleNames.filter((name) => entryOf(name).contract.paths.length > 0)
