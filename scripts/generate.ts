@@ -1,21 +1,20 @@
 /**
- * Writes the generated files: migrations, docs/openapi.json, docs/modules.md, the configuration tables of the READMEs and, where
- * helm is, the manifests of deploy/gitops.
+ * Writes the generated files: migrations, docs/openapi.json, docs/modules.md, the configuration tables of the READMEs, .env.example
+ * and, if helm is installed, the manifests of deploy/gitops.
  * CI runs it and fails on a difference. `npm run generate -- NAME` names a new migration.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
-import type { TSchema } from 'typebox'
 import { createApp } from '../src/app/app.ts'
 import { calledByEveryProcess, edges, forwarded, loadModule } from '../src/app/module-graph.ts'
 import { prepare } from '../src/app/start.ts'
-import { secretKeys } from '../src/config/secret-files.ts'
-import { Environment, ports } from '../src/environment.ts'
+import { ports } from '../src/environment.ts'
 import { everyEvent } from '../src/platform/contract.ts'
 import { type ModuleName, registry } from '../src/registry.ts'
+import { environmentExample, generateConfigurationTable } from './configuration-docs.ts'
 import { generateManifests } from './generate-manifests.ts'
 
 const names = Object.keys(registry) as ModuleName[]
@@ -92,29 +91,11 @@ const generateModuleGraph = async (): Promise<void> => {
   await writeFile('docs/modules.md', text.join('\n'))
 }
 
-const configurationTable = (): string => {
-  const rows = Object.entries(
-    Environment.properties as Record<string, TSchema & { default?: unknown; description?: string }>,
-  ).map(([key, schema]) => {
-    const fallback = schema.default === undefined || schema.default === '' ? '' : `\`${schema.default}\``
-    const file = secretKeys.includes(key) ? ` (or \`${key}_FILE\`)` : ''
-    return `| \`${key}\`${file} | ${fallback} | ${schema.description?.replaceAll('|', '\\|')} |`
-  })
-  return ['| key | default | meaning |', '|---|---|---|', ...rows].join('\n')
-}
-
-const generateConfiguration = async (file: string): Promise<void> => {
-  const text = await readFile(file, 'utf8')
-  const between = /(<!-- configuration -->\n)[\s\S]*(\n<!-- \/configuration -->)/
-  await writeFile(
-    file,
-    text.replace(between, (_all, before: string, after: string) => `${before}${configurationTable()}${after}`),
-  )
-}
-
 await generateMigrations(process.argv[2] ?? 'change')
 await generateOpenApi()
 await generateModuleGraph()
-await generateConfiguration('README.md')
-await generateConfiguration('README.zh-TW.md')
-if (!(await generateManifests('deploy/gitops'))) console.log('no helm here: the manifests in deploy/gitops are left as they were')
+await generateConfigurationTable('README.md')
+await generateConfigurationTable('README.zh-TW.md')
+await writeFile('.env.example', environmentExample())
+if (!(await generateManifests('deploy/gitops')))
+  console.log('helm is not installed: the manifests in deploy/gitops are not generated')
