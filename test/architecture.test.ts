@@ -105,6 +105,7 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
   ],
   ['SQL is written', 'src/modules/a/service.ts', `import { sql } from 'drizzle-orm'`, `import { r } from './repository.ts'`],
   ['SQL is written', 'src/modules/a/service.ts', `db.use((orm) => orm.select())`, `app.use(x)`],
+  ['SQL is written', 'src/modules/a/service.ts', `db.write(statement)`, `file.write(text)`],
   ['SQL is written', 'src/modules/a/service.ts', 'run(`select 1 from t`)', `// select 1 from t\nconst from = 'select one'`],
   [
     'inside its own module',

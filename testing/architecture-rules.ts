@@ -24,7 +24,7 @@ const importsWhere =
 /** What a process is started with: these alone read its environment and do something when they are imported. */
 export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/db\/embedded-postgres-host)\.ts$/
 const holdsSql =
-  /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup)|queue\/postgres-[\w-]+|boot\/drizzle-loading)\.ts$/
+  /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup|with-relay)|queue\/postgres-[\w-]+|boot\/drizzle-loading)\.ts$/
 /** Programs, their commands, what a person edits, and the composition root: everything above the modules. */
 const root = /^src\/((app|commands|config)\/)?[^/]+\.ts$/
 const tables = /\/tables\.ts$/
@@ -129,7 +129,7 @@ export const rules: readonly Rule[] = [
               ({ specifier }) => /^(drizzle-orm|postgres|pg)(\/|$)/.test(specifier),
             )(source),
             ...source.methods
-              .filter(({ object, name }) => /^(db|database|orm)$/.test(object) && /^(run|use|execute|unsafe)$/.test(name))
+              .filter(({ object, name }) => /^(db|database|orm)$/.test(object) && /^(run|write|use|execute|unsafe)$/.test(name))
               .map(({ object, name, line }) => ({ line, what: `${object}.${name}()` })),
             ...source.texts
               .filter(({ text }) =>

@@ -153,7 +153,6 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       keys: () => keys,
       retry: () => retry,
       deliveryLimiter: () => events.deliveryLimiter,
-      wake: () => () => events.wake(name),
       upstreams: () => ({ remotes: serviceClients.forwarded, tokens: tokensOf(name), connect }),
     }
     const parts = await create({
@@ -220,7 +219,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
         await routes?.(api)
         const repository = events.deadLetters.get(name)
         const [path = `/${name}`] = registry[name].contract.paths
-        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository, wake: () => events.wake(name) })
+        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository })
       }
     },
     { prefix: '/api/v1' },

@@ -3,12 +3,15 @@ import type { Config } from '../config.ts'
 import type { ServiceName } from '../environment.ts'
 import { createDatabase, type Database } from '../platform/db/database.ts'
 import { isPlainText, parseDatabaseUrl } from '../platform/db/url.ts'
+import { withRelay } from '../platform/db/with-relay.ts'
 import type { Metrics } from '../platform/observability/metrics.ts'
 import type { Definitions } from './topology.ts'
 
 export interface Databases {
   /** The module's database; one without an address refuses each statement. */
   of(name: ServiceName): Database
+  /** The module has a relay, which its `write` wakes from now on. */
+  connectRelay(name: ServiceName, wake: () => void): void
   /** By a name for people: what readiness needs. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
   close(): Promise<void>
@@ -18,6 +21,7 @@ export interface Databases {
 const noDatabase: Database = {
   use: () => Promise.reject(new Error('this module has no database')),
   run: () => Promise.reject(new Error('this module has no database')),
+  write: () => Promise.reject(new Error('this module has no database')),
   prepare: () => () => Promise.reject(new Error('this module has no database')),
   ping: async () => {},
   close: async () => {},
@@ -45,7 +49,8 @@ export const createDatabases = (definitions: Definitions, config: Config, metric
       log.error(`a connection to the database of ${name} is refused: ${reason}`)
     }
   }
-  const of = (name: ServiceName): Database => {
+  const relays = new Map<ServiceName, () => void>()
+  const poolOf = (name: ServiceName): Database => {
     const url = config.databaseUrlOf(name)
     if (!url) return noDatabase
     warnOfPlainText(url, name)
@@ -66,11 +71,12 @@ export const createDatabases = (definitions: Definitions, config: Config, metric
     return database
   }
   return {
-    of,
+    of: (name) => withRelay(poolOf(name), () => relays.get(name)?.()),
+    connectRelay: (name, wake) => void relays.set(name, wake),
     checks: Object.fromEntries(
       [...definitions.keys()]
-        .filter((name) => of(name) !== noDatabase)
-        .map((name) => [`${name}-database`, () => of(name).ping()]),
+        .filter((name) => poolOf(name) !== noDatabase)
+        .map((name) => [`${name}-database`, () => poolOf(name).ping()]),
     ),
     close: async () => {
       await Promise.allSettled([...open.values()].map((database) => database.close()))

@@ -41,8 +41,6 @@ export interface EventBus {
   /** Of each module of this process that consumes events. */
   readonly deadLetters: ReadonlyMap<ModuleName, DeadLetterRepository>
   readonly deliveryLimiter: DeliveryLimiter
-  /** The module has committed an event. */
-  wake(name: ModuleName): void
   /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
   stuck(): Readonly<Record<string, number>>
   start(modules: ReadonlyMap<ModuleName, ModuleInstance>): Promise<void>
@@ -127,6 +125,7 @@ export const createEventBus = async (options: EventBusOptions): Promise<EventBus
     const sign = (event: Parameters<typeof entryOf>[2]) => entryOf(keys, name, event)
     const relay = createRelay({ outbox, queues, known: queueNames, auditQueues, sign, log })
     opened?.onUp(relay.recheck)
+    databases.connectRelay(name, relay.wake)
     relays.set(name, relay)
     registrations.push(keepRegistered(() => outbox.register(subscriptionsTo(name)), log))
     metrics.outbox(name, () => backlogs(name, outbox))
@@ -158,7 +157,6 @@ export const createEventBus = async (options: EventBusOptions): Promise<EventBus
     queues,
     deadLetters: deadLettersOf,
     deliveryLimiter,
-    wake: (name) => relays.get(name)?.wake(),
     stuck: () =>
       Object.fromEntries(
         [...consumers].map(([name, { stuckSeconds }]) => [name, stuckSeconds()] as const).filter(([, seconds]) => seconds > 0),

@@ -26,8 +26,6 @@ export interface Resources {
   readonly retry: RetryPolicy
   /** Background work shares it with the consumers of the process. */
   readonly deliveryLimiter: DeliveryLimiter
-  /** To be called after a commit that wrote outbox rows. */
-  readonly wake: () => void
   /** The gateway's: the services that requests are forwarded to. */
   readonly upstreams: Upstreams
 }

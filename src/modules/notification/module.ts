@@ -25,8 +25,8 @@ export default defineModule({
   dependencies,
   tables: { outbox, inbox, deadLetters },
   config: ['smtpUrl', 'mailFrom', 'smsUrl', 'smsFrom', 'dataDir', 'workers', 'publicUrl', 'messagesPerHour'],
-  uses: ['db', 'keys', 'retry', 'deliveryLimiter', 'wake'],
-  create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter, wake }) => {
+  uses: ['db', 'keys', 'retry', 'deliveryLimiter'],
+  create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter }) => {
     const { events } = orderContract
     const providers = createProviders({ ...config, log })
     const repository = createNotificationRepository(db)
@@ -60,7 +60,7 @@ export default defineModule({
       await deliveries.prune().catch((error) => log.warn({ err: error }, 'old message counts stay until the next try'))
       return pruneEveryMs
     })
-    const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wakeWorkers, wake })
+    const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wakeWorkers })
     return {
       api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {

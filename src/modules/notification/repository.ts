@@ -62,7 +62,7 @@ export const createNotificationRepository = (db: Database) => {
 
     /** Makes an unsent message due again, with the event that has it sent; undefined when it is not in such a state. */
     requestRetry: async (id: number, event: NewEvent): Promise<Notification | undefined> => {
-      const [row] = await db.run<Notification>(sql`
+      const [row] = await db.write<Notification>(sql`
         with changed as (
           update ${notifications}
              set status = case when status = 'uncertain' then status else 'pending' end, version = version + 1, due_at = null

@@ -21,13 +21,12 @@ export interface NotificationServiceOptions {
   readonly limitsOf: MessageLimits
   /** Messages are due. */
   readonly wakeWorkers: () => void
-  readonly wake: () => void
 }
 
 export type NotificationService = ReturnType<typeof createNotificationService>
 
 export const createNotificationService = (options: NotificationServiceOptions) => {
-  const { repository, deliveries, users, providers, limitsOf, wakeWorkers, wake } = options
+  const { repository, deliveries, users, providers, limitsOf, wakeWorkers } = options
 
   return {
     /** Records the messages that an order event calls for, each once, however often the event is delivered. */
@@ -88,10 +87,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
     /** @throws notification.not_found, notification.not_retryable */
     retry: async (id: number, context: CallContext): Promise<Notification> => {
       const retried = await repository.requestRetry(id, newEvent('notification.retry_requested', context))
-      if (retried) {
-        wake()
-        return retried
-      }
+      if (retried) return retried
       const notification = await repository.byId(id, ownerOf(context))
       if (!notification) throw fail('notification.not_found', { id })
       throw fail('notification.not_retryable', { id, state: notification.status })

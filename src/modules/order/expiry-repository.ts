@@ -12,7 +12,7 @@ export interface ExpiryRepository {
 
 export const createExpiryRepository = (db: Database): ExpiryRepository => ({
   expire: async (ttlMs, events) => {
-    const [row] = await db.run<{ expired: number }>(sql`
+    const expired = await db.write(sql`
       with due as materialized ( -- what another process cancels at this moment is left to it
         select id from ${orders}
          where status = 'pending' and created_at < now() - ${ttlMs}::float8 * interval '1 millisecond'
@@ -24,7 +24,7 @@ export const createExpiryRepository = (db: Database): ExpiryRepository => ({
         returning c.*, 'pending' as was, numbered.n
       ), ${giveBack},
       event as (${appendEvents(outbox, events, sql`o`, sql`${stepData(sql`source`)} || jsonb_build_object('reason', 'expired')`)})
-      select count(*)::int as expired from o`)
-    return row?.expired ?? 0
+      select id from o`)
+    return expired.length
   },
 })

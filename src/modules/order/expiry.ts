@@ -8,7 +8,6 @@ export interface ExpiryOptions {
   readonly repository: ExpiryRepository
   /** How long an order may be pending. */
   readonly ttlMs: number
-  readonly wake: () => void
   readonly log: Logger
 }
 
@@ -17,7 +16,7 @@ const atOnce = 100
 const everyMs = { least: 1000, most: 60_000 }
 
 /** Cancels orders that nobody took a step with in time, and their stock goes back; several processes may do it at once. */
-export const createExpiry = ({ repository, ttlMs, wake, log }: ExpiryOptions): Background => {
+export const createExpiry = ({ repository, ttlMs, log }: ExpiryOptions): Background => {
   const pauseMs = Math.min(Math.max(ttlMs / 10, everyMs.least), everyMs.most)
 
   const expireAll = async (signal: AbortSignal): Promise<void> => {
@@ -29,7 +28,6 @@ export const createExpiry = ({ repository, ttlMs, wake, log }: ExpiryOptions): B
         Array.from({ length: atOnce }, () => newEvent('order.cancelled', context)),
       )
       if (expired === 0) return
-      wake()
       log.info({ orders: expired }, 'pending orders expired and were cancelled')
     }
   }

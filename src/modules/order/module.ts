@@ -20,16 +20,16 @@ export default defineModule({
   dependencies,
   tables: { outbox, inbox, deadLetters },
   config: ['orderLimits', 'orderPendingTtlMs'],
-  uses: ['db', 'wake'],
-  create: ({ clients, db, config, log, wake }) => {
+  uses: ['db'],
+  create: ({ clients, db, config, log }) => {
     const { users, products } = clients
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
-    const service = createOrderService({ repository, users, products, limits: config.orderLimits, wake })
-    const stock = createStockService({ repository: levels, products, wake })
-    const stockMaintenance = createStockMaintenance({ repository: levels, products, wake, log })
+    const service = createOrderService({ repository, users, products, limits: config.orderLimits })
+    const stock = createStockService({ repository: levels, products })
+    const stockMaintenance = createStockMaintenance({ repository: levels, products, log })
     const ttlMs = config.orderPendingTtlMs
-    const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, wake, log }) : undefined
+    const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, log }) : undefined
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {

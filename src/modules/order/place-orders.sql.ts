@@ -63,7 +63,8 @@ export const placeOrders =
       most,
       lines: items.map((item, line) => ({ line: line + 1, ...item })),
     }))
-    const rows = await db.run<Row>(sql`
+    const rows = await db.write<Row>(
+      sql`
       with input as materialized (
         select o.*, nextval(pg_get_serial_sequence('orders.orders', 'id')) as id
           from jsonb_to_recordset(${JSON.stringify(input)}::jsonb)
@@ -119,7 +120,9 @@ export const placeOrders =
       select p.id, p.total, p.created_at,
              (select jsonb_agg(jsonb_build_object('product_id', c.product_id, 'available', c.available))
                 from line l join out_of_stock c using (product_id) where l.n = i.n) as out_of_stock, place.is_full as full
-        from input i join place using (n) left join placed p using (id) order by i.n`)
+        from input i join place using (n) left join placed p using (id) order by i.n`,
+      ({ id }) => id !== null,
+    )
     return rows.map(({ id, total, created_at, out_of_stock, full }): Placement => {
       if (id !== null) return { outcome: 'placed', id, total, created_at }
       if (full) return { outcome: 'full' }

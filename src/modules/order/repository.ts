@@ -108,7 +108,7 @@ export const createOrderRepository = (db: Database) => {
       owner: number | undefined,
     ): Promise<StoredOrder | undefined> => {
       const states = JSON.stringify(from)
-      const [row] = await db.run<StoredOrder>(sql`
+      const [row] = await db.write<StoredOrder>(sql`
       with before as (
         select id, status from ${orders}
          where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb))

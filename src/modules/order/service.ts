@@ -24,7 +24,6 @@ export interface OrderServiceOptions {
   readonly users: Pick<Api<typeof userContract>, 'getUser' | 'getUsers'>
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
   readonly limits: OrderLimits
-  readonly wake: () => void
 }
 
 /** What people may do for themselves; staff and programs are not limited. 0: no limit. */
@@ -72,7 +71,7 @@ const withUser = (order: StoredOrder, user: User | undefined): Order => ({
   user: user ? { id: user.id, name: user.name, email: user.email } : null,
 })
 
-export const createOrderService = ({ repository, users, products, limits, wake }: OrderServiceOptions) => {
+export const createOrderService = ({ repository, users, products, limits }: OrderServiceOptions) => {
   /** The orders with their users, in one call; reading goes on without them. */
   const withUsers = async (orders: readonly StoredOrder[], context: CallContext): Promise<Order[]> => {
     const ids = [...new Set(orders.map(({ user_id }) => user_id))]
@@ -120,7 +119,6 @@ export const createOrderService = ({ repository, users, products, limits, wake }
     const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
     const owner = ownerOf(context)
     const stepped = await repository.transition(id, allowedFrom[to], to, event, owner)
-    if (stepped) wake()
     const order = stepped ?? (await repository.byId(id, owner))
     if (!order) throw fail('order.not_found', { id })
     const { status } = order
@@ -161,7 +159,6 @@ export const createOrderService = ({ repository, users, products, limits, wake }
       for (let attempt = 0; attempt < placingTries; attempt++) {
         const placement = await repository.place(wanted)
         if (placement.outcome === 'placed') {
-          wake()
           const { id, total, created_at } = placement
           return {
             order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),

@@ -9,7 +9,6 @@ import type { StockRepository } from './stock-repository.ts'
 export interface StockMaintenanceOptions {
   readonly repository: Pick<StockRepository, 'page' | 'end'>
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
-  readonly wake: () => void
   readonly log: Logger
 }
 
@@ -24,7 +23,7 @@ const ownContext = () => serviceContext('order', 10_000)
  * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or
  * while its event was given up. At the start and once a day; several processes may do it at once.
  */
-export const createStockMaintenance = ({ repository, products, wake, log }: StockMaintenanceOptions): Background => {
+export const createStockMaintenance = ({ repository, products, log }: StockMaintenanceOptions): Background => {
   const findOrphans = async (signal: AbortSignal): Promise<number[]> => {
     const orphans: number[] = []
     let known = 0
@@ -50,10 +49,7 @@ export const createStockMaintenance = ({ repository, products, wake, log }: Stoc
       if (signal.aborted) break
       if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
     }
-    if (removed > 0) {
-      wake()
-      log.info({ products: removed }, 'stock of products that are no longer in the catalogue was removed')
-    }
+    if (removed > 0) log.info({ products: removed }, 'stock of products that are no longer in the catalogue was removed')
   }
 
   return createBackground((signal) =>

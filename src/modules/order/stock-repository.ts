@@ -36,7 +36,7 @@ export const createStockRepository = (db: Database) => {
 
     /** Undefined when the product is known to be deleted, also where that came to be known a moment ago. */
     set: async (productId: number, available: number, event: NewEvent): Promise<StockLevel | undefined> => {
-      const [row] = await db.run<StockLevel>(sql`
+      const [row] = await db.write<StockLevel>(sql`
       with changed as (
         insert into ${stock} as s (product_id, available) values (${productId}, ${available})
         on conflict (product_id) do update set available = excluded.available, state = 'tracked', version = s.version + 1 where s.state <> 'gone'
@@ -48,7 +48,7 @@ export const createStockRepository = (db: Database) => {
 
     /** Ends tracking; answers the last level, undefined when the product is not stock-tracked. */
     untrack: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
-      const [row] = await db.run<StockLevel>(sql`
+      const [row] = await db.write<StockLevel>(sql`
       with changed as (
         update ${stock} set state = 'untracked', version = version + 1 where product_id = ${productId} and state = 'tracked'
         returning product_id, product_id as id, version, available
@@ -60,13 +60,13 @@ export const createStockRepository = (db: Database) => {
     /** Applies the event `cause` of a deleted product, once however often it is delivered. */
     endAfter: async (cause: string, productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
       const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
-      const [row] = await db.run<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)
+      const [row] = await db.write<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)
       return row
     },
 
     /** For a product whose event never came. */
     end: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
-      const [row] = await db.run<StockLevel>(sql`with ${end(productId, event, sql`(select) as once`)}`)
+      const [row] = await db.write<StockLevel>(sql`with ${end(productId, event, sql`(select) as once`)}`)
       return row
     },
   }

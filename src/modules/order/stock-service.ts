@@ -9,12 +9,11 @@ import type { StockLevel, StockRepository } from './stock-repository.ts'
 export interface StockServiceOptions {
   readonly repository: StockRepository
   readonly products: Pick<Api<typeof productContract>, 'getProducts'>
-  readonly wake: () => void
 }
 
 export type StockService = ReturnType<typeof createStockService>
 
-export const createStockService = ({ repository, products, wake }: StockServiceOptions) => ({
+export const createStockService = ({ repository, products }: StockServiceOptions) => ({
   list: async (productIds: readonly number[] | undefined, page: PageRequest): Promise<Page<StockLevel>> =>
     // The list's order is the product's id alone: the cursor's time says nothing.
     pageOf(await repository.page(productIds, page), page.limit, ({ product_id }) => ({
@@ -27,7 +26,6 @@ export const createStockService = ({ repository, products, wake }: StockServiceO
     const [product] = await products.getProducts({ ids: [productId] }, context)
     const level = product && (await repository.set(productId, available, newEvent('inventory.set', context)))
     if (!level) throw fail('product.not_found', { id: productId })
-    wake()
     return level
   },
 
@@ -35,12 +33,11 @@ export const createStockService = ({ repository, products, wake }: StockServiceO
   untrack: async (productId: number, context: CallContext): Promise<StockLevel> => {
     const level = await repository.untrack(productId, newEvent('inventory.removed', context))
     if (!level) throw fail('inventory.not_tracked', { product_id: productId })
-    wake()
     return level
   },
 
   /** A deleted product has no stock. */
   onProductDeleted: async ({ id, aggregate_id }: EventEnvelope, context: CallContext): Promise<void> => {
-    if (await repository.endAfter(id, Number(aggregate_id), newEvent('inventory.removed', context))) wake()
+    await repository.endAfter(id, Number(aggregate_id), newEvent('inventory.removed', context))
   },
 })

@@ -11,11 +11,11 @@ import { outbox } from './tables.ts'
 export default defineModule({
   contract: productContract,
   tables: { outbox },
-  uses: ['db', 'wake'],
-  create: ({ db, log, wake }) => {
+  uses: ['db'],
+  create: ({ db, log }) => {
     const repository = createProductRepository(db)
     const normalFormMaintenance = createNormalFormMaintenance({ repository: createNormalFormMaintenanceRepository(db), log })
-    const service = createProductService({ repository, wake })
+    const service = createProductService({ repository })
     return {
       api: {
         getProducts: ({ ids, names }) => service.find(ids, names),

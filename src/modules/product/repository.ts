@@ -41,7 +41,7 @@ export const createProductRepository = (db: Database) => {
     changed: readonly string[],
     source = sql`changed`,
   ): Promise<Product | undefined> => {
-    const [row] = await db.run<Product>(sql`
+    const [row] = await db.write<Product>(sql`
       with changed as (${statement} returning *),
       event as (${appendEvent(outbox, event, source, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
       select ${fields} from changed`)

@@ -7,7 +7,7 @@ import type { NewProduct, ProductChanges, ProductFilter, ProductRepository } fro
 
 export type ProductService = ReturnType<typeof createProductService>
 
-export const createProductService = ({ repository, wake }: { repository: ProductRepository; wake: () => void }) => {
+export const createProductService = ({ repository }: { repository: ProductRepository }) => {
   const get = async (id: number): Promise<Product> => {
     const [product] = await repository.find([id])
     if (!product) throw fail('product.not_found', { id })
@@ -24,7 +24,6 @@ export const createProductService = ({ repository, wake }: { repository: Product
     create: async (product: NewProduct, context: CallContext): Promise<Product> => {
       const created = await repository.insert(product, newEvent('product.created', context))
       if (!created) throw fail('product.sku_taken', { sku: product.sku })
-      wake()
       return created
     },
 
@@ -33,14 +32,12 @@ export const createProductService = ({ repository, wake }: { repository: Product
       const updated = await repository.update(id, changes, newEvent('product.updated', context))
       if (updated === 'taken') throw fail('product.sku_taken', { sku: changes.sku })
       if (!updated) throw fail('product.not_found', { id })
-      wake()
       return updated
     },
 
     remove: async (id: number, context: CallContext): Promise<Product> => {
       const removed = await repository.remove(id, newEvent('product.deleted', context))
       if (!removed) throw fail('product.not_found', { id })
-      wake()
       return removed
     },
   }

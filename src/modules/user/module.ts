@@ -33,8 +33,8 @@ export default defineModule({
   optionalDependencies,
   tables: { outbox },
   config: ['requireAdminMfa', 'registration', 'admin'],
-  uses: ['db', 'keys', 'wake'],
-  create: ({ optionalClients, db, config, keys, log, wake }) => {
+  uses: ['db', 'keys'],
+  create: ({ optionalClients, db, config, keys, log }) => {
     const data = createPersonalData(keys)
     const repository = createUserRepository(db, data)
     const encryptionMaintenance = createEncryptionMaintenance({
@@ -43,17 +43,17 @@ export default defineModule({
       keys,
       log,
     })
-    const exports = createExportService({ repository: createExportRepository(db, data), ...optionalClients, wake })
+    const exports = createExportService({ repository: createExportRepository(db, data), ...optionalClients })
     const stored = createAccountRepository(db, data)
     const admins = createAdminRepository(db, data)
     const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })
-    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data, wake })
+    const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data })
     const service = createUserService({
-      ...{ repository, admins, secondFactor, throttle, wake },
+      ...{ repository, admins, secondFactor, throttle },
       requireAdminMfa: config.requireAdminMfa,
     })
     const passwords = createPasswords()
-    const proving = { passwords, secondFactor, throttle, wake, tokens: createTokenIssuer(keys) }
+    const proving = { passwords, secondFactor, throttle, tokens: createTokenIssuer(keys) }
     const started = createSessionRepository(db)
     const sessions = createSessions({ repository: started, accounts: stored, ...proving })
     const accounts = createAccounts({
@@ -74,8 +74,8 @@ export default defineModule({
         await app.register(exportRoutes, { service: exports })
       },
       seed: () => repository.seed(sampleUsers),
-      firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin, wake }),
-      resetAdmin: createResetAdmin({ repository: admins, passwords, wake }),
+      firstSignIn: createFirstAdmin({ repository: admins, passwords, configured: config.admin }),
+      resetAdmin: createResetAdmin({ repository: admins, passwords }),
       start: () => {
         encryptionMaintenance.start()
         throttle.start()

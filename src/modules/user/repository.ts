@@ -84,7 +84,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
      * when there is nobody, or it is the last administrator.
      */
     erase: async (id: number, event: NewEvent): Promise<User | undefined> => {
-      const [row] = await db.run<UserRow>(sql`
+      const [row] = await db.write<UserRow>(sql`
         with admins as materialized (${lockedAdmins}), before as (
           select ${fields}, email_lookup from ${users}
            where id = ${id} and status <> 'erased' and ${leavesAnAdmin(id)} for update

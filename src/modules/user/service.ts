@@ -16,7 +16,6 @@ export interface UserServiceOptions {
   readonly admins: Pick<AdminRepository, 'isLast'>
   readonly secondFactor: Pick<SecondFactor, 'reset'>
   readonly throttle: Pick<SignInThrottle, 'forget'>
-  readonly wake: () => void
   readonly requireAdminMfa: boolean
 }
 
@@ -33,7 +32,7 @@ const vouches = (id: number, { scope, actor }: CallContext): boolean =>
   scope === 'all' && !(actor.type === 'user' && actor.id === String(id))
 
 export const createUserService = (options: UserServiceOptions) => {
-  const { repository, admins, secondFactor, throttle, wake, requireAdminMfa } = options
+  const { repository, admins, secondFactor, throttle, requireAdminMfa } = options
 
   const get = async (id: number): Promise<User> => {
     const [user] = await repository.byIds([id])
@@ -63,7 +62,6 @@ export const createUserService = (options: UserServiceOptions) => {
       if (user.role !== 'user' && context.scope === 'own') throw fail('auth.forbidden')
       const created = await repository.insert(user, newEvent('user.created', context))
       if (!created) throw fail('user.email_taken')
-      wake()
       return created
     },
 
@@ -79,7 +77,6 @@ export const createUserService = (options: UserServiceOptions) => {
       if (updated === 'unconfirmed') throw fail('user.email_unconfirmed')
       if (updated === 'contended') throw fail('database.busy')
       if (!updated) throw fail('user.not_found', { id })
-      wake()
       return updated
     },
 
@@ -88,7 +85,6 @@ export const createUserService = (options: UserServiceOptions) => {
       if (!vouches(id, context)) assertReauthenticated(context)
       const removed = await repository.erase(id, newEvent('user.deleted', context))
       if (!removed) throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
-      wake()
       await throttle.forget(removed.email)
       return removed
     },

@@ -103,7 +103,7 @@ export const createChange =
     changed: readonly string[],
     { first = sql``, more = sql`` }: { first?: SQL; more?: SQL } = {},
   ): Promise<User | undefined> => {
-    const [row] = await db.run<UserRow>(sql`
+    const [row] = await db.write<UserRow>(sql`
     with ${first} changed as (${statement} returning *),
     event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)}) ${more}
     select ${rowColumns()} from changed`)

@@ -14,6 +14,11 @@ export interface Database {
   use<T>(query: (orm: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
   /** One raw statement; answers its rows. int8 comes as a number, timestamps as ISO 8601 in UTC. */
   run<T extends object>(statement: SQL): Promise<T[]>
+  /**
+   * As `run`, for a statement that appends outbox rows. Wakes the module's relay after the commit, unless the statement changed
+   * nothing: each row that it returns must be of a change with an event, or `changed` says which are (see withRelay).
+   */
+  write<T extends object>(statement: SQL, changed?: (row: T) => boolean): Promise<T[]>
   /** A statement whose text is made once, for what every request asks; its values come by the names of its placeholders. */
   prepare<T extends object>(statement: SQL): (values: Readonly<Record<string, unknown>>) => Promise<T[]>
   /**
@@ -181,6 +186,7 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     prepare,
     use: (query) => withConnection(({ orm }) => query(orm)),
     run,
+    write: run,
     ping: singleFlight(ping),
     close: async () => {
       closed = true

@@ -29,7 +29,7 @@ export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
 export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => {
   /** One event for each of at most `events.length` letters, which has it delivered again. */
   const replay = (where: SQL, lock: SQL, events: readonly NewEvent[]) =>
-    db.run<DeadLetter>(sql`
+    db.write<DeadLetter>(sql`
       with locked as materialized (
         select id, version, failed_at from ${deadLetters} where ${where}
          order by version, failed_at, id limit ${events.length} ${lock}

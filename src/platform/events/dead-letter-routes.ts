@@ -50,14 +50,10 @@ export interface DeadLetterRouteOptions {
   /** Where its routes live below /api/v1. */
   readonly path: string
   readonly repository: DeadLetterRepository
-  readonly wake: () => void
 }
 
 /** A consumer's dead letters: to see them with their reason, and to have one or many delivered again. */
-export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (
-  app,
-  { module, path, repository, wake },
-) => {
+export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (app, { module, path, repository }) => {
   const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
   const tags = [path.slice(1)]
   const replayed = replayEventOf(module)
@@ -94,7 +90,6 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       const { limit, ...filter } = body
       const events = Array.from({ length: limit }, () => newEvent(replayed, call))
       const count = await repository.requestReplays(filter, events)
-      if (count > 0) wake()
       return reply.code(202).send({ success: true as const, data: { count } })
     },
   )
@@ -114,7 +109,6 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     async ({ params, call }, reply) => {
       const letter = await repository.requestReplay(params.event_id, newEvent(replayed, call))
       if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
-      wake()
       return reply.code(202).send({ success: true as const, data: letter })
     },
   )

@@ -48,7 +48,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
       owner: number | undefined,
       event: NewEvent,
     ): Promise<{ user: User; account: AccountRecord } | undefined> => {
-      const [row] = await db.run<UserRow & Omit<AccountRecord, 'status' | 'pending_email'>>(sql`
+      const [row] = await db.write<UserRow & Omit<AccountRecord, 'status' | 'pending_email'>>(sql`
         with person as (
           select ${rowColumns()} from ${users}
            where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}

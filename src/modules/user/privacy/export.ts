@@ -21,7 +21,6 @@ export interface ExportServiceOptions {
   readonly repository: ExportRepository
   readonly orders: Pick<Api<typeof orderContract>, 'getOrdersOf'> | undefined
   readonly notifications: Pick<Api<typeof notificationContract>, 'getNotificationsOf'> | undefined
-  readonly wake: () => void
 }
 
 export type ExportService = ReturnType<typeof createExportService>
@@ -42,12 +41,11 @@ const readAll = async <T>(
 }
 
 /** Puts together what is held about a person, wherever it is (GDPR, articles 15 and 20). */
-export const createExportService = ({ repository, orders, notifications, wake }: ExportServiceOptions) => ({
+export const createExportService = ({ repository, orders, notifications }: ExportServiceOptions) => ({
   /** @throws user.not_found */
   exportUser: async (id: number, context: CallContext): Promise<PersonExport> => {
     const own = await repository.read(id, ownerOf(context), newEvent('user.exported', context))
     if (!own) throw fail('user.not_found', { id })
-    wake()
     const of = (cursor: string | undefined) => ({ user_id: id, ...(cursor === undefined ? {} : { cursor }) })
     const [ordered, sent] = await Promise.all([
       readAll(

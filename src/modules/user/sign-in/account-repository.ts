@@ -68,7 +68,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     register: async (user: NewUser, passwordHash: string, event: NewEvent, activation?: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
       const fields = JSON.stringify({ fields: newUserFields })
-      const [row] = await db.run<UserRow>(sql`
+      const [row] = await db.write<UserRow>(sql`
         with changed as (
           ${insertUser(data, id, user)} returning *
         ), ${withPassword(passwordHash)},
@@ -84,7 +84,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
       passwordHash: string,
       event: NewEvent,
     ): Promise<boolean> => {
-      const rows = await db.run(sql`
+      const rows = await db.write(sql`
         with changed as (
           update ${users} set session_version = session_version + 1, version = version + 1
            where id = ${id} and session_version = ${session_version} and status = 'active' returning id, version

@@ -32,7 +32,6 @@ export interface AccountsOptions {
   readonly secondFactor: SecondFactor
   readonly throttle: SignInThrottle
   readonly registration: Registration
-  readonly wake: () => void
 }
 
 export type Me = User & { pending_email?: string; mfa_enrolled: boolean }
@@ -42,7 +41,7 @@ export type Accounts = ReturnType<typeof createAccounts>
 const passwordMissing = () => invalid([{ field: '/body/password', message: rules.required() }])
 
 export const createAccounts = (options: AccountsOptions) => {
-  const { repository, sessions, tokens, users, data, passwords, secondFactor, throttle, registration, wake } = options
+  const { repository, sessions, tokens, users, data, passwords, secondFactor, throttle, registration } = options
 
   /** The person who is signed in. @throws auth.required, and auth.forbidden for an account that is not of ours */
   const myself = async ({ actor }: CallContext): Promise<Account> => {
@@ -80,7 +79,6 @@ export const createAccounts = (options: AccountsOptions) => {
     const hash = await passwords.hash(password)
     const created = await repository.register(user, hash, newEvent('user.created', context), activation)
     if (!created) throw fail('user.email_taken')
-    wake()
     return created
   }
 
@@ -127,7 +125,6 @@ export const createAccounts = (options: AccountsOptions) => {
         const hash = await passwords.hash(next)
         if (!(await repository.changePassword(account, hash, newEvent('user.password_changed', context))))
           throw fail('auth.invalid_token')
-        wake()
       }),
 
     /**
@@ -145,7 +142,6 @@ export const createAccounts = (options: AccountsOptions) => {
         const proof = factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
         if (!(await sessions.prove({ userId, sessionVersion, proof, event: newEvent('user.reauthenticated', context) })))
           throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_token')
-        wake()
         return tokens.reauthenticated({ userId, sessionVersion, amr: amrOf(factor_confirmed) })
       }),
 

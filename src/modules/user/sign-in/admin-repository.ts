@@ -39,7 +39,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
   install: async (email: string, passwordHash: string, event: NewEvent): Promise<boolean> => {
     const id = await createNextId(db)()
     const { personal, data_key, ring_key } = data.seal(id, { name: 'Administrator', email, phone: null })
-    const rows = await db.run(sql`
+    const rows = await db.write(sql`
       with wanted as (
         select where not exists (
           select from ${users} a join ${credentials} c on c.user_id = a.id where a.role = 'admin' and a.status = 'active')
@@ -75,7 +75,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
    */
   resetPassword: async (email: string | undefined, passwordHash: string, event: NewEvent): Promise<string | undefined> => {
     const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`
-    const [row] = await db.run<UserRow>(sql`
+    const [row] = await db.write<UserRow>(sql`
       with chosen as (
         select u.id from ${users} u left join ${credentials} c on c.user_id = u.id
          where u.role = 'admin' and u.status = 'active' and ${named} order by c.user_id is null, u.id limit 1

@@ -15,7 +15,6 @@ export interface FirstAdminOptions {
   readonly passwords: Pick<Passwords, 'hash'>
   /** The one that the configuration names. */
   readonly configured: { readonly email: string; readonly password: string } | undefined
-  readonly wake: () => void
 }
 
 /**
@@ -24,7 +23,7 @@ export interface FirstAdminOptions {
  * @throws as `assertPassword`, of the configured password where it would be set
  */
 export const createFirstAdmin =
-  ({ repository, passwords, configured, wake }: FirstAdminOptions) =>
+  ({ repository, passwords, configured }: FirstAdminOptions) =>
   async (generate: boolean, context: EventContext): Promise<FirstSignIn | undefined> => {
     const found = await repository.first()
     if (found?.hasPassword) return { email: found.email, password: undefined }
@@ -33,13 +32,12 @@ export const createFirstAdmin =
     if (configured) await assertPassword(configured.password, { name: '', email }, 'password')
     const password = configured?.password ?? newPassword()
     const installed = await repository.install(email, await passwords.hash(password), newEvent('user.updated', context))
-    if (installed) wake()
     return { email, password: installed && !configured ? password : undefined }
   }
 
 /** For a password that is lost: nothing but the database and the keys is needed. @returns undefined where there is no such administrator */
 export const createResetAdmin =
-  ({ repository, passwords, wake }: Omit<FirstAdminOptions, 'configured'>) =>
+  ({ repository, passwords }: Omit<FirstAdminOptions, 'configured'>) =>
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
     const password = newPassword()
     const event = newEvent('user.password_changed', context)
@@ -49,6 +47,5 @@ export const createResetAdmin =
       event,
     )
     if (address === undefined) return undefined
-    wake()
     return { email: address, password }
   }

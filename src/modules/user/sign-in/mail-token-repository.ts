@@ -41,7 +41,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
   return {
     /** Asks for a mail to the person with this address; does as much where nobody has it. */
     requestReset: async (email: string, event: NewEvent): Promise<void> => {
-      await db.run(sql`
+      await db.write(sql`
         with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased'),
         ${askForMail(event, 'reset', sql`person`)}
         select id from person`)
@@ -82,7 +82,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
 
     /** The first proof of the mailbox; `activated` for an account that nobody could sign in to before. False when it came too late. */
     activate: async (account: Account, hash: Buffer, activated: NewEvent, confirmed: NewEvent): Promise<boolean> => {
-      const rows = await db.run(sql`
+      const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'activation')}), before as (
           select id, status from ${users}
            where id = (select user_id from token) and session_version = ${account.session_version} and status <> 'erased' and ${isUnproven} for update
@@ -102,7 +102,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       const person = data.open(account)
       const email = data.openAddress(account, account.pending_email)
       try {
-        const rows = await db.run(sql`
+        const rows = await db.write(sql`
           with token as materialized (${owner(hash, 'email_change')}), changed as (
             update ${users} as u
                set personal = ${data.reseal(account, { ...person, email })}, email_lookup = ${data.lookup(email)}, email_confirmed_at = now(),
@@ -132,7 +132,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       confirmed: NewEvent,
     ): Promise<boolean> => {
       const withoutPhone = data.reseal(account, { ...data.open(account), phone: null })
-      const rows = await db.run(sql`
+      const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'reset')}), before as (
           select id, ${isUnproven} as unproven from ${users}
            where id = (select user_id from token) and version = ${account.version} and status <> 'erased' for update

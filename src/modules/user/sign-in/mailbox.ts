@@ -16,7 +16,6 @@ export interface MailboxOptions {
   readonly data: Pick<PersonalData, 'open' | 'openAddress'>
   readonly passwords: Pick<Passwords, 'hash' | 'matches'>
   readonly throttle: Pick<SignInThrottle, 'attempt' | 'mayMail'>
-  readonly wake: () => void
 }
 
 export interface IssuedMail {
@@ -32,7 +31,7 @@ const resetTries = 5
 export type Mailbox = ReturnType<typeof createMailbox>
 
 /** What people prove with a token that was mailed to them: that a mailbox is theirs. */
-export const createMailbox = ({ repository, data, passwords, throttle, wake }: MailboxOptions) => {
+export const createMailbox = ({ repository, data, passwords, throttle }: MailboxOptions) => {
   const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
     const self = actingAs(context, account.id)
     const proven = isConfirmed(account)
@@ -40,7 +39,6 @@ export const createMailbox = ({ repository, data, passwords, throttle, wake }: M
       : await repository.activate(account, hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))
     if (proven === 'taken') throw fail('user.email_taken')
     if (!proven) throw fail('auth.invalid_mail_token')
-    wake()
   }
 
   return {
@@ -48,7 +46,6 @@ export const createMailbox = ({ repository, data, passwords, throttle, wake }: M
     requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
       if (!(await throttle.mayMail(email, address))) return
       await repository.requestReset(email, newEvent('user.password_reset_requested', context))
-      wake()
     },
 
     /** @throws auth.invalid_mail_token, auth.busy */
@@ -65,7 +62,7 @@ export const createMailbox = ({ repository, data, passwords, throttle, wake }: M
       for (let n = 0; n < resetTries; n++) {
         const self = actingAs(context, account.id)
         const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
-        if (await repository.reset(account, hash, passwordHash, ...events)) return wake()
+        if (await repository.reset(account, hash, passwordHash, ...events)) return
         account = await find()
       }
       throw fail('database.busy')

@@ -51,7 +51,7 @@ export const createSecondFactorRepository = (db: Database) => {
       event: NewEvent,
     ): Promise<number | undefined> => {
       const codes = JSON.stringify(codeHashes.map((hash) => hash.toString('hex')))
-      const [row] = await db.run<{ session_version: number }>(sql`
+      const [row] = await db.write<{ session_version: number }>(sql`
         with confirmed as (
           update ${secondFactors} set confirmed_at = now(), last_step = ${step}::bigint
            where user_id = ${userId} and confirmed_at is null and secret = ${secret} returning user_id
@@ -68,7 +68,7 @@ export const createSecondFactorRepository = (db: Database) => {
       const spentCode = 'step' in proof ? sql`` : sql`and r.code_hash <> ${proof.codeHash}`
       const factor =
         'step' in proof ? sql`` : sql`factor as (delete from ${secondFactors} as f using spent where f.user_id = spent.user_id),`
-      const rows = await db.run(sql`
+      const rows = await db.write(sql`
         with spent as (${spendFactor(userId, proof)}), ${factor}
         codes as (delete from ${recoveryCodes} as r using spent where r.user_id = spent.user_id ${spentCode}),
         ${changed(sql`spent`, event)}
@@ -78,7 +78,7 @@ export const createSecondFactorRepository = (db: Database) => {
 
     /** Removes somebody's without a proof of theirs; false when there is none. */
     reset: async (userId: number, reason: string, event: NewEvent): Promise<boolean> => {
-      const rows = await db.run(sql`
+      const rows = await db.write(sql`
         with dropped as (delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null returning user_id),
         codes as (delete from ${recoveryCodes} as r using dropped where r.user_id = dropped.user_id),
         ${changed(sql`dropped`, event, sql`jsonb_build_object('reason', ${reason}::text)`)}

@@ -27,7 +27,6 @@ export interface Enrolment {
 export interface SecondFactorOptions {
   readonly repository: SecondFactorRepository
   readonly data: Pick<PersonalData, 'open' | 'sealSecret' | 'openSecret'>
-  readonly wake: () => void
 }
 
 export type SecondFactor = ReturnType<typeof createSecondFactor>
@@ -36,7 +35,7 @@ export type SecondFactor = ReturnType<typeof createSecondFactor>
 const newRecoveryCode = (): string => (randomBytes(10).toString('hex').match(/.{5}/g) as string[]).join('-')
 const hashOfRecoveryCode = (code: string): Buffer => hashOf(forms.code.normal(code))
 
-export const createSecondFactor = ({ repository, data, wake }: SecondFactorOptions) => {
+export const createSecondFactor = ({ repository, data }: SecondFactorOptions) => {
   /** @throws auth.invalid_otp */
   const stepOf = async (account: Account, code: string): Promise<number> => {
     if (account.factor_secret === null) throw fail('auth.mfa_not_enrolled')
@@ -80,7 +79,6 @@ export const createSecondFactor = ({ repository, data, wake }: SecondFactorOptio
       const confirmed = { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }
       const sessionVersion = await repository.confirm(account.id, confirmed, family, event)
       if (sessionVersion === undefined) throw fail('auth.invalid_otp')
-      wake()
       return { recoveryCodes: codes, sessionVersion }
     },
 
@@ -93,7 +91,6 @@ export const createSecondFactor = ({ repository, data, wake }: SecondFactorOptio
         newEvent('user.second_factor_removed', context),
       )
       if (!removed) throw fail('auth.invalid_otp')
-      wake()
     },
 
     /** For somebody who has lost theirs, or found a stranger's. @throws auth.reauthentication_required, auth.mfa_not_enrolled */
@@ -101,7 +98,6 @@ export const createSecondFactor = ({ repository, data, wake }: SecondFactorOptio
       assertReauthenticated(context)
       if (!(await repository.reset(userId, reason, newEvent('user.second_factor_reset', context))))
         throw fail('auth.mfa_not_enrolled')
-      wake()
     },
   }
 }

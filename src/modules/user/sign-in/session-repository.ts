@@ -44,7 +44,7 @@ export type SessionRepository = ReturnType<typeof createSessionRepository>
 export const createSessionRepository = (db: Database) => ({
   /** Starts a family of refresh tokens; false when the proof was used already or the person has changed meanwhile. */
   signIn: async (signIn: SignIn): Promise<boolean> => {
-    const rows = await db.run(sql`
+    const rows = await db.write(sql`
       with ${prove(signIn)}, token as (${startFamily(signIn, sql`signed`)})
       select id from signed`)
     return rows.length > 0
@@ -52,7 +52,7 @@ export const createSessionRepository = (db: Database) => ({
 
   /** As `signIn`, of somebody who is signed in. */
   prove: async (proving: Proving): Promise<boolean> => {
-    const rows = await db.run(sql`with ${prove(proving)} select id from signed`)
+    const rows = await db.write(sql`with ${prove(proving)} select id from signed`)
     return rows.length > 0
   },
 
@@ -62,7 +62,8 @@ export const createSessionRepository = (db: Database) => ({
    * revokes the family, unless it was used just now and its successor was not.
    */
   refresh: async (presented: Buffer, next: Buffer, reuse: NewEvent): Promise<Refreshed | 'reused' | undefined> => {
-    const [row] = await db.run<Refreshed | { user_id: number; session_version: null }>(sql`
+    const [row] = await db.write<Refreshed | { user_id: number; session_version: null }>(
+      sql`
       with root as materialized (
         select token_hash, revoked_at from ${refreshTokens}
          where family = (select family from ${refreshTokens} where token_hash = ${presented})
@@ -87,14 +88,16 @@ export const createSessionRepository = (db: Database) => ({
          where t.token_hash = root.token_hash and t.revoked_at is null returning t.user_id
       ), owner as (select u.id, u.version from ${users} u join revoked on revoked.user_id = u.id),
       event as (${appendEvent(outbox, reuse, sql`owner`)})
-      select user_id, session_version, amr from used union all select user_id, null, null from revoked`)
+      select user_id, session_version, amr from used union all select user_id, null, null from revoked`,
+      ({ session_version }) => session_version === null,
+    )
     if (!row) return undefined
     return row.session_version === null ? 'reused' : row
   },
 
   /** Ends the family of this token; false when it has ended, or there is none. */
   signOut: async (presented: Buffer, event: NewEvent): Promise<boolean> => {
-    const rows = await db.run(sql`
+    const rows = await db.write(sql`
       with root as materialized (
         select token_hash from ${refreshTokens}
          where family = (select family from ${refreshTokens} where token_hash = ${presented})

@@ -25,7 +25,6 @@ export interface SessionsOptions {
   readonly secondFactor: Pick<SecondFactor, 'proofOf'>
   readonly throttle: SignInThrottle
   readonly tokens: TokenIssuer
-  readonly wake: () => void
 }
 
 export type Sessions = ReturnType<typeof createSessions>
@@ -36,7 +35,7 @@ export const actingAs = (context: CallContext, userId: number): CallContext => (
   actor: { type: 'user', id: String(userId) },
 })
 
-export const createSessions = ({ repository, accounts, passwords, secondFactor, throttle, tokens, wake }: SessionsOptions) => {
+export const createSessions = ({ repository, accounts, passwords, secondFactor, throttle, tokens }: SessionsOptions) => {
   const signIn = async ({ email, password, otp }: Credentials, context: CallContext): Promise<Tokens> => {
     const account = await accounts.byEmail(email)
     const right = await passwords.matches(account?.password_hash ?? null, password)
@@ -56,7 +55,6 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
       event: newEvent('user.signed_in', actingAs(context, account.id)),
     })
     if (!signedIn) throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_credentials')
-    wake()
     return tokens.signedIn({ userId: account.id, sessionVersion: account.session_version, amr }, token)
   }
 
@@ -74,7 +72,6 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
     refresh: async (refreshToken: string, context: CallContext): Promise<Tokens> => {
       const { token, hash } = newSecret()
       const refreshed = await repository.refresh(hashOf(refreshToken), hash, newEvent('user.refresh_reuse_detected', context))
-      if (refreshed === 'reused') wake()
       if (refreshed === undefined || refreshed === 'reused') throw fail('auth.invalid_token')
       const { user_id, session_version, amr } = refreshed
       return tokens.signedIn({ userId: user_id, sessionVersion: session_version, amr: amr.split(' ') }, token)
@@ -82,7 +79,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
 
     /** Ends the sign-in that the token belongs to; a token that is worth nothing is no error (RFC 7009, 2.2). */
     signOut: async (refreshToken: string, context: CallContext): Promise<void> => {
-      if (await repository.signOut(hashOf(refreshToken), newEvent('user.signed_out', context))) wake()
+      await repository.signOut(hashOf(refreshToken), newEvent('user.signed_out', context))
     },
   }
 }
