@@ -8,6 +8,7 @@ import { productContract } from './modules/product/contract.ts'
 import { userContract } from './modules/user/contract.ts'
 import * as userUses from './modules/user/dependencies.ts'
 import { type Contract, everyEvent, queuesOf, type Uses } from './platform/contract.ts'
+import { type ErrorTable, platformErrors } from './platform/errors.ts'
 import type { Subscription } from './platform/events/subscription-repository.ts'
 
 interface Entry {
@@ -32,6 +33,18 @@ export const registry = {
 export type ModuleName = keyof typeof registry
 
 const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
+
+/** Every error code there is. */
+export const errors: ErrorTable = Object.assign({}, platformErrors, ...contracts.map((contract) => contract.errors))
+
+/** Of the OpenAPI document. */
+export const tags: readonly string[] = contracts.flatMap((contract) => contract.tags)
+
+/** Rules that a change falls under, by the type of the changed resource. */
+export const complianceTags: Readonly<Record<string, readonly string[]>> = Object.assign(
+  {},
+  ...contracts.map((contract) => contract.complianceTags),
+)
 
 const queues = contracts.flatMap(queuesOf)
 

@@ -107,14 +107,14 @@ export const rules: readonly Rule[] = [
     ),
   },
   {
-    rule: 'a contract.ts is data: it imports typebox, the schema helpers and other contracts alone',
+    rule: 'a contract.ts is data: it imports typebox, the schema helpers, its errors and other contracts alone',
     advice: 'a process reads the contracts of modules that it does not run: move everything else out of contract.ts',
     find: importsWhere(
       ({ path }) => /^src\/modules\/[^/]+\/contract\.ts$/.test(path),
       ({ specifier, file }) =>
         file === undefined
           ? specifier !== 'typebox'
-          : !/^src\/(platform\/(contract|schema|permission|audit\/schema)|modules\/[^/]+\/contract)\.ts$/.test(file),
+          : !/^src\/(platform\/(contract|schema|permission|audit\/schema)|modules\/[^/]+\/(contract|errors))\.ts$/.test(file),
     ),
   },
   {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Session } from '../modules/user/contract.ts'
+import { type Session, userContract } from '../modules/user/contract.ts'
 import { createAccessTokenVerifier } from '../platform/auth/access-tokens.ts'
 import type { AuthenticateOptions, Identity } from '../platform/auth/authenticate.ts'
 import type { Oidc } from '../platform/auth/oidc.ts'
@@ -9,6 +9,7 @@ import type { CallContext } from '../platform/context.ts'
 import { coalesce } from '../platform/db/batch-loader.ts'
 import { Failure, fail } from '../platform/errors.ts'
 import type { KeyStore } from '../platform/keys/key-store.ts'
+import { unavailable } from '../platform/rpc/client.ts'
 
 export interface IdentityOptions {
   readonly keys: KeyStore
@@ -98,7 +99,7 @@ export const createIdentify = (options: IdentityOptions): AuthenticateOptions['i
     const answer = ask({ id, context })
     if (!mayBeStale || !memory.recall(id, version)) return answer
     try {
-      return await within(outage.away() ? patienceMs.away : patienceMs.first, answer, () => fail('user.unavailable'))
+      return await within(outage.away() ? patienceMs.away : patienceMs.first, answer, () => unavailable(userContract))
     } catch (error) {
       const known = isAway(error) ? memory.recall(id, version) : undefined
       if (!known) throw error

@@ -29,7 +29,7 @@ import type { FirstSignIn, ModuleContext, ModuleInstance, Resources } from '../p
 import { createMetrics, type MetricsServer, serveMetrics } from '../platform/observability/metrics.ts'
 import { serveContract } from '../platform/rpc/http-transport.ts'
 import { policy } from '../policy.ts'
-import { type ModuleName, registry } from '../registry.ts'
+import { type ModuleName, registry, tags } from '../registry.ts'
 import { createIdentify } from './access-token-identity.ts'
 import { audited } from './audited.ts'
 import { bodyLimits } from './body-limits.ts'
@@ -170,7 +170,14 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
 
   const { record } = serviceClients.clientFor(use(auditContract, 'record'), self)
   const accessTrail = serviceClients.reachable('audit')
-    ? createAccessTrail({ service: self, keys, policyVersion: policy.version, record, log })
+    ? createAccessTrail({
+        service: self,
+        keys,
+        policyVersion: policy.version,
+        record,
+        finalCodes: ['audit.invalid_signature', 'audit.event_taken'],
+        log,
+      })
     : undefined
   if (accessTrail) {
     watchAccess(http, {
@@ -202,7 +209,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     onRefused: metrics.counter('service_tokens_refused_total', "calls refused here for the calling service's token"),
   })
   addSuccessMessages(http)
-  await describeRoutes(http, policy.routes)
+  await describeRoutes(http, policy.routes, tags)
   if (definitions.has('gateway') || definitions.has('user')) jwksRoutes(http, keys)
   const health = modules.get('gateway')?.health
   await http.register(healthRoutes, {

@@ -19,7 +19,7 @@ import type { KeyStore } from '../platform/keys/key-store.ts'
 import type { ModuleDefinition, ModuleInstance } from '../platform/module.ts'
 import type { Metrics } from '../platform/observability/metrics.ts'
 import { createEventQueues, type EventQueues, type QueueConsumer } from '../platform/queue/event-queues.ts'
-import { type ModuleName, queueNames, registry, subscriptionsTo } from '../registry.ts'
+import { complianceTags, type ModuleName, queueNames, registry, subscriptionsTo } from '../registry.ts'
 import type { Databases } from './databases.ts'
 import type { Definitions } from './topology.ts'
 
@@ -122,7 +122,7 @@ export const createEventBus = async (options: EventBusOptions): Promise<EventBus
   for (const [name, { tables }] of definitions) {
     if (!tables) continue
     const outbox = createOutboxRepository(databases.of(name), tables.outbox)
-    const sign = (event: Parameters<typeof entryOf>[2]) => entryOf(keys, name, event)
+    const sign = (event: Parameters<typeof entryOf>[2]) => entryOf(keys, name, event, complianceTags)
     const relay = createRelay({ outbox, queues, known: queueNames, auditQueues, sign, log })
     opened?.onUp(relay.recheck)
     databases.connectRelay(name, relay.wake)

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import type { ServiceTokens } from '../platform/auth/service-tokens.ts'
 import type { Client, Contract, Use } from '../platform/contract.ts'
 import type { ModuleInstance, Remote } from '../platform/module.ts'
-import { createClient, localTransport, type Transport } from '../platform/rpc/client.ts'
+import { createClient, localTransport, type Transport, unavailable } from '../platform/rpc/client.ts'
 import { remoteTransport } from '../platform/rpc/http-transport.ts'
 import { createUpstream, serviceConnections, type Upstream } from '../platform/upstream/upstream.ts'
 import { type ModuleName, registry } from '../registry.ts'
@@ -95,7 +95,12 @@ export const createServiceClients = ({
     reachable: (name) => definitions.has(name) || upstreams.has(name),
     forwarded: [...upstreams]
       .filter(([name]) => needed.has(name))
-      .map(([name, upstream]) => ({ name, routes: routesBelow(registry[name].contract.paths), upstream })),
+      .map(([name, upstream]) => ({
+        name,
+        routes: routesBelow(registry[name].contract.paths),
+        upstream,
+        unavailable: (cause) => unavailable(registry[name].contract, cause),
+      })),
     close: async () => {
       await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
       await dispatcher.close()

@@ -10,7 +10,7 @@ import { type EmbeddedPostgres, joinEmbeddedPostgres, startEmbeddedPostgres } fr
 import { knownDatabase } from '../platform/db/embedded-postgres-place.ts'
 import { faultOf } from '../platform/db/fault.ts'
 import { DatabaseStartError } from '../platform/db/startup.ts'
-import { errors, Failure } from '../platform/errors.ts'
+import { Failure } from '../platform/errors.ts'
 import { initKeys } from '../platform/keys/key-files.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { createLog } from '../platform/observability/log.ts'
@@ -75,7 +75,7 @@ export const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR 
 /** @throws ConfigError where ADMIN_PASSWORD is no good, else the error itself */
 export const refuseWeakPassword = (error: unknown): never => {
   if (error instanceof Failure && error.code.startsWith('user.password_'))
-    throw new ConfigError([`ADMIN_PASSWORD: ${errors[error.code].en}`])
+    throw new ConfigError([`ADMIN_PASSWORD: ${error.kind.en}`])
   throw error
 }
 

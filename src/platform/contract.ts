@@ -1,5 +1,6 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type { CallContext } from './context.ts'
+import type { ErrorTable } from './errors.ts'
 
 /** One operation that a module offers to other modules. */
 export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSchema> {
@@ -26,12 +27,18 @@ export type DeadLetterReplayed = Static<typeof DeadLetterReplayed>
 type Operations = Record<string, Operation>
 type Events = Record<string, TSchema>
 
-export interface Contract<Ops extends Operations = Operations, E extends Events = Events> {
+export interface Contract<Ops extends Operations = Operations, E extends Events = Events, Err extends ErrorTable = ErrorTable> {
   readonly name: string
   /** On which the module listens where it runs alone. */
   readonly port: number
   /** Keeps no data: is given no database. */
   readonly stateless: boolean
+  /** Its error codes: those that its routes and operations may return beside the platform's. */
+  readonly errors: Err
+  /** Under which its public routes are listed in the OpenAPI document. */
+  readonly tags: readonly string[]
+  /** Rules that a change falls under, by the type of the changed resource, as its events begin. */
+  readonly complianceTags: Readonly<Record<string, readonly string[]>>
   /** Where the module's public routes live below /api/v1, e.g. '/orders'; the gateway routes by them. */
   readonly paths: readonly string[]
   readonly ops: Ops
@@ -83,10 +90,14 @@ export const use = <C extends Contract, const Op extends keyof C['ops'] & string
 export const defineContract = <
   const Ops extends Operations = Record<never, never>,
   const E extends Events = Record<never, never>,
+  const Err extends ErrorTable = Record<never, never>,
 >({
   name,
   port,
   stateless = false,
+  errors = {} as Err,
+  tags = [],
+  complianceTags = {},
   paths = [],
   bodyLimits = {},
   ops = {} as Ops,
@@ -97,18 +108,24 @@ export const defineContract = <
   name: string
   port: number
   stateless?: boolean
+  errors?: Err
+  tags?: readonly string[]
+  complianceTags?: Readonly<Record<string, readonly string[]>>
   paths?: readonly string[]
   bodyLimits?: Readonly<Record<string, number>>
   ops?: Ops
   events?: E
   subscribes?: readonly string[]
   apart?: Readonly<Record<string, readonly string[]>>
-}): Contract<Ops, E> => {
+}): Contract<Ops, E, Err> => {
   const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
   return {
     name,
     port,
     stateless,
+    errors,
+    tags,
+    complianceTags,
     paths,
     // A hundred ids of events, in the longest form that JSON has for them.
     bodyLimits: replayed ? { ...bodyLimits, [`POST ${paths[0]}/dead-letters/replay`]: 32 * 1024 } : bodyLimits,

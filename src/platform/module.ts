@@ -6,6 +6,7 @@ import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { RetryPolicy } from './concurrency/retry.ts'
 import type { Api, Client, Contract, Uses } from './contract.ts'
 import type { Database } from './db/database.ts'
+import type { Failure } from './errors.ts'
 import type { EventHandlers } from './events/consumer.ts'
 import type { DeliveryLimiter } from './events/delivery-limiter.ts'
 import type { EventContext } from './events/event.ts'
@@ -59,6 +60,8 @@ export interface Remote {
   /** Its public routes below /api/v1, as in `GET /orders/:id`. */
   readonly routes: readonly string[]
   readonly upstream: Upstream
+  /** It does not respond. */
+  readonly unavailable: (cause?: unknown) => Failure
 }
 
 /** How the first person signs in to a new system. */

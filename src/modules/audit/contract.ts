@@ -1,10 +1,13 @@
 import { Type } from 'typebox'
 import { AuditEntry } from '../../platform/audit/schema.ts'
 import { defineContract, everyEvent } from '../../platform/contract.ts'
+import { auditErrors } from './errors.ts'
 
 export const auditContract = defineContract({
   name: 'audit',
   port: 5005,
+  errors: auditErrors,
+  tags: ['audit'],
   paths: ['/audit'],
   ops: {
     /**

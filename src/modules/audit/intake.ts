@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
-import type { ErrorCode } from '../../platform/errors.ts'
 import type { EntryRepository } from './repository.ts'
 import type { Sealer } from './sealing/sealer.ts'
 
@@ -38,7 +37,7 @@ const eventsOf = (entries: readonly AuditEntry[]): string[] => entries.map(({ ev
 
 /** What is to be believed goes onto the trail; the rest is kept beside it, as dead letters. */
 export const createIntake = ({ repository, sealer, log }: IntakeOptions): Intake => {
-  const setAside = (given: readonly AuditEntry[], reason: ErrorCode): Promise<void> =>
+  const setAside = (given: readonly AuditEntry[], reason: string): Promise<void> =>
     repository.reject(given.map((entry) => ({ event_id: entry.event_id, type: entry.action, event: deliveryOf(entry), reason })))
 
   return {

@@ -5,8 +5,8 @@ import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Rejection } from '../../platform/auth/rejected-tokens.ts'
 import { setDeadline } from '../../platform/concurrency/deadline.ts'
-import { Failure, fail, isErrorCode } from '../../platform/errors.ts'
-import type { Upstream } from '../../platform/upstream/upstream.ts'
+import { Failure, fail } from '../../platform/errors.ts'
+import type { Remote } from '../../platform/module.ts'
 
 type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 
@@ -43,7 +43,7 @@ const pauseMs = 50
  * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed, and what `rejection` makes of an answer.
  */
 export const createForwarder = (
-  upstream: Upstream,
+  { upstream, unavailable }: Pick<Remote, 'upstream' | 'unavailable'>,
   dispatcher: Dispatcher,
   timeoutMs: number,
   rejection: Rejection = () => undefined,
@@ -54,9 +54,6 @@ export const createForwarder = (
     // Not failures in a row: those of one server that stops come together, while others answer.
     breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000, minimumRps: 1 }),
   })
-
-  const code = `${upstream.name}.unavailable`
-  const unavailable = (cause?: unknown) => fail(isErrorCode(code) ? code : 'upstream.unavailable', {}, cause)
 
   const asFailure = (error: unknown): Error => {
     if (error === clientGone || error instanceof Failure) return error as Error

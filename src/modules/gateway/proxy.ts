@@ -92,7 +92,7 @@ export const proxyRoutes = async (
   app.decorateRequest('serviceToken')
   app.decorateRequest('ownVary')
   for (const remote of remotes) {
-    const forwarder = createForwarder(remote.upstream, dispatcher, timeoutMs, tokens?.rejection)
+    const forwarder = createForwarder(remote, dispatcher, timeoutMs, tokens?.rejection)
     await app.register(async (scope) => {
       scope.addHook('preHandler', async (request, reply) => {
         request.ownVary = reply.getHeader('vary')

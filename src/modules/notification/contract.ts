@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
 import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
+import { notificationErrors } from './errors.ts'
 
 export const Channel = Type.Union([Type.Literal('email'), Type.Literal('sms')])
 export type Channel = Static<typeof Channel>
@@ -45,6 +46,9 @@ export type Notification = Static<typeof Notification>
 export const notificationContract = defineContract({
   name: 'notification',
   port: 5004,
+  errors: notificationErrors,
+  tags: ['notifications'],
+  complianceTags: { notification: ['personal-data'] },
   paths: ['/notifications'],
   ops: {
     /** What was sent to one user, newest first, a hundred at a time; `next_cursor` where there is more. */

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Id, idParams, Many, One, Strict } from '../../platform/schema.ts'
 import { Notification, NotificationStatus } from './contract.ts'
+import { messages } from './messages.ts'
 import type { NotificationService } from './service.ts'
 
 const ListQuery = Strict({
@@ -36,7 +37,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
   app.post(
     '/notifications/:id/retry',
     {
-      config: { message: 'notification.retry_requested' },
+      config: { message: messages['notification.retry_requested'] },
       schema: {
         ...operation('retryNotification', 'Send a message that was not sent once more, with the same key'),
         params: idParams(1),

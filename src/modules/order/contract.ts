@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
 import { Id, inMinorUnits, Nullable, Timestamp } from '../../platform/schema.ts'
+import { orderErrors } from './errors.ts'
 
 export const OrderStatus = Type.Union([
   Type.Literal('pending'),
@@ -60,6 +61,9 @@ export type OrderStep = Static<typeof OrderStep>
 export const orderContract = defineContract({
   name: 'order',
   port: 5002,
+  errors: orderErrors,
+  tags: ['orders', 'inventory'],
+  complianceTags: { order: ['financial'] },
   paths: ['/orders', '/inventory'],
   bodyLimits: { 'POST /orders': 256 * 1024 },
   ops: {

@@ -4,6 +4,7 @@ import { invalid } from '../../platform/field-errors.ts'
 import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { exampleId, Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
 import { rules } from '../../platform/validation-messages.ts'
+import { messages } from './messages.ts'
 import type { StockService } from './stock-service.ts'
 
 const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minimum: 0 }) }, { title: 'StockLevel' })
@@ -41,7 +42,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
   app.put(
     '/inventory/:product_id',
     {
-      config: { message: 'inventory.set' },
+      config: { message: messages['inventory.set'] },
       schema: {
         ...operation('setInventory', 'Set what is available; the product is stock-tracked from then on'),
         params: Strict({ product_id: exampleId(2) }),
@@ -61,7 +62,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
   app.delete(
     '/inventory/:product_id',
     {
-      config: { message: 'inventory.removed' },
+      config: { message: messages['inventory.removed'] },
       schema: {
         ...operation('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
         params: Strict({ product_id: exampleId(3) }),

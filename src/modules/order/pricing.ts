@@ -1,9 +1,9 @@
-import { fail } from '../../platform/errors.ts'
 import { invalid } from '../../platform/field-errors.ts'
 import { forms } from '../../platform/normal-form.ts'
 import { rules } from '../../platform/validation-messages.ts'
 import type { Product } from '../product/contract.ts'
 import type { OrderItem } from './contract.ts'
+import { fail } from './errors.ts'
 
 /** One line of a request: what, how many, and at which price the buyer saw it. */
 export interface WantedLine {

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Id, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Order, OrderStatus } from './contract.ts'
+import { messages } from './messages.ts'
 import type { OrderService } from './service.ts'
 
 const NewOrder = Strict(
@@ -64,7 +65,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.post(
     '/orders',
     {
-      config: { message: 'order.created' },
+      config: { message: messages['order.created'] },
       schema: {
         ...operation('createOrder', 'Place an order: all of it, or nothing'),
         description:
@@ -87,7 +88,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.post(
     '/orders/:id/cancel',
     {
-      config: { message: 'order.cancelled' },
+      config: { message: messages['order.cancelled'] },
       schema: {
         ...operation('cancelOrder', 'Cancel an order; its stock goes back'),
         params: idParams(2),
@@ -100,7 +101,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.patch(
     '/orders/:id',
     {
-      config: { message: 'order.updated' },
+      config: { message: messages['order.updated'] },
       schema: {
         ...operation('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
         params: idParams(1),

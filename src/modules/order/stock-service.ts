@@ -1,9 +1,9 @@
 import type { CallContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
-import { fail } from '../../platform/errors.ts'
 import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { productContract } from '../product/contract.ts'
+import { fail } from './errors.ts'
 import type { StockLevel, StockRepository } from './stock-repository.ts'
 
 export interface StockServiceOptions {

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
 import { Id, inMinorUnits, Timestamp } from '../../platform/schema.ts'
+import { productErrors } from './errors.ts'
 
 export const Product = Type.Object(
   {
@@ -22,6 +23,8 @@ const ProductChange = Type.Object({ fields: Type.Array(Type.String()) })
 export const productContract = defineContract({
   name: 'product',
   port: 5003,
+  errors: productErrors,
+  tags: ['products'],
   paths: ['/products'],
   bodyLimits: { 'POST /products': 32 * 1024, 'PATCH /products/:id': 32 * 1024 },
   ops: {

@@ -4,6 +4,7 @@ import { revalidate } from '../../platform/http/revalidate.ts'
 import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { Currency, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
 import { Product } from './contract.ts'
+import { messages } from './messages.ts'
 import type { ProductService } from './service.ts'
 
 const { price, active } = Product.properties
@@ -68,7 +69,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.post(
     '/products',
     {
-      config: { message: 'product.created' },
+      config: { message: messages['product.created'] },
       schema: { ...operation('createProduct', 'Add a product'), body: NewProduct, response: { 201: One(Product) } },
     },
     async ({ body, call }, reply) => {
@@ -83,7 +84,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.patch(
     '/products/:id',
     {
-      config: { message: 'product.updated' },
+      config: { message: messages['product.updated'] },
       schema: {
         ...operation('updateProduct', 'Change a product'),
         params: idParams(2),
@@ -97,7 +98,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
   app.delete(
     '/products/:id',
     {
-      config: { message: 'product.deleted' },
+      config: { message: messages['product.deleted'] },
       schema: {
         ...operation('deleteProduct', 'Delete a product; orders keep their copy of it'),
         params: idParams(3),

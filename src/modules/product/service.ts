@@ -1,8 +1,8 @@
 import type { CallContext } from '../../platform/context.ts'
-import { fail } from '../../platform/errors.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { Product } from './contract.ts'
+import { fail } from './errors.ts'
 import type { NewProduct, ProductChanges, ProductFilter, ProductRepository } from './repository.ts'
 
 export type ProductService = ReturnType<typeof createProductService>

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
 import { roles } from '../../platform/permission.ts'
 import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
+import { userErrors } from './errors.ts'
 
 export const Role = Type.Enum(roles)
 export const Language = Type.Union([Type.Literal('en'), Type.Literal('zh-TW')], { description: 'language of messages' })
@@ -49,6 +50,9 @@ const UserChange = Type.Object({ fields: Type.Array(Type.String()) })
 export const userContract = defineContract({
   name: 'user',
   port: 5001,
+  errors: userErrors,
+  tags: ['users', 'auth'],
+  complianceTags: { user: ['personal-data', 'access-control'], session: ['access-control'] },
   paths: ['/users', '/auth'],
   ops: {
     /** @throws user.not_found */

@@ -1,4 +1,4 @@
-import { fail } from '../../platform/errors.ts'
+import { fail } from './errors.ts'
 
 interface Typed {
   readonly phone?: string | null

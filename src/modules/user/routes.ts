@@ -5,6 +5,7 @@ import { localeOf } from '../../platform/http/problem.ts'
 import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
 import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
 import { Language, Role, User } from './contract.ts'
+import { messages } from './messages.ts'
 import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
 import type { Accounts } from './sign-in/accounts.ts'
@@ -77,7 +78,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.post(
     '/users',
     {
-      config: { message: 'user.created' },
+      config: { message: messages['user.created'] },
       schema: {
         ...operation('createUser', 'Register, or create a user as an administrator'),
         description:
@@ -101,7 +102,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.patch(
     '/users/:id',
     {
-      config: { message: 'user.updated' },
+      config: { message: messages['user.updated'] },
       schema: {
         ...operation('updateUser', 'Change a user'),
         description:
@@ -120,7 +121,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.delete(
     '/users/:id/mfa',
     {
-      config: { message: 'second_factor.removed' },
+      config: { message: messages['second_factor.removed'] },
       schema: {
         ...operation('resetSecondFactor', "Remove somebody's second factor"),
         description:
@@ -142,7 +143,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.delete(
     '/users/:id',
     {
-      config: { message: 'user.deleted' },
+      config: { message: messages['user.deleted'] },
       schema: {
         ...operation('deleteUser', 'Delete a user; answers with what was deleted'),
         description: 'Erasing your own account takes a token of POST /auth/reauthenticate.',

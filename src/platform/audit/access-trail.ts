@@ -16,6 +16,8 @@ export interface AccessTrailOptions {
   readonly policyVersion: string
   /** Takes entries into the trail, or rejects; one that it has already does no harm. */
   readonly record: (input: { entries: AuditEntry[] }, context: CallContext) => Promise<unknown>
+  /** Codes with which the trail keeps what it refuses, and takes the rest: trying again changes nothing. */
+  readonly finalCodes: readonly string[]
   readonly log: Logger
 }
 
@@ -53,16 +55,12 @@ const entryOf = ({ first, count, lastAt }: Counted, policyVersion: string): Unsi
   },
 })
 
-/** The audit service has taken the others and keeps these as dead letters. For a key that it does not know it waits by itself. */
-const isFinal = (error: unknown): boolean =>
-  error instanceof Failure && (error.code === 'audit.invalid_signature' || error.code === 'audit.event_taken')
-
 /**
  * Puts what this process refuses, and whose data it shows to others, on the audit trail: signed, bursts counted, at most a
  * quarter of a second afterwards, and for as long as the audit service is away kept here. A process that is killed loses
  * that much: such a request changes nothing, so there is no row that it could commit with.
  */
-export const createAccessTrail = ({ service, keys, policyVersion, record, log }: AccessTrailOptions): AccessTrail => {
+export const createAccessTrail = ({ service, keys, policyVersion, record, finalCodes, log }: AccessTrailOptions): AccessTrail => {
   const denialAggregator = createDenialAggregator()
   const waiting: Unsigned[] = []
   let sending: Promise<void> | undefined
@@ -79,7 +77,7 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, log }:
           { entries: next.map((entry) => signEntry(keys, service, entry)) },
           serviceContext(service, 2000, policyVersion),
         ).catch((error) => {
-          if (!isFinal(error)) throw error
+          if (!(error instanceof Failure && finalCodes.includes(error.code))) throw error
           log.error({ err: error, entries: next.length }, 'the audit service does not believe what this service signs')
         })
         waiting.splice(0, next.length)

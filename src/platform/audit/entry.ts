@@ -32,16 +32,11 @@ export const judge = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): Verd
 
 export const isSigned = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): boolean => judge(keys, entry) === 'signed'
 
-/** Which rules a change falls under, by its resource. */
-const tags: Readonly<Record<string, readonly string[]>> = {
-  user: ['personal-data', 'access-control'],
-  session: ['access-control'],
-  order: ['financial'],
-  notification: ['personal-data'],
-}
+/** Rules that a change falls under, by the type of the changed resource. */
+export type ComplianceTags = Readonly<Record<string, readonly string[]>>
 
 /** What a committed change says on the trail, signed by the service that made it. The same event gives the same entry. */
-export const entryOf = (keys: KeyStore, service: string, event: EventEnvelope): AuditEntry => {
+export const entryOf = (keys: KeyStore, service: string, event: EventEnvelope, complianceTags: ComplianceTags): AuditEntry => {
   const [type = ''] = event.type.split('.')
   return signEntry(keys, service, {
     event_id: event.id,
@@ -53,7 +48,7 @@ export const entryOf = (keys: KeyStore, service: string, event: EventEnvelope): 
     action: event.type,
     decision: 'approved',
     policy_version: event.policy_version,
-    compliance_tags: [...(tags[type] ?? [])],
+    compliance_tags: [...(complianceTags[type] ?? [])],
     details: event.data,
   })
 }

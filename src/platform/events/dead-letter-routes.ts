@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { replayEventOf } from '../contract.ts'
-import { fail } from '../errors.ts'
+import { fail, type LocalizedText } from '../errors.ts'
 import { pageQuery, pageReply, pageRequest } from '../page.ts'
 import { Many, One, Strict, Timestamp } from '../schema.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
@@ -44,6 +44,11 @@ const Replayed = Type.Object(
   { title: 'ReplayedDeadLetters' },
 )
 
+const messages = {
+  'dead_letter.replayed': { en: 'The event will be delivered again', 'zh-TW': '事件將重新遞送' },
+  'dead_letters.replayed': { en: 'The events will be delivered again', 'zh-TW': '這些事件將重新遞送' },
+} as const satisfies Record<string, LocalizedText>
+
 export interface DeadLetterRouteOptions {
   /** The consuming module. */
   readonly module: string
@@ -75,7 +80,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
   app.post(
     `${path}/dead-letters/replay`,
     {
-      config: { message: 'dead_letters.replayed' },
+      config: { message: messages['dead_letters.replayed'] },
       schema: {
         operationId: `replay${Module}DeadLetters`,
         summary: 'Deliver many events again; each leaves the list when it is handled',
@@ -97,7 +102,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
   app.post(
     `${path}/dead-letters/:event_id/replay`,
     {
-      config: { message: 'dead_letter.replayed' },
+      config: { message: messages['dead_letter.replayed'] },
       schema: {
         operationId: `replay${Module}DeadLetter`,
         summary: 'Deliver the event again; it leaves the list when it is handled',

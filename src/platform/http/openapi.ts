@@ -54,7 +54,11 @@ const description = `Users, products, orders with stock, and notifications. Erro
 Most calls need a token: run the curl line of [Sign in](#tag/auth/POST/api/v1/auth/login) with your address and password, those of the sample data's administrator being what the first start printed. Paste the \`access_token\` of its answer into the field *Bearer Token* under Authentication, and every line of this page has it in the place of \`YOUR_SECRET_TOKEN\`.`
 
 /** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
-export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Record<string, Permission>>): Promise<void> => {
+export const describeRoutes = async (
+  app: FastifyInstance,
+  routes: Readonly<Record<string, Permission>>,
+  tags: readonly string[],
+): Promise<void> => {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -66,7 +70,7 @@ export const describeRoutes = async (app: FastifyInstance, routes: Readonly<Reco
       // Relative to the document: wherever this server is reached.
       servers: [{ url: '/' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
-      tags: ['users', 'products', 'orders', 'inventory', 'notifications', 'audit', 'auth', 'health'].map((name) => ({ name })),
+      tags: [...tags, 'health'].map((name) => ({ name })),
     },
     transformObject: (input) =>
       nameSchemas(withoutDefaulted(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json)) as never,

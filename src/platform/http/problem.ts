@@ -60,12 +60,12 @@ const factsOf = ({ details }: Failure, locale: Locale): Readonly<Record<string, 
 
 /** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
 export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => {
-  const { code, status } = failure
+  const { code, kind, status } = failure
   const details = factsOf(failure, locale)
   return {
     ...(status < 500 ? details : {}),
     type: `urn:orderhub:error:${code}`,
-    ...textsOf({ code, details }, locale),
+    ...textsOf({ kind, details }, locale),
     status,
     success: false,
     code,

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import Fastify, { type FastifyHttpOptions, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { anonymous, type CallContext, continueTrace, traceIdOf } from '../context.ts'
-import { type ErrorCode, fail } from '../errors.ts'
+import { fail } from '../errors.ts'
 import { newUuid } from '../ids.ts'
 import { assertCleanText, compile } from '../schema.ts'
 import { defaultBodyLimit, takeBodies } from './body.ts'
@@ -27,7 +27,7 @@ declare module 'fastify' {
     /** Who asks, until when, in which trace: passed on to services and to other modules. */
     call: CallContext
     /** What it was refused for, or failed with; undefined otherwise. */
-    failureCode: ErrorCode | undefined
+    failureCode: string | undefined
   }
 }
 

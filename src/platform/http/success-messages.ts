@@ -1,22 +1,22 @@
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import type { TObject, TSchema } from 'typebox'
-import { type MessageKey, messages } from './error-messages.ts'
+import type { LocalizedText } from '../errors.ts'
 import { localeOf } from './problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a success of this route says to a person, in their language. */
-    message?: MessageKey
+    message?: LocalizedText
   }
 }
 
 /** The schema of an answer that has the message. */
-const withMessage = (schema: TObject, key: MessageKey): object => ({
+const withMessage = (schema: TObject, message: LocalizedText): object => ({
   ...schema,
   required: [...new Set([...(schema.required ?? []), 'message'])],
   properties: {
     ...schema.properties,
-    message: { type: 'string', description: 'for people, by `Accept-Language`', examples: Object.values(messages[key]) },
+    message: { type: 'string', description: 'for people, by `Accept-Language`', examples: Object.values(message) },
   },
 })
 
@@ -36,6 +36,6 @@ export const addSuccessMessages = (app: FastifyInstance): void => {
     const locale = localeOf(request.headers['accept-language'])
     // With which `Vary` goes, as on every answer.
     reply.header('content-language', locale)
-    done(null, { ...(payload as object), message: messages[message][locale] })
+    done(null, { ...(payload as object), message: message[locale] })
   })
 }

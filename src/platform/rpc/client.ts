@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { within } from '../concurrency/deadline.ts'
 import type { CallContext } from '../context.ts'
 import type { Api, Contract, Operation } from '../contract.ts'
-import { type ErrorCode, Failure, fail, isErrorCode } from '../errors.ts'
+import { Failure, fail, failureOf } from '../errors.ts'
 import { parse } from '../schema.ts'
 
 /** Carries one validated call; rejects with a Failure of the other side, or with anything else for "did not answer". */
@@ -17,10 +17,15 @@ export interface ClientOptions<C extends Contract> {
   readonly caller?: string
 }
 
-const unavailable = (contract: Contract): ErrorCode => {
-  const code = `${contract.name}.unavailable`
-  return isErrorCode(code) ? code : 'upstream.unavailable'
-}
+/** A module that does not respond, in its own words where it has them. */
+export const unavailable = ({ name, errors }: Pick<Contract, 'name' | 'errors'>, cause?: unknown): Failure =>
+  failureOf(errors, `${name}.unavailable`, {}, cause) ?? fail('upstream.unavailable', {}, cause)
+
+/** A refusal that the caller gets as it was: a code of this module or the platform. Another module's would not survive the network. */
+const isRefusal = (error: unknown, { errors }: Contract): boolean =>
+  error instanceof Failure &&
+  (error.status < 500 || error.code === 'auth.service_token_rejected') &&
+  failureOf(errors, error.code) !== undefined
 
 /** A value as it comes out of the other side of a network. */
 const jsonRoundTrip = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
@@ -43,10 +48,9 @@ export const createClient = <C extends Contract>({ contract, ops, transport, log
         () => new Error('deadline exceeded'),
       )
     } catch (error) {
-      if (error instanceof Failure && (error.status < 500 || error.code === 'auth.service_token_rejected')) throw error
-      const code = unavailable(contract)
+      if (isRefusal(error, contract)) throw error
       log.warn({ err: error, call: `${contract.name}.${op}`, trace_id: context.traceparent.slice(3, 35) }, 'call failed')
-      throw fail(code, {}, error)
+      throw unavailable(contract, error)
     }
   }
   const names = ops ?? Object.keys(contract.ops)

@@ -5,7 +5,7 @@ import type { ServiceTokens } from '../auth/service-tokens.ts'
 import { setDeadline } from '../concurrency/deadline.ts'
 import { type CallContext, traceHeaders } from '../context.ts'
 import type { Api, Contract } from '../contract.ts'
-import { Failure, fail, isErrorCode } from '../errors.ts'
+import { Failure, failureOf } from '../errors.ts'
 import { parse } from '../schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Transport } from './client.ts'
@@ -27,10 +27,10 @@ interface Answer {
  * The other side's refusal as the error value it was there; undefined where the answer is not one of ours. A 401 is about
  * this service and not about whoever asks it: to them, the other side cannot be reached.
  */
-const refusal = ({ status, body }: Answer): Failure | undefined => {
+const refusal = ({ status, body }: Answer, { errors }: Contract): Failure | undefined => {
   if (status < 400 || status === 401 || status >= 500 || typeof body !== 'object' || body === null) return undefined
   const { code, type, title, status: _status, detail, success, trace_id, instance, ...details } = body as Record<string, unknown>
-  return isErrorCode(code) ? fail(code, details) : undefined
+  return failureOf(errors, code, details)
 }
 
 export interface RemoteOptions {
@@ -87,7 +87,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
       clearTimeout(timer)
     }
     if (answer.status === 200) return answer.body
-    throw rejected ?? refusal(answer) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
+    throw rejected ?? refusal(answer, contract) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
   }
 
   return async (op, operation, input, context) => {

@@ -96,7 +96,7 @@ await onEachBackend(t, 'dead letters', async (t, env) => {
       ...{ actor: { type: 'service', id: 'product' }, policy_version: '', occurred_at: '2026-01-01T00:00:00Z' },
       traceparent: `00-${'c'.repeat(32)}-${'d'.repeat(16)}-01`,
     }
-    const entry = entryOf(createKeyStore({ folder: app.keysDir, strict: false }), 'product', event)
+    const entry = entryOf(createKeyStore({ folder: app.keysDir, strict: false }), 'product', event, {})
     await sql`insert into audits.dead_letters (event_id, type, event, reason, attempts)
               values (${event.id}, ${event.type}, ${sql.json({ ...event, entry } as never)}, 'audit.invalid_signature', 8)`
     t.equal((await app.api(`/audit/dead-letters/${event.id}/replay`, 'POST')).status, 202)

@@ -1,10 +1,13 @@
 import t from 'tap'
 import { createIdentify, type IdentityOptions } from '../../../src/app/access-token-identity.ts'
 import { anonymous, type CallContext } from '../../../src/platform/context.ts'
-import { fail } from '../../../src/platform/errors.ts'
+import { failWith } from '../../../src/platform/errors.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
+import { errors } from '../../../src/registry.ts'
 import { signedIn } from '../../../testing/people.ts'
+
+const fail = failWith(errors)
 
 const keysDir = t.testdir()
 await initKeys(keysDir, ['user'])

@@ -1,10 +1,11 @@
 import { type CallContext, ownerOf } from '../../../platform/context.ts'
 import type { Api } from '../../../platform/contract.ts'
-import { Failure, fail } from '../../../platform/errors.ts'
+import { Failure } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import type { Notification, notificationContract } from '../../notification/contract.ts'
 import type { OwnOrder, orderContract } from '../../order/contract.ts'
 import type { User } from '../contract.ts'
+import { fail } from '../errors.ts'
 import type { AccountRecord, ExportRepository } from './export-repository.ts'
 
 export interface PersonExport {

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { clientAddressOf } from '../../../platform/auth/authenticate.ts'
 import { One, Strict, Text } from '../../../platform/schema.ts'
 import { User } from '../contract.ts'
+import { messages } from '../messages.ts'
 import type { Accounts } from './accounts.ts'
 import type { Mailbox } from './mailbox.ts'
 import { passwordLength } from './password-policy.ts'
@@ -78,7 +79,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/login',
     {
-      config: { message: 'session.started' },
+      config: { message: messages['session.started'] },
       schema: { ...operation('signIn', 'Sign in'), body: Login, response: { 200: One(Tokens) } },
     },
     async (request) => {
@@ -89,7 +90,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/refresh',
     {
-      config: { message: 'session.refreshed' },
+      config: { message: messages['session.refreshed'] },
       schema: {
         ...operation('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
         body: Refresh,
@@ -101,7 +102,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/logout',
     {
-      config: { message: 'session.ended' },
+      config: { message: messages['session.ended'] },
       schema: { ...operation('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } },
     },
     async ({ body, call }) => {
@@ -117,7 +118,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/reauthenticate',
     {
-      config: { message: 'session.reauthenticated' },
+      config: { message: messages['session.reauthenticated'] },
       schema: {
         ...operation('reauthenticate', 'Prove again who you are, before what is as good as a password'),
         description: `Returns an access token that is good for five minutes and for ${sensitive}. Without it those answer 401 \`auth.reauthentication_required\` (RFC 9470). The token of a sign-in is not enough, however new: it is in every request and may be stolen. Takes what signing in takes: the password, and a code where there is a second factor.`,
@@ -133,7 +134,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password',
     {
-      config: { message: 'password.changed' },
+      config: { message: messages['password.changed'] },
       schema: {
         ...operation('changePassword', 'Change the password; every sign-in ends'),
         body: Strict(
@@ -152,7 +153,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password/forgot',
     {
-      config: { message: 'password.reset_requested' },
+      config: { message: messages['password.reset_requested'] },
       schema: {
         ...operation('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
         body: Strict({ email: Email }, { examples: [{ email: 'xiaomei@example.com' }] }),
@@ -167,7 +168,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/password/reset',
     {
-      config: { message: 'password.changed' },
+      config: { message: messages['password.changed'] },
       schema: {
         ...operation('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
         description:
@@ -184,7 +185,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/activate',
     {
-      config: { message: 'account.activated' },
+      config: { message: messages['account.activated'] },
       schema: {
         ...operation('activate', 'Confirm an e-mail address with a mailed token'),
         description:
@@ -206,7 +207,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/mfa/enrol',
     {
-      config: { message: 'second_factor.started' },
+      config: { message: messages['second_factor.started'] },
       schema: {
         ...operation('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
         description: needsProof,
@@ -218,7 +219,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.post(
     '/auth/mfa/confirm',
     {
-      config: { message: 'second_factor.enrolled' },
+      config: { message: messages['second_factor.enrolled'] },
       schema: {
         ...operation('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
         description: `${needsProof} Every sign-in ends; this one goes on with the tokens that come back.`,
@@ -234,7 +235,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
   app.delete(
     '/auth/mfa',
     {
-      config: { message: 'second_factor.removed' },
+      config: { message: messages['second_factor.removed'] },
       schema: {
         ...operation('removeSecondFactor', 'Sign in with the password alone again; every sign-in ends'),
         body: Strict({ password: GivenPassword, code: Code }, { examples: [{ password: given.password, code: given.code }] }),

@@ -1,7 +1,7 @@
 import type { CallContext } from '../../../platform/context.ts'
-import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import type { MailRequestPurpose } from '../contract.ts'
+import { fail } from '../errors.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { type Account, isConfirmed } from './account-repository.ts'
 import type { MailTokenRepository } from './mail-token-repository.ts'

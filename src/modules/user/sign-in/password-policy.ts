@@ -1,5 +1,5 @@
-import { fail } from '../../../platform/errors.ts'
 import { fold, forms, seenLength } from '../../../platform/normal-form.ts'
+import { fail } from '../errors.ts'
 import type { Personal } from '../personal-data.ts'
 
 /** Code points of the normal form (NIST SP 800-63B-4, 3.1.1.2; ASVS 5.0, 6.2.1 and 6.2.9). No rule says which ones. */

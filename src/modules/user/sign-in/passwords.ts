@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Options } from '@node-rs/argon2'
 import { BulkheadRejectedError, bulkhead } from 'cockatiel'
-import { fail } from '../../../platform/errors.ts'
 import { forms } from '../../../platform/normal-form.ts'
+import { fail } from '../errors.ts'
 
 /** argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
 const parameters: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }

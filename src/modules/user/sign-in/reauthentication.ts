@@ -1,5 +1,5 @@
 import type { CallContext } from '../../../platform/context.ts'
-import { fail } from '../../../platform/errors.ts'
+import { fail } from '../errors.ts'
 
 /**
  * Before what is as good as a password: a token alone may be stolen, so its owner proves again who they are. Those whom an external

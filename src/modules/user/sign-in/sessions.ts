@@ -1,7 +1,7 @@
 import type { CallContext } from '../../../platform/context.ts'
-import { fail } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import { newUuid } from '../../../platform/ids.ts'
+import { fail } from '../errors.ts'
 import type { AccountRepository } from './account-repository.ts'
 import { amrOf } from './family-repository.ts'
 import type { Passwords } from './passwords.ts'

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
-import { Failure, fail } from '../../../platform/errors.ts'
+import { Failure } from '../../../platform/errors.ts'
 import { networkOf } from '../../../platform/http/client-network.ts'
+import { fail } from '../errors.ts'
 import type { AttemptRepository } from './attempt-repository.ts'
 
 /** Failed attempts within the window. */

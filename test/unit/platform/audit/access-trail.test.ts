@@ -8,12 +8,15 @@ import { type Access, createDenialAggregator } from '../../../../src/platform/au
 import { type AuditEntry, isSigned } from '../../../../src/platform/audit/entry.ts'
 import { accountHash, createPseudonyms } from '../../../../src/platform/audit/pseudonyms.ts'
 import { type WatchOptions, watchAccess } from '../../../../src/platform/audit/watch-access.ts'
-import { fail } from '../../../../src/platform/errors.ts'
+import { failWith } from '../../../../src/platform/errors.ts'
 import { createHttp } from '../../../../src/platform/http/server.ts'
 import { initKeys } from '../../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../../src/platform/keys/key-store.ts'
 import { rotateKeys } from '../../../../src/platform/keys/rotate-keys.ts'
+import { errors } from '../../../../src/registry.ts'
 import { eventually } from '../../../../testing/eventually.ts'
+
+const fail = failWith(errors)
 
 const log = pino({ level: 'silent' })
 
@@ -255,7 +258,14 @@ const start = async (t: Test, record: (input: { entries: AuditEntry[] }) => Prom
   const keysDir = join(t.testdir(), 'keys')
   await initKeys(keysDir, ['order'])
   const keys = createKeyStore({ folder: keysDir, strict: false })
-  const refusals = createAccessTrail({ service: 'order', keys, policyVersion: 'p1', record, log })
+  const refusals = createAccessTrail({
+    service: 'order',
+    keys,
+    policyVersion: 'p1',
+    record,
+    finalCodes: ['audit.invalid_signature', 'audit.event_taken'],
+    log,
+  })
   return { keys, refusals }
 }
 

@@ -5,11 +5,14 @@ import { serviceNames } from '../../../../src/environment.ts'
 import { type AuthenticateOptions, authenticate, type Identity } from '../../../../src/platform/auth/authenticate.ts'
 import { createServiceTokens } from '../../../../src/platform/auth/service-tokens.ts'
 import { ownerOf } from '../../../../src/platform/context.ts'
-import { fail } from '../../../../src/platform/errors.ts'
+import { failWith } from '../../../../src/platform/errors.ts'
 import { createHttp } from '../../../../src/platform/http/server.ts'
 import { initKeys } from '../../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../../src/platform/keys/key-store.ts'
 import { type Permission, type Role, roles } from '../../../../src/platform/permission.ts'
+import { errors } from '../../../../src/registry.ts'
+
+const fail = failWith(errors)
 
 const everyone: Permission = { all: roles, own: [], anonymous: true }
 const routes: Record<string, Permission> = {

@@ -1,6 +1,9 @@
 import t from 'tap'
-import { fail } from '../../../../src/platform/errors.ts'
+import { failWith } from '../../../../src/platform/errors.ts'
 import { localeOf, problemOf, toFailure } from '../../../../src/platform/http/problem.ts'
+import { errors } from '../../../../src/registry.ts'
+
+const fail = failWith(errors)
 
 t.test('Accept-Language chooses by weight, and English otherwise', async (t) => {
   const wanted: Record<string, string> = {

@@ -3,11 +3,17 @@ import t from 'tap'
 import { Type } from 'typebox'
 import { anonymous, type CallContext, continueTrace } from '../../../../src/platform/context.ts'
 import { defineContract } from '../../../../src/platform/contract.ts'
-import { fail } from '../../../../src/platform/errors.ts'
+import { failWith } from '../../../../src/platform/errors.ts'
 import { createClient, localTransport } from '../../../../src/platform/rpc/client.ts'
 
+const errors = {
+  'user.not_found': { status: 404, en: 'gone', 'zh-TW': '無' },
+  'user.unavailable': { status: 503, en: 'away', 'zh-TW': '無' },
+}
+const fail = failWith(errors)
 const contract = defineContract({
   name: 'user',
+  errors,
   port: 5001,
   ops: {
     rename: { input: Type.Object({ id: Type.Integer(), note: Type.Optional(Type.String()) }), output: Type.Any(), timeoutMs: 40 },
@@ -56,7 +62,8 @@ t.test('what comes back has crossed as JSON', async (t) => {
 t.test('a refusal comes out as it was, anything else as <module>.unavailable', async (t) => {
   const refuse = api(() => Promise.reject(fail('user.not_found', { id: 1 }))).rename
   await t.rejects(refuse({ id: 1 }, context()), { code: 'user.not_found', details: { id: 1 } })
-  for (const error of [fail('database.unavailable'), new TypeError('x')])
+  const foreign = failWith({ 'order.gone': { status: 404, en: 'gone', 'zh-TW': '無' } })('order.gone')
+  for (const error of [fail('database.unavailable'), foreign, new TypeError('x')])
     await t.rejects(api(() => Promise.reject(error)).rename({ id: 1 }, context()), { code: 'user.unavailable', cause: error })
 })
 

@@ -14,6 +14,7 @@ t.jobs = 4
 const contract = defineContract({
   name: 'product',
   port: 1,
+  errors: { 'product.not_found': { status: 404, en: 'gone', 'zh-TW': '無' } },
   paths: [],
   ops: {
     read: { input: Type.Object({}), output: Type.Number(), idempotent: true, timeoutMs: 3000 },

@@ -1,0 +1,20 @@
+import { type ErrorTable, failWith } from '../../platform/errors.ts'
+
+/** Errors of the audit module. */
+export const auditErrors = {
+  'audit.not_found': { status: 404, en: 'There is no such entry.', 'zh-TW': '找不到稽核紀錄。' },
+  'audit.not_sealed': { status: 409, en: 'The entry is not sealed yet; try again.', 'zh-TW': '紀錄尚未封存，請再試一次。' },
+  'audit.invalid_signature': {
+    status: 422,
+    en: 'An entry is not validly signed by the service that it names.',
+    'zh-TW': '紀錄未經其所稱服務有效簽章。',
+  },
+  'audit.event_taken': {
+    status: 409,
+    en: 'Another service has put an entry of this event on the trail.',
+    'zh-TW': '其他服務已為此事件留下紀錄。',
+  },
+  'audit.unavailable': { status: 503, en: 'The audit service does not answer.', 'zh-TW': '稽核服務沒有回應。' },
+} as const satisfies ErrorTable
+
+export const fail = failWith(auditErrors)

@@ -1,0 +1,8 @@
+import type { LocalizedText } from '../../platform/errors.ts'
+
+/** What a success says to the person whose request changed something. The texts are no part of the API. */
+export const messages = {
+  'product.created': { en: 'Product created', 'zh-TW': '商品建立成功' },
+  'product.updated': { en: 'Product updated', 'zh-TW': '商品更新成功' },
+  'product.deleted': { en: 'Product deleted', 'zh-TW': '商品刪除成功' },
+} as const satisfies Record<string, LocalizedText>
