@@ -59,7 +59,7 @@ const start = async (): Promise<void> => {
   const prepared = await prepare({ ...env, SERVICE: 'all' })
   embedded = prepared.embedded
   for (const note of embedded?.notes ?? []) log.warn(note)
-  if (embedded) log.info({ directory: embedded.directory, databases: storingServices }, 'an embedded PostgreSQL was started')
+  if (embedded) log.info({ directory: embedded.directory, databases: storingServices }, 'started an embedded PostgreSQL')
   const environments = await splitEnvironments(env, prepared, places)
   checkEnvironments(environments)
   const signIn = await makeReady(environments, embedded !== undefined)
@@ -79,6 +79,6 @@ onFirstSignal((signal) => {
 await start().catch(async (error) => {
   const { status, line } = await startFailure(error, env)
   if (line) console.error(line)
-  else log.fatal({ err: error }, 'the start failed')
+  else log.fatal({ err: error }, 'start failed')
   await end(status)
 })

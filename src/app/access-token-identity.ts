@@ -40,17 +40,14 @@ const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs'
       away = true
     },
     answered: () => {
-      if (accepted > 0) log.warn({ accepted }, 'the user service answers again: each request is checked again')
+      if (accepted > 0) log.warn({ accepted }, 'the user service responds again: sessions are checked for each request')
       away = false
       accepted = 0
     },
     accepted: () => {
       onStale()
       if (accepted === 0)
-        log.warn(
-          { stale_seconds: staleMs / 1000 },
-          'the user service does not answer: reads go on with sessions known from before',
-        )
+        log.warn({ stale_seconds: staleMs / 1000 }, 'the user service does not respond: reads continue with cached sessions')
       accepted += 1
     },
   }

@@ -187,7 +187,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
       log,
       onError: metrics.counter('audit_unrecorded_total', 'requests that belong on the audit trail and could not be put there'),
     })
-  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is missing: what is refused here is in this log alone')
+  } else if (config.auth) log.warn('AUDIT_SERVICE_URL is not set: denials are only in this log')
   for (const { server } of modules.values()) await server?.(http)
   authenticate(http, {
     routes: policy.routes,

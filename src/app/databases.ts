@@ -39,14 +39,14 @@ export const createDatabases = (definitions: Definitions, config: Config, metric
   const warnOfPlainText = (url: string | undefined, of: string) => {
     if (!config.production || !url || plain.has(url) || !isPlainText(parseDatabaseUrl(url))) return
     plain.add(url)
-    log.warn(`the database of ${of} is on another host and its connections are not encrypted: add sslmode=verify-full to its URL`)
+    log.warn(`the database of ${of} is on another host and its connections are not encrypted: add sslmode=verify-full to the URL`)
   }
   const onRefused = (name: string) => {
     let lastComplaint = Number.NEGATIVE_INFINITY
     return (reason: string) => {
       if (performance.now() - lastComplaint < complainEveryMs) return
       lastComplaint = performance.now()
-      log.error(`a connection to the database of ${name} is refused: ${reason}`)
+      log.error(`rejecting a connection to the database of ${name}: ${reason}`)
     }
   }
   const relays = new Map<ServiceName, () => void>()

@@ -87,7 +87,7 @@ const keepRegistered = (register: () => Promise<void>, log: Logger): Background 
       await register()
       return registerEveryMs
     } catch (error) {
-      log.warn({ err: error }, 'new subscribers are not known to older processes yet; trying again')
+      log.warn({ err: error }, 'registering event subscribers failed; will retry')
       return registerAgainMs
     }
   })

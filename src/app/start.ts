@@ -92,7 +92,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
   }
   try {
     if (embedded) {
-      log.info({ directory: embedded.directory }, 'no DATABASE_URL: an embedded PostgreSQL was started')
+      log.info({ directory: embedded.directory }, 'DATABASE_URL is not set: started an embedded PostgreSQL')
       for (const note of embedded.notes) log.warn(note)
     } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
     app = await createApp({ config, log })
@@ -103,7 +103,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     // At once: what goes wrong from here on must not take the only copy with it.
     if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
     if (config.auth && config.selected.includes('user') && !signIn)
-      log.warn('no administrator can sign in: set ADMIN_EMAIL and ADMIN_PASSWORD')
+      log.warn('there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD')
     const { url, metricsPort } = await app.start()
     stopOnSignal({ delayMs: config.shutdownDelayMs + config.requestTimeoutMs + 30_000, log, stop })
     log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
@@ -155,7 +155,7 @@ export const run = async (env: Env, endTelemetry?: () => Promise<void>): Promise
   } catch (error) {
     const { status, line } = await startFailure(error, env)
     if (line) console.error(line)
-    else log.fatal({ err: error }, 'the start failed')
+    else log.fatal({ err: error }, 'start failed')
     process.exit(status)
   }
 }

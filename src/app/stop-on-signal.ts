@@ -28,7 +28,7 @@ export const onFirstSignal = (work: (signal: string) => void): void => {
 export const stopOnSignal = ({ delayMs, log, stop }: StopOptions): void => {
   let signal: string | undefined
   const { close } = closeWithGrace({ delay: delayMs, logger: log as never, skip: [...signals] }, async ({ err }) => {
-    if (err) log.fatal({ err }, 'stopping after an error that nothing caught')
+    if (err) log.fatal({ err }, 'stopping after an uncaught error')
     else log.info({ ...(signal ? { signal } : {}) }, 'stopping')
     await stop()
     log.info('stopped')

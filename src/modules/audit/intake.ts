@@ -50,7 +50,7 @@ export const createIntake = ({ repository, sealer, log }: IntakeOptions): Intake
       if (others.length > 0) {
         log.error(
           { event_ids: taken, service: others[0]?.service },
-          'another service has put entries of these events on the trail',
+          'another service already recorded audit entries for these events',
         )
         await setAside(others, 'audit.event_taken')
       }
@@ -60,7 +60,7 @@ export const createIntake = ({ repository, sealer, log }: IntakeOptions): Intake
       const event_ids = eventsOf(forged)
       if (forged.length > 0) {
         await setAside(forged, 'audit.invalid_signature')
-        log.error({ event_ids }, 'audit entries are not signed by the service that they name')
+        log.error({ event_ids }, 'audit entries have an invalid signature')
       }
       return event_ids
     },

@@ -14,11 +14,11 @@ export const createMaintenance = ({ repository, log, production }: MaintenanceOp
   const makePartitions = () =>
     repository
       .makePartitions()
-      .catch((error) => log.warn({ err: error }, 'the partitions of the coming months were not made; it is tried again'))
+      .catch((error) => log.warn({ err: error }, 'creating partitions for the coming months failed; will retry'))
   const checkRights = async () => {
     if (await repository.hasExcessRights())
       log.warn(
-        'the audit database is reached by a login that could change the trail; statements run as orderhub_audit: give the service a login that is a member of that role alone',
+        'the audit database login could change the audit trail; statements run as orderhub_audit: use a login that is only a member of that role',
       )
   }
   let timer: NodeJS.Timeout | undefined
@@ -26,7 +26,7 @@ export const createMaintenance = ({ repository, log, production }: MaintenanceOp
     start: (): void => {
       timer ??= setInterval(makePartitions, dayMs).unref()
       void makePartitions()
-      if (production) checkRights().catch((error) => log.warn({ err: error }, 'the rights of the audit login are not known'))
+      if (production) checkRights().catch((error) => log.warn({ err: error }, 'cannot check the rights of the audit login'))
     },
     close: (): void => clearInterval(timer),
   }

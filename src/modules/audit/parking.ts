@@ -43,12 +43,12 @@ export const createParking = ({ repository, intake, keys, log, everyMs = 1000 }:
       let released = 0
       for (let last = batch; last === batch; released += last) last = await releaseBatch(key)
       told.delete(`${key.service} ${key.key_id}`)
-      log.info({ ...key, entries: released }, 'the key of these audit entries is known: they wait no longer')
+      log.info({ ...key, entries: released }, 'public key found: parked audit entries are recorded')
     }
   }
 
   const rounds = createBackground(async () => {
-    await release().catch((error) => log.warn({ err: error }, 'audit entries that wait for their key wait until the next try'))
+    await release().catch((error) => log.warn({ err: error }, 'releasing parked audit entries failed; will retry'))
     return everyMs
   })
 
@@ -60,7 +60,7 @@ export const createParking = ({ repository, intake, keys, log, everyMs = 1000 }:
         const name = `${service} ${key_id}`
         if (told.has(name)) continue
         told.add(name)
-        log.warn({ service, key_id }, 'audit entries wait until the public key that they name is in public.json')
+        log.warn({ service, key_id }, 'unknown public key: audit entries are parked until it is in public.json')
       }
     },
     release,

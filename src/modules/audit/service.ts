@@ -66,7 +66,7 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
       const verdict = stored.event_id === eventId ? verdictOf(stored) : 'forged'
       if (verdict === 'unknown_key') return parking.park([stored])
       if (verdict === 'signed') return void (await add([stored]))
-      log.error({ event_id: eventId, service: entry.service }, 'an audit entry is not signed by the service that it names')
+      log.error({ event_id: eventId, service: entry.service }, 'an audit entry has an invalid signature')
       throw fail('audit.invalid_signature', { event_ids: [eventId] })
     },
 
@@ -80,7 +80,7 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
       assertCleanText(stored)
       const foreign = caller === undefined ? auth && stored[0] : stored.find(({ service }) => service !== caller)
       if (foreign) {
-        log.error({ caller, service: foreign.service }, "a service has sent another one's audit entries")
+        log.error({ caller, service: foreign.service }, 'a service sent audit entries of another service')
         throw fail('auth.forbidden')
       }
       const by = Map.groupBy(stored, verdictOf)

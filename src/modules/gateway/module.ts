@@ -28,7 +28,7 @@ export default defineModule({
     const health = watchUpstreams(remotes, connect)
     for (const { name, upstream } of remotes) {
       void upstream.ready().then(() => {
-        if (upstream.targets().length === 0) log.warn({ upstream: name }, 'the upstream has no target')
+        if (upstream.targets().length === 0) log.warn({ upstream: name }, 'upstream has no targets')
       })
     }
     return {

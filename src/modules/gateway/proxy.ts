@@ -103,7 +103,7 @@ export const proxyRoutes = async (
         for (const name of describeBody) reply.removeHeader(name)
         if (error instanceof Failure) return sendProblem(error, request, reply)
         if (!brokeOff.test(error.code)) throw error
-        request.log.warn({ err: error, request_id: request.id }, 'the answer of the service broke off')
+        request.log.warn({ err: error, request_id: request.id }, 'response from the upstream was interrupted')
         return sendProblem(forwarder.unavailable(error), request, reply)
       })
       for (const [method, paths] of byMethod(remote.routes))

@@ -31,11 +31,11 @@ const connect = (url: string, log: Logger): Redis => {
   })
   let away = false
   redis.on('error', (error) => {
-    if (!away) log.warn({ err: error }, 'Redis is away: requests are not counted against the rate limit')
+    if (!away) log.warn({ err: error }, 'Redis is down: rate limiting is off')
     away = true
   })
   redis.on('ready', () => {
-    if (away) log.info('Redis is back: requests are counted against the rate limit')
+    if (away) log.info('Redis is up: rate limiting is on again')
     away = false
   })
   return redis

@@ -57,7 +57,7 @@ export default defineModule({
     }
     const limitsOf = createMessageLimits({ keys, perHour: config.messagesPerHour })
     const counts = createBackground(async () => {
-      await deliveries.prune().catch((error) => log.warn({ err: error }, 'old message counts stay until the next try'))
+      await deliveries.prune().catch((error) => log.warn({ err: error }, 'deleting expired message counters failed; will retry'))
       return pruneEveryMs
     })
     const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wakeWorkers })

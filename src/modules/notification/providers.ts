@@ -204,8 +204,8 @@ export const createProviders = (options: ProviderOptions): Providers => {
   const compose = composer(options)
   const folder = resolve(dataDir, 'mail')
   const files = mailFolder(folder, compose, smsFrom)
-  if (!smtpUrl) log.info({ folder }, 'no SMTP_URL: e-mail is written to this folder')
-  if (!smsUrl) log.info({ folder }, 'no SMS_URL: SMS is written to this folder')
+  if (!smtpUrl) log.info({ folder }, 'SMTP_URL is not set: e-mail is written to this folder')
+  if (!smsUrl) log.info({ folder }, 'SMS_URL is not set: SMS is written to this folder')
   const mail = smtpUrl ? smtpEmail(smtpUrl, compose, 5) : files
   const accountMail = smtpUrl ? smtpEmail(smtpUrl, compose, 2) : files
   const sms = smsUrl ? httpSms(smsUrl, smsFrom) : files

@@ -34,7 +34,7 @@ export const createExpiry = ({ repository, ttlMs, log }: ExpiryOptions): Backgro
 
   return createBackground(async (signal) => {
     await expireAll(signal).catch((error) => {
-      if (!signal.aborted) log.warn({ err: error }, 'pending orders could not be looked at; tried again')
+      if (!signal.aborted) log.warn({ err: error }, 'expiring pending orders failed; will retry')
     })
     return pauseMs
   })

@@ -39,7 +39,7 @@ export const createStockMaintenance = ({ repository, products, log }: StockMaint
     }
     // An empty catalogue is more likely the wrong one, or one before its restore, than a shop that gave up every product.
     if (orphans.length === 0 || known > 0) return orphans
-    log.warn({ products: orphans.length }, 'the catalogue has none of the products with stock: their stock is left as it is')
+    log.warn({ products: orphans.length }, 'the catalogue has none of the products with stock: keeping their stock')
     return []
   }
 
@@ -49,14 +49,14 @@ export const createStockMaintenance = ({ repository, products, log }: StockMaint
       if (signal.aborted) break
       if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
     }
-    if (removed > 0) log.info({ products: removed }, 'stock of products that are no longer in the catalogue was removed')
+    if (removed > 0) log.info({ products: removed }, 'removed stock of products that are no longer in the catalogue')
   }
 
   return createBackground((signal) =>
     removeOrphans(signal).then(
       () => everyMs,
       (error) => {
-        if (!signal.aborted) log.info({ err: error }, 'stock could not be compared with the catalogue; tried again in a minute')
+        if (!signal.aborted) log.info({ err: error }, 'comparing stock with the catalogue failed; will retry in a minute')
         return retryMs
       },
     ),

@@ -44,16 +44,13 @@ export const createNormalFormMaintenance = ({ repository, log }: NormalFormMaint
       const news = kept.filter((id) => !said.has(id))
       for (const id of news) said.add(id)
       if (news.length > 0)
-        log.warn(
-          { product_ids: news },
-          "these products' skus differ from others' in their Unicode form alone: change or delete them",
-        )
+        log.warn({ product_ids: news }, 'skus differ from other skus only in their Unicode form: change or delete these products')
     }
-    if (folded > 0) log.info({ products: folded }, 'products of an earlier version can be searched')
+    if (folded > 0) log.info({ products: folded }, 'products of an earlier version were indexed for search')
   }
 
   return createBackground(async (signal) => {
-    await foldStale(signal).catch((error) => log.warn({ err: error }, 'upkeep of products failed; it is tried again'))
+    await foldStale(signal).catch((error) => log.warn({ err: error }, 'product maintenance failed; will retry'))
     return everyMs
   })
 }

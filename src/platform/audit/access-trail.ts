@@ -78,14 +78,14 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, finalC
           serviceContext(service, 2000, policyVersion),
         ).catch((error) => {
           if (!(error instanceof Failure && finalCodes.includes(error.code))) throw error
-          log.error({ err: error, entries: next.length }, 'the audit service does not believe what this service signs')
+          log.error({ err: error, entries: next.length }, 'the audit service rejected entries signed by this service')
         })
         waiting.splice(0, next.length)
       }
-      if (failures > 0) log.info('refusals are on the audit trail again')
+      if (failures > 0) log.info('denials are recorded on the audit trail again')
       failures = 0
     } catch (error) {
-      if (failures === 0) log.warn({ err: error }, 'refusals wait: the audit service does not take them')
+      if (failures === 0) log.warn({ err: error }, 'the audit service does not accept denials; buffering them')
       failures += 1
       notBefore = Date.now() + backoffAfter(failures, pauses)
     }
@@ -114,7 +114,7 @@ export const createAccessTrail = ({ service, keys, policyVersion, record, finalC
       await sending
       for (const sum of denialAggregator.due(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)) keep(sum)
       await send()
-      if (waiting.length > 0) log.warn({ entries: waiting.length }, 'refusals are lost: the audit service did not take them')
+      if (waiting.length > 0) log.warn({ entries: waiting.length }, 'denials are lost: the audit service did not accept them')
     },
   }
 }

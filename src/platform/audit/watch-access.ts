@@ -138,7 +138,7 @@ export const watchAccess = (app: FastifyInstance, options: WatchOptions): void =
       onError()
       log.error(
         { err: error, method: request.method, route: request.routeOptions.url, status: reply.statusCode },
-        'a request that belongs on the audit trail could not be put there',
+        'recording a request on the audit trail failed',
       )
     }
     done()

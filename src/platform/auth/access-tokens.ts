@@ -65,7 +65,7 @@ export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => P
     try {
       const { kid } = decodeProtectedHeader(token)
       const key = typeof kid === 'string' ? keys.verifier('access-token', kid) : undefined
-      if (!kid || !key) throw new Error('no such key')
+      if (!kid || !key) throw new Error('unknown key')
       const { payload } = await jwtVerify(token, key, {
         algorithms: [algorithm],
         typ: 'at+jwt',

@@ -106,7 +106,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     } catch (error) {
       const reason = error instanceof Failure && error.cause instanceof Error ? error.cause.message : String(error)
       const where = { route: routeOptions.url, trace_id: traceIdOf(call.traceparent), request_id: call.requestId }
-      log.warn({ ...where, reason, skew_seconds: claimedSkew(token) }, "a service's token was refused")
+      log.warn({ ...where, reason, skew_seconds: claimedSkew(token) }, 'service token rejected')
       onRefused?.()
       reply.header(rejectedHeader, rejectedValue)
       throw error

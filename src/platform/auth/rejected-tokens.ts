@@ -32,7 +32,7 @@ export const createRejection = ({ log, count }: { log: Pick<Logger, 'error'>; co
     const at = performance.now()
     if (at - (toldAt.get(audience) ?? Number.NEGATIVE_INFINITY) >= tellEveryMs) {
       toldAt.set(audience, at)
-      log.error({ audience, skew_seconds: skewOf(headers.date) }, 'another service does not accept the token of this one')
+      log.error({ audience, skew_seconds: skewOf(headers.date) }, 'another service rejected the token of this service')
     }
     return fail('auth.service_token_rejected')
   }

@@ -115,7 +115,7 @@ export const createServiceTokens = (keys: KeyStore, self: string, rejection: Rej
         const issuer = decodeJwt(token).iss ?? ''
         const caller = issuer.startsWith(prefix) ? issuer.slice(prefix.length) : ''
         const key = typeof kid === 'string' ? keys.verifier(`service-${caller}`, kid) : undefined
-        if (!kid || !key) throw new Error('no such key')
+        if (!kid || !key) throw new Error('unknown key')
         const { payload } = await jwtVerify(token, key, {
           algorithms: [algorithm],
           typ,

@@ -20,10 +20,10 @@ export const runPhases = async (phases: readonly StopPhase[], log: Pick<Logger, 
         await ending
         continue
       }
-      log.warn({ phase: name, limit_ms: limitMs }, 'stopping: this takes too long, the next phase begins')
+      log.warn({ phase: name, limit_ms: limitMs }, 'stop phase timed out; continuing with the next one')
       force?.()
     } catch (error) {
-      log.warn({ phase: name, err: error }, 'stopping: this failed, the next phase begins')
+      log.warn({ phase: name, err: error }, 'stop phase failed; continuing with the next one')
     }
   }
 }

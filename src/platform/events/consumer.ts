@@ -58,11 +58,11 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     } catch (error) {
       if (!lastAttempt) {
         // Hours of tries: the 1st, 2nd, 4th, 8th … say enough.
-        if (Number.isInteger(Math.log2(attempt))) log.warn({ err: error, attempt }, 'event not handled; it is tried again')
+        if (Number.isInteger(Math.log2(attempt))) log.warn({ err: error, attempt }, 'event handler failed; will retry')
         // The queue keeps the message and the stack of what is thrown.
         throw new Error(reasonOf(error))
       }
-      log.error({ err: error, attempt }, 'event not handled; it is kept as a dead letter')
+      log.error({ err: error, attempt }, 'event handler failed; moving the event to the dead letters')
       await deadLetters.record(event, reasonOf(error), attempt)
       return
     }
@@ -80,7 +80,8 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
         busy: deliveryLimiter.busy,
       })
     : await queues.consume(name, traced, { concurrency })
-  const prune = () => inbox.prune().catch((error) => options.log.warn({ err: error }, 'old inbox rows stay until the next try'))
+  const prune = () =>
+    inbox.prune().catch((error) => options.log.warn({ err: error }, 'deleting expired inbox rows failed; will retry'))
   const pruning = setInterval(prune, pruneEveryMs).unref()
   return {
     stuckSeconds: consumer.stuckSeconds,

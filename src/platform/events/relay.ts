@@ -71,7 +71,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     if (full.has(queue)) poll()
     outbox
       .delivered(finished, queue)
-      .catch((error) => log.warn({ err: error }, 'delivered events stay in the outbox until the next look'))
+      .catch((error) => log.warn({ err: error }, 'deleting delivered events from the outbox failed; will retry'))
   }
 
   const watch = async (queue: string) => {
@@ -93,7 +93,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       await outbox.delivered(completed, queue)
     }
     const missing = inState('missing')
-    if (missing.length > 0) log.warn({ queue, jobs: missing.length }, 'the transport lost jobs; they are added again')
+    if (missing.length > 0) log.warn({ queue, jobs: missing.length }, 'the queue lost jobs; adding them again')
     return new Set(missing)
   }
 
@@ -117,7 +117,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       const events = wanted.map(({ event }) => event)
       await queues.publish(queue, await messagesFor(queue, events))
     } catch (error) {
-      log.warn({ err: error, queue, events: claimed.length }, 'events wait in the outbox: the transport does not take them')
+      log.warn({ err: error, queue, events: claimed.length }, 'adding jobs to the queue failed; events stay in the outbox')
       inFlight.get(queue)?.done(idsOf(claimed))
       await outbox.release(queue, idsOf(claimed), retryMs)
     }
@@ -152,7 +152,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       return
     }
     running = drain()
-      .catch((error) => log.warn({ err: error }, 'the outbox cannot be read; trying again'))
+      .catch((error) => log.warn({ err: error }, 'reading the outbox failed; will retry'))
       .finally(() => {
         running = undefined
       })
@@ -181,7 +181,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       pollAll()
     },
     recheck: () => {
-      recheck().catch((error) => log.warn({ err: error }, 'events that were handed over wait for their next look'))
+      recheck().catch((error) => log.warn({ err: error }, 'checking dispatched events failed; will retry'))
     },
     wake: () => {
       if (timer) woken ??= setTimeout(pollNow, gatherMs)

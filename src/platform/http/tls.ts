@@ -81,10 +81,10 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
       material = read(files)
       for (const server of servers) server.setSecureContext({ ...material, ...versions })
       connect = connectorOf(material)
-      log.info('the certificate files have changed and are in use')
+      log.info('reloaded the certificate files')
     } catch (error) {
       // The three are not replaced at once: the next look finds them whole.
-      log.warn({ err: error }, 'the certificate files have changed and cannot be used; the old ones stay')
+      log.warn({ err: error }, 'reloading the certificate files failed; keeping the old ones')
     }
   }
   const timer = setInterval(reload, lookEveryMs).unref()

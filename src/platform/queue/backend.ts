@@ -77,11 +77,11 @@ export const createAvailability = (what: string, log: QueueBackendOptions['log']
     down: (error?: unknown) => {
       if (since !== undefined) return
       since = Date.now()
-      log.warn({ err: error }, 'queue: %s is away', what)
+      log.warn({ err: error }, 'queue: %s is down', what)
     },
     up: () => {
       if (since === undefined) return
-      log.info({ awayMs: Date.now() - since }, 'queue: %s is back', what)
+      log.info({ awayMs: Date.now() - since }, 'queue: %s is up', what)
       since = undefined
       for (const listener of listeners) listener()
     },

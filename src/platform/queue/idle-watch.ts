@@ -31,7 +31,7 @@ export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatc
   }
   const moved = () => {
     since = undefined
-    if (told) log.info({ queue }, 'queue: the consumer takes jobs again')
+    if (told) log.info({ queue }, 'queue: the consumer is processing jobs again')
     told = false
   }
   const check = async () => {
@@ -42,7 +42,7 @@ export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatc
     since ??= performance.now()
     if (told || seconds() === 0) return
     told = true
-    log.error({ queue, seconds: seconds() }, 'queue: jobs wait, and the consumer takes none')
+    log.error({ queue, seconds: seconds() }, 'queue: the consumer is stuck while jobs wait')
   }
   const timer = setInterval(() => void check(), lookEveryMs).unref()
   return { moved, stuckSeconds: seconds, close: () => clearInterval(timer) }

@@ -144,7 +144,8 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     list = [...unique.values()].map((target) =>
       Object.assign(known.get(target.origin) ?? { healthy: true, late: false, probing: false, failures: 0 }, target),
     )
-    if (appeared || known.size !== list.length) log.info({ upstream: name, origins: [...unique.keys()] }, 'upstream targets')
+    if (appeared || known.size !== list.length)
+      log.info({ upstream: name, origins: [...unique.keys()] }, 'upstream targets changed')
     if (list.length > 1) {
       timer ??= setInterval(probeAll, probeEveryMs).unref()
       if (appeared) probeAll()

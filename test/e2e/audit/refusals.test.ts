@@ -150,7 +150,7 @@ t.test('between real services', async (t) => {
       AUTH: 'on',
     })
     t.teardown(() => silent.kill())
-    await eventually(() => /AUDIT_SERVICE_URL is missing/.test(silent.output()))
+    await eventually(() => /AUDIT_SERVICE_URL is not set/.test(silent.output()))
     t.notMatch(system.services.product[0]?.output(), /AUDIT_SERVICE_URL/)
   })
 

@@ -154,7 +154,10 @@ t.test('the rights on the audit trail', async (t) => {
     maintenance.start()
     t.teardown(() => maintenance.close())
     await eventually(() => lines.length > 0)
-    t.match(lines.join(''), /^\{"level":40.*login that could change the trail; statements run as orderhub_audit.*\n$/)
+    t.match(
+      lines.join(''),
+      /^\{"level":40.*audit database login could change the audit trail; statements run as orderhub_audit.*\n$/,
+    )
   })
 
   await t.test('migrating again, from many places and databases at once, leaves the same rights', async (t) => {

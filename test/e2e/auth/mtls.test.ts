@@ -185,7 +185,7 @@ t.test('files that rotate under load: no request is lost, and the old authority 
   }
   const workers = Array.from({ length: 4 }, worker)
   const used = (lines: string[], times: number) =>
-    eventually(() => lines.filter((line) => line.includes('changed and are in use')).length >= times)
+    eventually(() => lines.filter((line) => line.includes('reloaded the certificate files')).length >= times)
   const more = async () => {
     const { sent } = seen
     await eventually(() => seen.sent > sent + 50)
@@ -243,10 +243,10 @@ t.test('files that do not fit leave the old ones in use', async (t) => {
   const before = tls.serverOptions()
   const next = ours.issue('half-2')
   replaceFile(own.TLS_CERT_FILE, readFileSync(next.certFile))
-  await eventually(() => lines.some((line) => line.includes('the old ones stay')))
+  await eventually(() => lines.some((line) => line.includes('keeping the old ones')))
   t.same(tls.serverOptions(), before)
   replaceFile(own.TLS_KEY_FILE, readFileSync(next.keyFile))
-  await eventually(() => lines.some((line) => line.includes('are in use')))
+  await eventually(() => lines.some((line) => line.includes('reloaded the certificate files')))
   t.notSame(tls.serverOptions(), before)
 })
 

@@ -87,7 +87,7 @@ t.test('the boundary between services', async (t) => {
   await t.test('what is no service’s token for this service is refused, and on record', async (t) => {
     const refused: Record<string, [headers: Record<string, string>, reason: RegExp | undefined]> = {
       'no token': [{}, undefined],
-      'a person’s token': [await signedIn(keysDir, 1), /no such key/],
+      'a person’s token': [await signedIn(keysDir, 1), /unknown key/],
       garbage: [{ authorization: 'Bearer a.b.c' }, /./],
       'basic credentials': [{ authorization: 'Basic b3JkZXI6eA==' }, undefined],
       expired: [await forge(keysDir, { issuedAgo: 92 }), /exp/],
@@ -95,15 +95,15 @@ t.test('the boundary between services', async (t) => {
       'issued in the future': [await forge(keysDir, { issuedAgo: -3600 }), /too long/],
       'for another service': [await forge(keysDir, { audience: 'product' }), /aud/],
       'for the gateway': [await forge(keysDir, { audience: 'gateway' }), /aud/],
-      'signed by product, says order': [await forge(keysDir, { signer: 'product' }), /no such key/],
+      'signed by product, says order': [await forge(keysDir, { signer: 'product' }), /unknown key/],
       'signed by product, says order and names order’s key': [
         await forge(keysDir, { signer: 'product', kid: kidOf(keysDir, 'order') }),
         /signature/,
       ],
-      'signed by order, says gateway': [await forge(keysDir, { issuer: 'gateway', signer: 'order' }), /no such key/],
-      'an unknown service': [await forge(keysDir, { issuer: 'billing', signer: 'stranger' }), /no such key/],
-      'an unknown key of order': [await forge(keysDir, { signer: 'stranger' }), /no such key/],
-      'a path for a name': [await forge(keysDir, { issuer: '../order', signer: 'order' }), /no such key/],
+      'signed by order, says gateway': [await forge(keysDir, { issuer: 'gateway', signer: 'order' }), /unknown key/],
+      'an unknown service': [await forge(keysDir, { issuer: 'billing', signer: 'stranger' }), /unknown key/],
+      'an unknown key of order': [await forge(keysDir, { signer: 'stranger' }), /unknown key/],
+      'a path for a name': [await forge(keysDir, { issuer: '../order', signer: 'order' }), /unknown key/],
       'another type of token': [await forge(keysDir, { typ: 'at+jwt' }), /typ/],
     }
     for (const [name, [headers]] of Object.entries(refused)) {

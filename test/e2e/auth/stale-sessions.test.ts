@@ -16,8 +16,8 @@ t.test('reads go on for a while without the user service', async (t) => {
     call(`${system.url}/api/v1${path}`, method, body, asker)
   const direct = `${system.services.order[0]?.url}/api/v1/orders/${id}`
   const lines = (text: string) => (gateway?.output() ?? '').split(text).length - 1
-  const began = () => lines('reads go on with sessions known from before')
-  const ended = () => lines('the user service answers again')
+  const began = () => lines('reads continue with cached sessions')
+  const ended = () => lines('the user service responds again')
 
   const seen = ['owner', 'other', 'support', 'auditor', 'admin'] as const
   for (const name of seen) t.equal((await api('/products', headers[name])).status, 200, name)

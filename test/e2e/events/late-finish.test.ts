@@ -180,7 +180,7 @@ t.test('a process that is stopped in the middle of a message, and finishes when 
   await eventually(() => tries.length === 2, { timeoutMs: 90_000 })
   // Its provider's time is over when it wakes up, and so is its claim: while B is sending, it has only a failure to tell.
   a.resume()
-  await eventually(() => /not sent|not handled/.test(a.output()))
+  await eventually(() => /message not sent|event handler failed/.test(a.output()))
   t.equal((await noteOf())?.status, 'sending', "it is B's")
   tries[1]?.answer(202)
   await eventually(async () => (await noteOf())?.status === 'sent')

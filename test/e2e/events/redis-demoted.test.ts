@@ -55,5 +55,5 @@ t.test('Redis is demoted and goes on answering: events go to the new primary', {
   t.equal(doubled, 0, 'once')
   t.same(Object.keys(statuses), ['201'], 'orders are taken all the time')
   // The old primary refuses a write, or ends the wait of a worker: whichever came first is what was logged.
-  t.match(service.output(), /(?:READONLY|UNBLOCKED).*queue: redis is away/, 'and the log says so')
+  t.match(service.output(), /(?:READONLY|UNBLOCKED).*queue: redis is down/, 'and the log says so')
 })

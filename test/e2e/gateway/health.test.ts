@@ -37,7 +37,7 @@ t.test('/health shows each upstream as it is, a single one too, and no address',
 t.test('an upstream without a target is told once at the start, and its requests are a 503', async (t) => {
   const dns = await startDns(t)
   const { api, url, log } = await runGateway(t, { USER_SERVICE_URL: dns.url })
-  const told = () => log.filter(({ level, msg }) => level === 40 && msg === 'the upstream has no target')
+  const told = () => log.filter(({ level, msg }) => level === 40 && msg === 'upstream has no targets')
   await eventually(() => told().length > 0)
   t.match(told(), [{ upstream: 'user' }])
   t.equal(told().length, 1)

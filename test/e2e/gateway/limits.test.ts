@@ -93,7 +93,7 @@ t.test('with a Redis all gateways count together, and without it none stops', as
   while (performance.now() - away < 1000) uncounted.add(await left(one)).add(await left(two))
   t.ok(uncounted.has(1000), 'answered, and not counted')
   const lines = (gateway: RunningGateway, text: RegExp) => gateway.log.filter(({ msg }) => text.test(String(msg))).length
-  t.equal(lines(one, /Redis is away/), 1, 'told once, not for every try or request')
+  t.equal(lines(one, /Redis is down/), 1, 'told once, not for every try or request')
   await redis.restart()
   await Promise.all([counted(one), counted(two)])
 
@@ -109,8 +109,8 @@ t.test('with a Redis all gateways count together, and without it none stops', as
   t.ok(times.filter((time) => time > 200).length < 3, 'a Redis that hangs holds up a few requests, not each')
   redis.resume()
   await counted(one)
-  t.equal(lines(one, /Redis is away/), 2)
-  t.equal(lines(one, /Redis is back/), 2)
+  t.equal(lines(one, /Redis is down/), 2)
+  t.equal(lines(one, /Redis is up/), 2)
 })
 
 t.test('browsers may call from the origins that are named, and from no other', async (t) => {

@@ -145,5 +145,5 @@ t.test('the ring of data keys turns under load, without a failure and without a 
   await Promise.all(services.map((service) => service.stop()))
   writeJson(keysDir, dataKeysFile, { ...ring, keys: [newDataKey(new Date())] }, 0o600)
   await services[0]?.restart()
-  await eventually(() => services[0]?.output().includes('the ring lacks keys'))
+  await eventually(() => services[0]?.output().includes('the key ring lacks keys'))
 })

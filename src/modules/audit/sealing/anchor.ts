@@ -39,7 +39,7 @@ const isMissing = (error: NodeJS.ErrnoException): false => {
 }
 
 const mustBeSame = (there: string, note: string, where: string): void => {
-  if (there !== note) throw new Error(`${where} holds another checkpoint than the database does`)
+  if (there !== note) throw new Error(`${where} holds a different checkpoint than the database`)
 }
 
 const folderAnchor = (folder: string): Anchor => ({

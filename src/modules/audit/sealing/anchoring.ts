@@ -41,8 +41,7 @@ export const createAnchoring = ({ repository, keys, anchor, log }: AnchoringOpti
 
   const isOurs = ({ size, note }: StoredCheckpoint): boolean => {
     if (openCheckpoint(keys, note)?.size === size) return true
-    if (!told.has(size))
-      log.error({ size }, 'a row of the table of checkpoints is not one that this log signed; it is passed over')
+    if (!told.has(size)) log.error({ size }, 'skipping a checkpoint row that this log did not sign')
     if (told.size < 1000) told.add(size)
     return false
   }
@@ -88,7 +87,7 @@ export const createAnchoring = ({ repository, keys, anchor, log }: AnchoringOpti
       let answers = await ask().then(
         () => true,
         (error) => {
-          log.warn({ err: error }, 'the anchor of the audit trail does not say what it holds')
+          log.warn({ err: error }, 'cannot read the audit anchor')
           return false
         },
       )

@@ -52,7 +52,7 @@ export const createSealer = (options: SealerOptions): Sealer => {
     if (grown) return waiting.length
     // Another process was faster, or somebody has written a row that only a sealer should.
     if ((await repository.state()).size === size)
-      throw new Error(`a row is in the way: a leaf at index ${size}, or a checkpoint of size ${tree.size()}`)
+      throw new Error(`unexpected row in the way: a leaf at index ${size}, or a checkpoint of size ${tree.size()}`)
     return 0
   }
 
@@ -69,13 +69,13 @@ export const createSealer = (options: SealerOptions): Sealer => {
     if (closed) return
     unsealed = 0
     sealing ??= seal()
-      .catch((error) => log.warn({ err: error }, 'entries of the audit trail wait for their seal; it is tried again'))
+      .catch((error) => log.warn({ err: error }, 'sealing audit entries failed; will retry'))
       .finally(() => {
         sealing = undefined
         // Beside the next seal: an anchor that is slow or away holds up nothing.
         carrying ??= anchoring
           ?.run()
-          .catch((error) => log.error({ err: error }, 'checkpoints of the audit trail are not anchored; it is tried again'))
+          .catch((error) => log.error({ err: error }, 'anchoring audit checkpoints failed; will retry'))
           .finally(() => {
             carrying = undefined
           })

@@ -98,7 +98,7 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
       const said = openCheckpoint(keys, note.value.note)
       if (said?.size !== note.value.size || said.size !== size) {
         // Whoever forges one has changed entries that are still to come: they are worth naming.
-        forged ??= `the stored checkpoint of size ${note.value.size} is not one that this log signed`
+        forged ??= `the stored checkpoint of size ${note.value.size} was not signed by this log`
       } else {
         mustHaveRoot(said, 'the stored checkpoint')
         passed++

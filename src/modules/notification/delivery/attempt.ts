@@ -96,7 +96,7 @@ export const createAttempt = ({ repository, users, providers, breakers, log }: A
       const uncertain = message.uncertain || (error instanceof ProviderError && error.uncertain)
       const reason = error instanceof Error ? safeMessage(error).slice(0, 500) : 'unknown'
       const { id, event_id, channel } = message
-      log.warn({ notification: id, event_id, channel, reason }, 'message not sent; it is tried again')
+      log.warn({ notification: id, event_id, channel, reason }, 'message not sent; will retry')
       const permanent = error instanceof ProviderError && error.permanent
       return { status: uncertain ? 'uncertain' : 'failed', reason, tried: true, permanent }
     })

@@ -26,12 +26,12 @@ export const createBreaker = (provider: string, restMs: number, log: Pick<Logger
   policy.onBreak(() => {
     // A little later than the policy's own clock lets one through.
     openUntil = performance.now() + restMs + 10
-    if (!open) log.warn({ provider }, 'the provider fails: its messages wait')
+    if (!open) log.warn({ provider }, 'circuit breaker open: messages wait for the provider')
     open = true
   })
   policy.onReset(() => {
     open = false
-    log.info({ provider }, 'the provider takes messages again')
+    log.info({ provider }, 'circuit breaker closed: the provider accepts messages again')
   })
   return {
     run: (send) => policy.execute(send),

@@ -52,7 +52,10 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
     const work = deliveryLimiter
       .run(() => traced(lease))
       .catch((error) =>
-        log.warn({ err: error, notification: lease.message.id }, 'an outcome is not on record; its claim runs out'),
+        log.warn(
+          { err: error, notification: lease.message.id },
+          'recording the outcome of a message failed; its lease will expire',
+        ),
       )
       .finally(() => {
         running.delete(work)
@@ -78,7 +81,7 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
     if (closed) return
     again = true
     looking ??= claimMore()
-      .catch((error) => log.warn({ err: error, channel }, 'messages cannot be read; trying again'))
+      .catch((error) => log.warn({ err: error, channel }, 'reading due messages failed; will retry'))
       .finally(() => {
         looking = undefined
       })

@@ -32,17 +32,16 @@ export const createEncryptionMaintenance = ({ repository, data, keys, log }: Enc
       sealed += now
       // Others change these users as we go: the next look finds them.
       if (now === 0) break
-      if (doubled.length > 0)
-        log.warn({ user_ids: doubled }, "these users' addresses are others' too: they cannot sign in by them")
+      if (doubled.length > 0) log.warn({ user_ids: doubled }, 'users share an e-mail address: they cannot sign in with it')
     }
-    if (sealed > 0) log.info({ users: sealed }, 'personal data of the first release was encrypted')
+    if (sealed > 0) log.info({ users: sealed }, 'personal data of the first release is now encrypted')
   }
 
   const rewrapped = (from: KeyOfUser): { from: KeyOfUser; to: WrappedKey }[] => {
     try {
       return [{ from, to: data.rewrap(from) }]
     } catch (error) {
-      if (!unreadable.has(from.id)) log.error({ err: error, user_id: from.id }, "a user's data key cannot be read")
+      if (!unreadable.has(from.id)) log.error({ err: error, user_id: from.id }, 'cannot unwrap the data key of a user')
       unreadable.add(from.id)
       return []
     }
@@ -53,7 +52,7 @@ export const createEncryptionMaintenance = ({ repository, data, keys, log }: Enc
     const inUse = await repository.ringKeysInUse()
     const lost = inUse.filter((key) => !ring.byId(key) && !missing.has(key))
     for (const key of lost) missing.add(key)
-    if (lost.length > 0) log.error({ ring_keys: lost }, 'the ring lacks keys that data keys are wrapped by: put them back')
+    if (lost.length > 0) log.error({ ring_keys: lost }, 'the key ring lacks keys that wrap data keys: restore them')
     const old = inUse.filter((key) => key !== ring.current.id && ring.byId(key))
     if (old.length === 0) return
     let users = 0
@@ -65,7 +64,7 @@ export const createEncryptionMaintenance = ({ repository, data, keys, log }: Enc
       after = last.id
       users += await repository.rewrap(rows.flatMap(rewrapped))
     }
-    if (users > 0) log.info({ users, ring_key: ring.current.id }, "data keys were wrapped by the ring's current key")
+    if (users > 0) log.info({ users, ring_key: ring.current.id }, 'data keys were re-wrapped with the current ring key')
   }
 
   return createBackground(async (signal) => {
@@ -73,7 +72,7 @@ export const createEncryptionMaintenance = ({ repository, data, keys, log }: Enc
       await sealPlain(signal)
       await rewrapAll(signal)
     } catch (error) {
-      log.warn({ err: error }, 'upkeep of personal data failed; it is tried again')
+      log.warn({ err: error }, 'encryption maintenance failed; will retry')
     }
     return everyMs
   })

@@ -78,7 +78,8 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
 
     /** Has attempts and tokens that have run out forgotten from time to time, until `close`. */
     start: (): void => {
-      const prune = () => repository.prune().catch((error) => log.warn({ err: error }, 'old sign-ins stay until the next try'))
+      const prune = () =>
+        repository.prune().catch((error) => log.warn({ err: error }, 'deleting expired sign-in records failed; will retry'))
       pruning = setInterval(prune, pruneEveryMs).unref()
     },
     close: (): void => clearInterval(pruning),

@@ -352,7 +352,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     })
     t.ok(ms < 2_500, `${Math.round(ms)} ms`)
     await eventually(() => told.has(missed.id))
-    t.same(levelsOf(lines), ['40 queue: redis is away', '30 queue: redis is back'])
+    t.same(levelsOf(lines), ['40 queue: redis is down', '30 queue: redis is up'])
   })
 
   t.test('starts before Redis does', async (t) => {
@@ -366,7 +366,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     t.teardown(() => redis.stop())
     await eventually(() => queues.publish(queue, [one]).then(() => true))
     await until(seen, 1, 4_000)
-    t.same(levelsOf(lines), ['40 queue: redis is away', '30 queue: redis is back'])
+    t.same(levelsOf(lines), ['40 queue: redis is down', '30 queue: redis is up'])
   })
 
   t.test('fails fast and goes on when Redis hangs', async (t) => {
