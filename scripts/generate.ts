@@ -15,6 +15,7 @@ import { ports } from '../src/environment.ts'
 import { everyEvent } from '../src/platform/contract.ts'
 import { type ModuleName, registry } from '../src/registry.ts'
 import { environmentExample, generateConfigurationTable } from './configuration-docs.ts'
+import { generateChart } from './generate-chart.ts'
 import { generateManifests } from './generate-manifests.ts'
 
 const names = Object.keys(registry) as ModuleName[]
@@ -97,5 +98,6 @@ await generateModuleGraph()
 await generateConfigurationTable('README.md')
 await generateConfigurationTable('README.zh-TW.md')
 await writeFile('.env.example', environmentExample())
+await generateChart('charts/orderhub')
 if (!(await generateManifests('deploy/gitops')))
   console.log('helm is not installed: the manifests in deploy/gitops are not generated')

@@ -57,3 +57,12 @@ export const callersOf = (module: ModuleName, op: string): readonly ModuleName[]
 
 /** Modules with public routes: the gateway forwards to them where they are elsewhere. */
 export const forwarded: readonly ModuleName[] = moduleNames.filter((name) => entryOf(name).contract.paths.length > 0)
+
+/** The modules that a service calls where they are elsewhere, in the order of the registry; without `required` it does not start. */
+export const callees = (from: ModuleName): { readonly required: readonly ModuleName[]; readonly all: readonly ModuleName[] } => {
+  const own = edges.filter((edge) => edge.from === from)
+  const required = from === 'gateway' ? forwarded : own.filter(({ optional }) => !optional).map(({ to }) => to)
+  const called = new Set<ModuleName>([...required, ...own.map(({ to }) => to), ...calledByEveryProcess.keys()])
+  const inOrder = (names: { has(name: ModuleName): boolean }) => moduleNames.filter((name) => name !== from && names.has(name))
+  return { required: inOrder(new Set(required)), all: inOrder(called) }
+}

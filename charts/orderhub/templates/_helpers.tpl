@@ -44,24 +44,6 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 
 {{/*
-Which service calls which: the addresses in each service's environment, and the ways that network policies open.
-As docs/modules.md has it; besides, everybody asks user what a token is worth, and tells audit of refusals.
-*/}}
-{{- define "orderhub.calls" -}}
-gateway: [user, product, order, notification, audit]
-user: [order, notification, audit]
-product: [user, audit]
-order: [user, product, audit]
-notification: [user, audit]
-audit: [user]
-{{- end }}
-
-{{/* Every service there is, as a JSON list. */}}
-{{- define "orderhub.services" -}}
-["gateway", "user", "product", "order", "notification", "audit"]
-{{- end }}
-
-{{/*
 What runs, as a JSON list: {name, service, values} with the values of each put over the defaults.
 */}}
 {{- define "orderhub.components" -}}

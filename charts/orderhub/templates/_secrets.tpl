@@ -1,16 +1,4 @@
 {{/*
-Which secret keys of the configuration each service reads (src/environment.ts): it gets these of a shared Secret, and no others.
-*/}}
-{{- define "orderhub.secretKeys" -}}
-gateway: [REDIS_URL]
-user: [DATABASE_URL, USER_DATABASE_URL, REDIS_URL, ADMIN_EMAIL, ADMIN_PASSWORD]
-product: [DATABASE_URL, PRODUCT_DATABASE_URL, REDIS_URL]
-order: [DATABASE_URL, ORDER_DATABASE_URL, REDIS_URL]
-notification: [DATABASE_URL, NOTIFICATION_DATABASE_URL, REDIS_URL, SMTP_URL, SMS_URL]
-audit: [DATABASE_URL, AUDIT_DATABASE_URL, REDIS_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN]
-{{- end }}
-
-{{/*
 The shared Secret that holds a key: what External Secrets makes, or existingSecret; empty where there is neither.
 Takes (list . key).
 */}}

@@ -19,7 +19,7 @@
 {{- if and (ne $name "gateway") (not (include "orderhub.hasSharedSecret" $root)) (not (has "DATABASE_URL" $given)) (or (eq $name "monolith") (not (has (printf "%s_DATABASE_URL" (upper $name)) $given))) }}
 {{- $problems = append $problems (printf "%s has no database: put DATABASE_URL in a Secret and name it in existingSecret or %s.existingSecret" $name $place) }}
 {{- end }}
-{{- range index (include "orderhub.needs" $root | fromYaml) $name }}
+{{- range index (include "orderhub.dependencies" $root | fromYaml) $name }}
 {{- $key := printf "%s_SERVICE_URL" (upper .) }}
 {{- if not (has $key $given) }}
 {{- $problems = append $problems (printf "%s needs %s, which is not enabled: say where it is in config.%s" $name . $key) }}
@@ -68,13 +68,6 @@
 {{- end }}
 {{- end }}
 {{- $problems | toJson }}
-{{- end }}
-
-{{/* Services without which one does not start. */}}
-{{- define "orderhub.needs" -}}
-gateway: [user, product, order, notification, audit]
-order: [user, product]
-notification: [user]
 {{- end }}
 
 {{/* Combinations of values that cannot work, as a JSON list of sentences. */}}

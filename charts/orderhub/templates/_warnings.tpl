@@ -45,7 +45,7 @@
 {{- end }}
 {{- if $component.values.existingSecret }}
 {{- $given := include "orderhub.givenNames" (list $ $component) | fromJsonArray }}
-{{- range index (include "orderhub.needs" $ | fromYaml) $component.name }}
+{{- range index (include "orderhub.dependencies" $ | fromYaml) $component.name }}
 {{- $key := printf "%s_SERVICE_URL" (upper .) }}
 {{- if not (has $key $given) }}
 {{- $warnings = append $warnings (printf "%s does not start unless its Secret holds %s: %s is not enabled here." $component.name $key .) }}

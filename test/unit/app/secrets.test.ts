@@ -8,7 +8,7 @@ import { serviceNames } from '../../../src/environment.ts'
 const secretsOf = (service: string): string[] => secretKeys.filter((key) => readersOf(key)?.includes(service) ?? true).sort()
 
 t.test('the chart hands each service the secrets that it reads, and no others', (t) => {
-  const template = readFileSync('charts/orderhub/templates/_secrets.tpl', 'utf8')
+  const template = readFileSync('charts/orderhub/templates/_modules.tpl', 'utf8')
   const [, table = ''] = /define "orderhub.secretKeys" -\}\}\n([\s\S]*?)\{\{- end/.exec(template) ?? []
   const given = parse(table) as Record<string, string[]>
   t.same(Object.keys(given).sort(), [...serviceNames].sort())
