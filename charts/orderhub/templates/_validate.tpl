@@ -75,7 +75,7 @@
 {{- $problems := list }}
 {{- $components := include "orderhub.components" . | fromJsonArray }}
 {{- if not $components }}
-{{- $problems = append $problems "nothing is to run: set services.<name>.enabled for one service at the least" }}
+{{- $problems = append $problems "nothing is enabled: set services.<name>.enabled for one service or more" }}
 {{- end }}
 {{- range $components }}
 {{- $problems = concat $problems (include "orderhub.componentProblems" (list $ .) | fromJsonArray) }}

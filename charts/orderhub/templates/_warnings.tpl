@@ -14,7 +14,7 @@
 {{- define "orderhub.warnings" -}}
 {{- $warnings := include "orderhub.missingApis" . | fromJsonArray }}
 {{- if include "orderhub.generatesKeys" . }}
-{{- $warnings = append $warnings "keys.generate is for a trial: whoever reads the Secrets of this namespace has every key. Give each service its own by keys.existingSecrets." }}
+{{- $warnings = append $warnings "keys.generate is for a trial: anyone who can read the Secrets of this namespace has every key. Give each service its own with keys.existingSecrets." }}
 {{- end }}
 {{- if not .Values.image.digest }}
 {{- $warnings = append $warnings "image.digest is not set: a tag can be moved to another image." }}
