@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 import { type App, type AppOptions, createApp } from '../src/app/app.ts'
 import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
 import { readConfig } from '../src/config.ts'
-import { serviceNames } from '../src/environment.ts'
+import { serviceNames, storingServices } from '../src/environment.ts'
 import { initKeys } from '../src/platform/keys/key-files.ts'
 import { startPostgres } from './postgres.ts'
 
@@ -51,19 +51,26 @@ export const runApp = async (
   env: Record<string, string> = {},
   options: Partial<AppOptions> = {},
 ): Promise<RunningApp> => {
-  const postgres = await startPostgres()
   const dataDir = mkdtempSync(join(tmpdir(), 'orderhub-data-'))
-  const databaseUrl = await postgres.createDatabase('orderhub')
-  const config = readConfig({
-    DATABASE_URL: databaseUrl,
-    DATA_DIR: dataDir,
-    PORT: '0',
-    METRICS_PORT: '0',
-    RATE_LIMIT_PER_MINUTE: '0',
-    AUTH: 'off',
-    ...env,
-  })
-  await runMigrations(migrationTargets(config))
+  const configOf = (databaseUrl: string) =>
+    readConfig({
+      DATABASE_URL: databaseUrl,
+      DATA_DIR: dataDir,
+      PORT: '0',
+      METRICS_PORT: '0',
+      RATE_LIMIT_PER_MINUTE: '0',
+      AUTH: 'off',
+      ...env,
+    })
+  const { selected } = configOf('postgres://to-be-made')
+  const postgres = await startPostgres()
+  const databaseUrl = await postgres.createDatabase(
+    'orderhub',
+    selected.filter((name) => storingServices.includes(name)),
+  )
+  const config = configOf(databaseUrl)
+  // Another app's database, which may lack these modules.
+  if (env.DATABASE_URL) await runMigrations(migrationTargets(config))
   await initKeys(config.keysDir, serviceNames)
   const app = await createApp({ config, log: pino({ level: process.env.TEST_LOG ?? 'silent' }), ...options })
   await app.seed()

@@ -5,8 +5,6 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
-import { readConfig } from '../src/config.ts'
 import { serviceNames } from '../src/environment.ts'
 import { createEntryRepository } from '../src/modules/audit/repository.ts'
 import type { Anchor } from '../src/modules/audit/sealing/anchor.ts'
@@ -59,8 +57,7 @@ export const startAuditDatabase = async (t: Test): Promise<AuditDatabase> => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-audit-'))
   const keysDir = join(folder, 'keys')
   await initKeys(keysDir, serviceNames)
-  const url = await server.createDatabase('audit')
-  await runMigrations(migrationTargets(readConfig({ SERVICE: 'audit', DATABASE_URL: url })))
+  const url = await server.createDatabase('audit', ['audit'])
   const int8 = { to: 20, from: [20], parse: Number, serialize: String }
   const sql = postgres(url, { max: 1, onnotice: () => {}, types: { int8 } })
   const db = createDatabase({ url, max: 4, statementTimeoutMs: 60_000, applicationName: 'test', role: 'orderhub_audit' })

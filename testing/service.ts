@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { atEnd } from './at-end.ts'
+import { childEnvironment } from './child-environment.ts'
 import { freePort } from './port.ts'
 
 export interface ServiceProcess {
@@ -42,7 +43,7 @@ export const startService = async (name: string, env: Record<string, string> = {
   const launch = async () => {
     child = spawn(process.execPath, [entry], {
       env: {
-        PATH: process.env.PATH,
+        ...childEnvironment(),
         SERVICE: name,
         PORT: String(port),
         METRICS_PORT: '0',
@@ -104,7 +105,7 @@ export const runToEnd = async (
   env: Record<string, string> = {},
 ): Promise<{ status: number | null; output: string }> => {
   const child = spawn(process.execPath, [entry], {
-    env: { PATH: process.env.PATH, SERVICE: name, PORT: '0', METRICS_PORT: '0', LOG_LEVEL: 'warn', ...env },
+    env: { ...childEnvironment(), SERVICE: name, PORT: '0', METRICS_PORT: '0', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../src/platform/db/embedded-postgres.ts'
 import { atEnd } from './at-end.ts'
+import { childEnvironment } from './child-environment.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
 
@@ -58,7 +59,7 @@ export const startReplicatedPostgres = async (): Promise<ReplicatedPostgres> => 
       `primary_conninfo=${source}`,
     ]
     const options = ['-D', directory, ...flags, ...more.flatMap((setting) => ['-c', setting])]
-    const child = spawn(program, options, { uid, gid, stdio: 'ignore', env: { LC_ALL: 'C' } })
+    const child = spawn(program, options, { uid, gid, stdio: 'ignore', env: { ...childEnvironment(), LC_ALL: 'C' } })
     child.once(
       'exit',
       atEnd(() => child.kill('SIGKILL')),

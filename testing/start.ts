@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { atEnd } from './at-end.ts'
+import { childEnvironment } from './child-environment.ts'
 import { eventually } from './eventually.ts'
 
 export const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url))
@@ -34,7 +35,7 @@ export interface Started {
 
 /** `npm start` on a machine with nothing. It and its database end with the test. */
 export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd }: StartOptions): Started => {
-  const given = { PATH: process.env.PATH, PORT: '0', METRICS_PORT: '0', ...env }
+  const given = { ...childEnvironment(), PORT: '0', METRICS_PORT: '0', ...env }
   const entries = Object.entries(given).map(([key, value]) => `${key}=${value}`)
   // The test runner adds its own NODE_OPTIONS to what it sees start, and has the process write where another account may not.
   const [command, before] = account === undefined ? [process.execPath, []] : ['env', ['-i', ...entries, process.execPath]]

@@ -2,8 +2,6 @@ import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { migrationTargets, runMigrations } from '../src/app/migrations.ts'
-import { readConfig } from '../src/config.ts'
 import { serviceNames } from '../src/environment.ts'
 import { initKeys } from '../src/platform/keys/key-files.ts'
 import { freePort } from './port.ts'
@@ -54,11 +52,11 @@ export const startSystem = async ({ instances = {}, env = {}, own: particular = 
   try {
     const databases: Record<string, string> = {}
     for (const module of modules) {
-      const url = await postgres.createDatabase(`own_${module}`)
-      databases[`${module.toUpperCase()}_DATABASE_URL`] = url
-      await runMigrations(migrationTargets(readConfig({ SERVICE: module, DATABASE_URL: url })))
+      databases[`${module.toUpperCase()}_DATABASE_URL`] = await postgres.createDatabase(`own_${module}`, [module])
     }
-    const transport: Record<string, string> = redis ? { REDIS_URL: redis.url } : { DATABASE_URL: postgres.url }
+    const transport: Record<string, string> = redis
+      ? { REDIS_URL: redis.url }
+      : { DATABASE_URL: await postgres.createDatabase('events') }
     const places = new Map<SystemService, number[]>()
     for (const name of names) places.set(name, await Promise.all(Array.from({ length: instances[name] ?? 1 }, freePort)))
     const urls = Object.fromEntries(

@@ -4,9 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import postgres from 'postgres'
-import { migrationTargets, runMigrations } from '../../src/app/migrations.ts'
-import { readConfig } from '../../src/config.ts'
-import { serviceNames } from '../../src/environment.ts'
+import { serviceNames, storingServices } from '../../src/environment.ts'
 import { initKeys } from '../../src/platform/keys/key-files.ts'
 import { call } from '../../testing/app.ts'
 import { startPostgres } from '../../testing/postgres.ts'
@@ -27,8 +25,7 @@ const server = await startPostgres()
 const redis = hasRedis() ? await startRedis() : undefined
 const providers = await startProviders()
 const folder = await mkdtemp(join(tmpdir(), 'orderhub-stopped-'))
-const url = await server.createDatabase('stopped')
-await runMigrations(migrationTargets(readConfig({ DATABASE_URL: url })))
+const url = await server.createDatabase('stopped', storingServices)
 await initKeys(join(folder, 'keys'), serviceNames)
 const env = {
   ...{ DATABASE_URL: url, DATA_DIR: folder, KEYS_DIR: join(folder, 'keys'), SEED: 'true', WORKERS: '20' },

@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
-import { serviceNames } from '../../../src/environment.ts'
+import { serviceNames, storingServices } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { call } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
@@ -23,8 +21,7 @@ t.teardown(async () => {
   await postgres.stop()
   rmSync(folder, { recursive: true })
 })
-const DATABASE_URL = await postgres.createDatabase('skew')
-await runMigrations(migrationTargets(readConfig({ DATABASE_URL })))
+const DATABASE_URL = await postgres.createDatabase('skew', storingServices)
 
 const env = { AUTH: 'on', KEYS_DIR: keysDir, DATA_DIR: folder }
 const services = await startService('user,order,product,notification,audit', { ...env, DATABASE_URL, SEED: 'true' })

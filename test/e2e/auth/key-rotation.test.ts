@@ -8,8 +8,6 @@ import { promisify } from 'node:util'
 import { decodeProtectedHeader } from 'jose'
 import t from 'tap'
 import { Agent, request } from 'undici'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
 import { issueAccessToken } from '../../../src/platform/auth/access-tokens.ts'
 import { createServiceTokens } from '../../../src/platform/auth/service-tokens.ts'
@@ -29,8 +27,7 @@ t.teardown(async () => {
   await postgres.stop()
   rmSync(folder, { recursive: true, force: true })
 })
-const DATABASE_URL = await postgres.createDatabase('rotation')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL })))
+const DATABASE_URL = await postgres.createDatabase('rotation', ['user'])
 
 const nowhere = 'http://127.0.0.1:1'
 const env = { AUTH: 'on', KEYS_DIR: keysDir, DATA_DIR: folder, DATABASE_URL }

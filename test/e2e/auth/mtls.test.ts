@@ -5,7 +5,6 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { Agent, request } from 'undici'
 import { createApp } from '../../../src/app/app.ts'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
 import { createTls } from '../../../src/platform/http/tls.ts'
@@ -68,8 +67,7 @@ const run = async (t: Test, env: Record<string, string>) => {
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
-const DATABASE_URL = await postgres.createDatabase('mtls')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL })))
+const DATABASE_URL = await postgres.createDatabase('mtls', ['user'])
 const userFiles = placed('user', ours.issue('user'))
 const user = await run(t, { SERVICE: 'user', DATABASE_URL, ...userFiles })
 

@@ -4,7 +4,6 @@ import { generateKeyPair, type JWTPayload } from 'jose'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createApp } from '../../../src/app/app.ts'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { checkKeys } from '../../../src/app/required-keys.ts'
 import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
@@ -75,15 +74,13 @@ const run = async (t: Test, name: string, env: Record<string, string>, of: Issue
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
-const DATABASE_URL = await postgres.createDatabase('accounts')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL })))
+const DATABASE_URL = await postgres.createDatabase('accounts', ['user'])
 const user = await run(t, 'user', { DATABASE_URL })
 const nowhere = 'http://127.0.0.1:1'
 const elsewhere = Object.fromEntries(
   ['ORDER', 'PRODUCT', 'NOTIFICATION', 'AUDIT'].map((name) => [`${name}_SERVICE_URL`, nowhere]),
 )
-const productUrl = await postgres.createDatabase('accounts_product')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'product', DATABASE_URL: productUrl })))
+const productUrl = await postgres.createDatabase('accounts_product', ['product'])
 const product = await run(t, 'product', { DATABASE_URL: productUrl, USER_SERVICE_URL: user })
 const gateway = await run(t, 'gateway', { ...elsewhere, USER_SERVICE_URL: user })
 

@@ -7,8 +7,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
+import { storingServices } from '../../../src/environment.ts'
 import { createAttempt } from '../../../src/modules/notification/delivery/attempt.ts'
 import { createDeliveryRepository } from '../../../src/modules/notification/delivery/repository.ts'
 import { createProviders } from '../../../src/modules/notification/providers.ts'
@@ -28,8 +27,7 @@ let databases = 0
 
 /** A new database with the schema. */
 const start = async (t: Test) => {
-  const url = await server.createDatabase(`late_${++databases}`)
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: url })))
+  const url = await server.createDatabase(`late_${++databases}`, storingServices)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
   return { url, sql }

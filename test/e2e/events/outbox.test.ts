@@ -1,8 +1,6 @@
 import { sql as statement } from 'drizzle-orm'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { deadLetters, inbox, outbox } from '../../../src/modules/order/tables.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { newEvent } from '../../../src/platform/events/event.ts'
@@ -16,8 +14,7 @@ const server = await startPostgres()
 t.teardown(() => server.stop())
 
 const start = async (t: Test, name: string) => {
-  const url = await server.createDatabase(name)
-  await runMigrations(migrationTargets(readConfig({ SERVICE: 'order', DATABASE_URL: url })))
+  const url = await server.createDatabase(name, ['order'])
   const db = createDatabase({ url, max: 10, statementTimeoutMs: 5000, applicationName: 'outbox-test' })
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(async () => {

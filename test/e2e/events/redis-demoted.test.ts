@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
+import { storingServices } from '../../../src/environment.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startOrdering } from '../../../testing/ordering.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
@@ -16,8 +15,7 @@ const skip = hasRedis() ? false : 'left out: there is no redis-server'
 t.test('Redis is demoted and goes on answering: events go to the new primary', { skip }, async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
-  const databaseUrl = await server.createDatabase('demoted')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const databaseUrl = await server.createDatabase('demoted', storingServices)
   const [first, second] = [await startRedis(), await startRedis()]
   t.teardown(() => Promise.all([first.stop(), second.stop()]))
   const [one, two] = [new Redis(first.url), new Redis(second.url)]

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
+import { storingServices } from '../../../src/environment.ts'
 import { endWithoutLoss, startOrdering } from '../../../testing/ordering.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 import { startService } from '../../../testing/service.ts'
@@ -11,8 +10,7 @@ t.setTimeout(300_000)
 t.test('connections to PostgreSQL that die without a word: requests and deliveries go on over new ones', async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
-  const databaseUrl = await server.createDatabase('silent')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const databaseUrl = await server.createDatabase('silent', storingServices)
   const proxy = await startProxy(Number(new URL(databaseUrl).port))
   t.teardown(() => proxy.stop())
   const throughProxy = new URL(databaseUrl)

@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { createEventQueues } from '../../../src/platform/queue/event-queues.ts'
 import { createServerClock } from '../../../src/platform/queue/server-clock.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 
@@ -22,7 +23,7 @@ t.teardown(() => server.stop())
 const startWorker = (t: Test, databaseUrl: string, queue: string, shiftMs: number, lockMs: number) => {
   const args = ['--import', pathOf('shifted-clock'), pathOf('queue-worker'), 'postgres', databaseUrl, queue]
   const child = spawn(process.execPath, [...args, String(lockMs), '1000', '5'], {
-    env: { PATH: process.env.PATH, CLOCK_AHEAD_MS: String(shiftMs) },
+    env: { ...childEnvironment(), CLOCK_AHEAD_MS: String(shiftMs) },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))

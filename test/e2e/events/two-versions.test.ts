@@ -5,8 +5,6 @@ import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { createEventQueues, type EventQueues } from '../../../src/platform/queue/event-queues.ts'
 import { onEachBackend } from '../../../testing/backends.ts'
 import { eventually } from '../../../testing/eventually.ts'
@@ -70,12 +68,11 @@ const subscriber = async (queues: EventQueues, queue: string) => {
 await onEachBackend(t, 'two versions over one outbox', async (t, env) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
-  const url = await server.createDatabase('versions')
-  await runMigrations(migrationTargets(readConfig({ SERVICE: 'order', DATABASE_URL: url })))
+  const url = await server.createDatabase('versions', ['order'])
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
   await sql`delete from orders.subscriptions`
-  const transport = env.REDIS_URL ?? server.url
+  const transport = env.REDIS_URL ?? (await server.createDatabase('events'))
   const queues = await createEventQueues({
     ...(env.REDIS_URL === undefined ? { databaseUrl: transport } : { redisUrl: transport }),
     log: pino({ level: 'silent' }),

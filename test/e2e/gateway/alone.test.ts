@@ -1,6 +1,4 @@
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { call } from '../../../testing/app.ts'
 import { runGateway, sendExactly, sendRaw, startFakeService } from '../../../testing/gateway.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
@@ -8,8 +6,7 @@ import { startService } from '../../../testing/service.ts'
 
 // One real process of the user service for all tests of this file.
 const postgres = await startPostgres()
-const database = await postgres.createDatabase('users')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL: database })))
+const database = await postgres.createDatabase('users', ['user'])
 const user = await startService('user', { DATABASE_URL: database, SEED: 'true' })
 t.teardown(async () => {
   await user.kill()

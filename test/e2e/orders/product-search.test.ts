@@ -11,10 +11,10 @@ import { newEvent } from '../../../src/platform/events/event.ts'
 import { forms } from '../../../src/platform/normal-form.ts'
 import { countStatements } from '../../../testing/counted.ts'
 import { eventually } from '../../../testing/eventually.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(240_000)
-const server = await startPostgres()
+const server = await startOwnPostgres()
 t.teardown(() => server.stop())
 
 /** Databases that compare and fold text each in another way; a server may lack some. */

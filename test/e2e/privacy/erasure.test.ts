@@ -10,9 +10,7 @@ import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { SMTPServer } from 'smtp-server'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
-import { serviceNames } from '../../../src/environment.ts'
+import { serviceNames, storingServices } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { createLog } from '../../../src/platform/observability/log.ts'
 import { type Answer, call, runApp } from '../../../testing/app.ts'
@@ -52,8 +50,7 @@ const startAll = async (t: Test, env: Record<string, string>) => {
   const keysDir = join(parent, 'keys')
   const anchor = join(parent, 'anchor')
   await initKeys(keysDir, serviceNames)
-  const url = await server.createDatabase('all')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: url })))
+  const url = await server.createDatabase('all', storingServices)
   const places = { DATABASE_URL: url, DATA_DIR: join(parent, 'data'), KEYS_DIR: keysDir, AUDIT_ANCHOR: anchor }
   const service = await startService('all', { ...places, LOG_LEVEL: 'trace', SEED: 'true', REQUEST_TIMEOUT_MS: '60000', ...env })
   const sql = postgres(url, { max: 1, onnotice: () => {} })

@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { call, runApp } from '../../../testing/app.ts'
@@ -109,8 +107,7 @@ const firstRelease = async (t: Test, count: number) => {
   const parent = mkdtempSync(join(tmpdir(), 'orderhub-first-'))
   const keysDir = join(parent, 'keys')
   await initKeys(keysDir, serviceNames)
-  const url = await server.createDatabase('users')
-  await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL: url })))
+  const url = await server.createDatabase('users', ['user'])
   const sql = postgres(url, { max: 2, onnotice: () => {} })
   await sql`insert into users.users (name, email, phone, role, locale)
             select 'Qwzxenon ' || n, 'Qwzxenon' || n || '@Example.com', '+8869771717' || lpad(n::text, 5, '0'), 'user', 'en' from generate_series(1, ${count}) n`

@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
 import { serviceNames } from '../../../src/environment.ts'
 import { createPersonalData } from '../../../src/modules/user/personal-data.ts'
 import { createEncryptionMaintenanceRepository } from '../../../src/modules/user/privacy/encryption-maintenance-repository.ts'
@@ -61,8 +59,7 @@ t.test('the ring of data keys turns under load, without a failure and without a 
   const parent = mkdtempSync(join(tmpdir(), 'orderhub-ring-'))
   const keysDir = join(parent, 'keys')
   await initKeys(keysDir, serviceNames)
-  const url = await server.createDatabase('users')
-  await runMigrations(migrationTargets(readConfig({ SERVICE: 'user', DATABASE_URL: url })))
+  const url = await server.createDatabase('users', ['user'])
   const sql = postgres(url, { max: 2, onnotice: () => {} })
   await sql`insert into users.users (name, email) select 'User ' || n, 'user' || n || '@example.com' from generate_series(1, ${count}) n`
   const env = { DATABASE_URL: url, KEYS_DIR: keysDir, LOG_LEVEL: 'info', DATA_DIR: parent }

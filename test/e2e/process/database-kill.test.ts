@@ -1,7 +1,6 @@
 import postgres from 'postgres'
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
+import { storingServices } from '../../../src/environment.ts'
 import { manyClients } from '../../../testing/clients.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { freePort } from '../../../testing/port.ts'
@@ -17,8 +16,7 @@ const product = 2
 t.test('backends killed under load tear no order, and serving goes on', async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
-  const databaseUrl = await server.createDatabase('orderhub')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const databaseUrl = await server.createDatabase('orderhub', storingServices)
   // Nothing listens there: no event is ever delivered, so that the outbox keeps a row for each order.
   const nowhere = `redis://127.0.0.1:${await freePort()}`
   const service = await startService('all', { DATABASE_URL: databaseUrl, REDIS_URL: nowhere, SEED: 'true', LOG_LEVEL: 'error' })

@@ -3,12 +3,12 @@ import postgres from 'postgres'
 import t from 'tap'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { eventually } from '../../../testing/eventually.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(60_000)
 
 t.test('the look whether a database can be written has a connection of its own', async (t) => {
-  const server = await startPostgres()
+  const server = await startOwnPostgres()
   t.teardown(() => server.stop())
   const url = await server.createDatabase('looked_at')
   const owner = postgres(url, { max: 1, onnotice: () => {} })

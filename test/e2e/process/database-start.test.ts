@@ -4,19 +4,19 @@ import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import t from 'tap'
 import { databasesAnswer } from '../../../src/app/database-wait.ts'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
 import { DatabaseStartError, untilUsable } from '../../../src/platform/db/startup.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { freePort } from '../../../testing/port.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(170_000)
 
 const programs = ['main', 'migrate'] as const
 const pathOf = (program: string) => fileURLToPath(new URL(`../../../src/${program}.ts`, import.meta.url))
 const environment = (url: string, wait: string) => ({
-  PATH: process.env.PATH,
+  ...childEnvironment(),
   SERVICE: 'product',
   DATABASE_URL: url,
   REDIS_URL: 'redis://127.0.0.1:1',
@@ -36,10 +36,9 @@ const outcome = (program: string, url: string, wait = '1') =>
     })
   })
 
-const server = await startPostgres()
+const server = await startOwnPostgres()
 t.teardown(() => server.stop())
-const migrated = await server.createDatabase('migrated')
-await runMigrations(migrationTargets(readConfig({ SERVICE: 'product', DATABASE_URL: migrated })))
+const migrated = await server.createDatabase('migrated', ['product'])
 const owner = postgres(migrated, { max: 1, onnotice: () => {} })
 await owner`create role outsider login password 'quiet-harbour'`
 await owner`create role reader login password 'quiet-harbour'`

@@ -13,7 +13,7 @@ import { createMetrics } from '../../../src/platform/observability/metrics.ts'
 import { createPostgresPools } from '../../../src/platform/queue/postgres-pool.ts'
 import { createServerClock } from '../../../src/platform/queue/server-clock.ts'
 import { certificateFolder, createAuthority, hasOpenssl } from '../../../testing/certificates.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(120_000)
@@ -52,7 +52,7 @@ const listensOnIpv6 = (() => {
 const skip = hasOpenssl() ? false : 'left out: there is no openssl'
 
 t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async (t) => {
-  const plain = await startPostgres()
+  const plain = await startOwnPostgres()
   const folder = certificateFolder(t)
   const [good, bad] = [createAuthority(folder, 'good'), createAuthority(folder, 'bad')]
   const pair = good.issue('db', 'DNS:localhost')

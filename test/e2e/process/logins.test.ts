@@ -9,12 +9,12 @@ import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { call } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { freePort } from '../../../testing/port.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 import { type ServiceProcess, startService } from '../../../testing/service.ts'
 
 t.setTimeout(600_000)
 
-const server = await startPostgres()
+const server = await startOwnPostgres()
 t.teardown(() => server.stop())
 const superuser = postgres(server.url, { max: 1, onnotice: () => {} })
 t.teardown(() => superuser.end())

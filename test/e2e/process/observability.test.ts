@@ -1,9 +1,7 @@
 import { createServer } from 'node:http'
 import { Writable } from 'node:stream'
 import t, { type Test } from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
-import { serviceNames } from '../../../src/environment.ts'
+import { serviceNames, storingServices } from '../../../src/environment.ts'
 import { createLog } from '../../../src/platform/observability/log.ts'
 import { call, runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
@@ -127,8 +125,7 @@ const startCollector = async (t: Test) => {
 t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the consumer', async (t) => {
   const { received, env } = await startCollector(t)
   const postgres = await startPostgres()
-  const DATABASE_URL = await postgres.createDatabase('traced')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL })))
+  const DATABASE_URL = await postgres.createDatabase('traced', storingServices)
   const service = await startService('all', {
     DATABASE_URL,
     SEED: 'true',

@@ -7,7 +7,7 @@ import { untilUsable } from '../../../src/platform/db/startup.ts'
 import { createEventQueues } from '../../../src/platform/queue/event-queues.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { hasPgBouncer, startPgBouncer } from '../../../testing/pgbouncer.ts'
-import { startPostgres } from '../../../testing/postgres.ts'
+import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(120_000)
 
@@ -16,7 +16,7 @@ const everything = 'role,statement_timeout,options'
 const limit = 1_500
 
 t.test('a pooler that drops role and statement_timeout', { skip }, async (t) => {
-  const server = await startPostgres()
+  const server = await startOwnPostgres()
   t.teardown(() => server.stop())
   const url = await server.createDatabase('pooled')
   const owner = postgres(url, { max: 1, onnotice: () => {} })

@@ -5,12 +5,12 @@ import { promisify } from 'node:util'
 import { pino } from 'pino'
 import t from 'tap'
 import { createApp } from '../../../src/app/app.ts'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { loadModule } from '../../../src/app/module-graph.ts'
 import { readConfig } from '../../../src/config.ts'
 import { type ServiceName, serviceNames, storingServices } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { registry } from '../../../src/registry.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 import { startService } from '../../../testing/service.ts'
 
@@ -20,8 +20,7 @@ const nowhere = 'postgres://nobody:secret@127.0.0.1:1/none'
 const away = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, 'http://127.0.0.1:1']))
 
 const postgres = await startPostgres()
-const database = await postgres.createDatabase('combinations')
-await runMigrations(migrationTargets(readConfig({ DATABASE_URL: database })))
+const database = await postgres.createDatabase('combinations', storingServices)
 const keysDir = t.testdir()
 await initKeys(keysDir, serviceNames)
 t.teardown(() => postgres.stop())
@@ -81,7 +80,7 @@ t.test('as real processes, with a database for all in their environment that is 
 
 t.test('the gateway alone has nothing to migrate, and asks no database', async (t) => {
   const program = fileURLToPath(new URL('../../../src/migrate.ts', import.meta.url))
-  const env = { PATH: process.env.PATH, SERVICE: 'gateway', DATABASE_URL: nowhere }
+  const env = { ...childEnvironment(), SERVICE: 'gateway', DATABASE_URL: nowhere }
   const { stdout } = await promisify(execFile)(process.execPath, [program], { env })
   t.equal(stdout, 'nothing to migrate: gateway keeps no data\n')
 })

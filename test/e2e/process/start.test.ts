@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { serviceNames } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { call } from '../../../testing/app.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { dataFolder, entry, processesNaming, startPlatform } from '../../../testing/start.ts'
 
@@ -93,7 +94,7 @@ t.test('in production a missing database is one line, and nothing is started', a
   const keysDir = dataFolder(t, 0o755)
   await initKeys(keysDir, serviceNames)
   const child = run(process.execPath, [entry], {
-    env: { PATH: process.env.PATH, NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
+    env: { ...childEnvironment(), NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
   })
   await t.rejects(child, { code: 78, stderr: /^DATABASE_URL is missing[^\n]*\n$/ })
 })
@@ -101,7 +102,7 @@ t.test('in production a missing database is one line, and nothing is started', a
 t.test('a taken port is one line', async (t) => {
   const { url } = await firstStart(t, dataFolder(t, 0o755))
   const port = new URL(url).port
-  const env = { PATH: process.env.PATH, PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
+  const env = { ...childEnvironment(), PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
   await t.rejects(run(process.execPath, [entry], { env }), { code: 1, stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`) })
 })
 

@@ -5,9 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
-import { readConfig } from '../../../src/config.ts'
-import { serviceNames } from '../../../src/environment.ts'
+import { serviceNames, storingServices } from '../../../src/environment.ts'
 import { runPhases } from '../../../src/platform/boot/stop-phases.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
@@ -51,8 +49,7 @@ t.test('a client that does not read holds up no stop: everything is closed in or
     await postgres.stop()
     await rm(folder, { recursive: true })
   })
-  const databaseUrl = await postgres.createDatabase('orderhub')
-  await runMigrations(migrationTargets(readConfig({ DATABASE_URL: databaseUrl })))
+  const databaseUrl = await postgres.createDatabase('orderhub', storingServices)
   const keysDir = join(folder, 'keys')
   await initKeys(keysDir, serviceNames)
   const service = await startService('all', {
