@@ -1,0 +1,35 @@
+/**
+ * Runs the tests within one run: a PostgreSQL and a folder that all files share. `--full` gives the long proofs their whole
+ * length, `--coverage` measures coverage; other arguments are tap's, as in `npm test -- test/unit/config/*.test.ts --jobs=1`.
+ */
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { compileCache } from '../testing/compile-cache.ts'
+import { runVariables, startRun } from '../testing/run.ts'
+
+const given = process.argv.slice(2)
+const coverage = given.includes('--coverage')
+const rest = given.filter((argument) => argument !== '--full' && argument !== '--coverage')
+const program = fileURLToPath(new URL('../node_modules/tap/dist/esm/run.mjs', import.meta.url))
+
+const run = await startRun()
+const tap = spawn(process.execPath, [program, ...(coverage ? ['--no-disable-coverage'] : []), ...rest], {
+  stdio: 'inherit',
+  env: {
+    ...(coverage ? {} : { NODE_COMPILE_CACHE: compileCache }),
+    ...process.env,
+    ...(given.includes('--full') ? { TEST_FULL: '1' } : {}),
+    // What a test leaves in the temporary folder goes with the run.
+    TMPDIR: run.folder,
+    [runVariables.folder]: run.folder,
+    [runVariables.postgresUrl]: run.postgresUrl,
+  },
+})
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
+const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+  tap.once('error', reject)
+  tap.once('exit', (...status) => resolve(status))
+})
+await run.end()
+process.exitCode = signal ? 128 + constants.signals[signal] : (code ?? 1)
