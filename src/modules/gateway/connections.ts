@@ -6,14 +6,14 @@ import { isProbe } from './probes.ts'
 
 interface Client {
   open: number
-  /** Those above the cap, the oldest first. */
+  /** Connections above the limit, oldest first. */
   readonly over: Set<Socket>
 }
 
 /**
- * Caps the connections of each peer's address. One above the cap is closed with its first answer, which is 429
- * request.too_many_connections for anything but a probe: behind a NAT of its node, that is the same address. As many as the
- * cap may be above it; then the oldest of them makes room.
+ * Limits the connections per peer address. A connection above the limit is closed with its first response: 429
+ * request.too_many_connections, or the usual response for a probe, because a probe behind the node's NAT has the same address.
+ * Beyond twice the limit, the oldest extra connections are closed to make room.
  */
 export const capConnections = (app: FastifyInstance, perClient: number): void => {
   if (perClient === 0) return

@@ -1,4 +1,4 @@
 import { defineContract } from '../../platform/contract.ts'
 
-/** Offers nothing to other modules, and calls none: it stands in front of them. */
+/** Offers nothing to other modules and calls none. */
 export const gatewayContract = defineContract({ name: 'gateway', port: 5000, stateless: true })

@@ -11,36 +11,39 @@ import type { Remote } from '../../platform/module.ts'
 type Done = (error: Error | null, answer?: Dispatcher.ResponseData) => void
 
 export interface Forwarder {
-  /** Sends one request; in the shape that @fastify/reply-from takes for its `undici` option. */
+  /** Sends one request. Has the signature of @fastify/reply-from's `undici` option. */
   readonly dispatcher: { request(options: Dispatcher.RequestOptions, done: Done): void }
-  /** Runs `send`; the request that it makes has this path and query. It ends with the client that asked, or where no answer has begun by the deadline. */
+  /**
+   * Runs `send`; its request has this path and query. Aborts when the client disconnects, or when no response has begun by the
+   * deadline.
+   */
   bound<T>(path: string, reply: FastifyReply, send: () => T): T
-  /** `<module>.unavailable`, or `upstream.unavailable` where the module has no code of its own. */
+  /** `<module>.unavailable`, or `upstream.unavailable` if the module has no such code. */
   unavailable(cause?: unknown): Failure
 }
 
-/** The client hung up: nobody waits for an answer. */
+/** The client hung up: no one waits for the response. */
 export const clientGone = new Error('the client has gone')
 
-/** A request that the HTTP client refuses to write says nothing about the upstream. */
+/** A request that the HTTP client refuses to write is no failure of the upstream. */
 const refusedHere = (error: unknown): boolean =>
   /^UND_ERR_(INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH_MISMATCH)$/.test(String((error as { code?: string }).code))
 
 const connectionFailed = (error: unknown): boolean =>
   error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
 
-/** No connection came about, so nothing was sent on it. */
+/** No connection was established, so nothing was sent. */
 const neverSent = (error: unknown): boolean =>
   /^(UND_ERR_CONNECT_TIMEOUT|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/.test(String((error as { code?: string }).code))
 
-/** Before a second try, ms: by then the other connections to a service that stops are known to be closed. */
+/** Pause before the retry, ms: by then, the other connections to a stopping service are known to be closed. */
 const pauseMs = 50
 
 /**
- * Requests to one upstream. A GET or HEAD whose connection fails before an answer is sent once more (RFC 9112, 9.3.1); what
- * may change something never is, but it is tried once more where no connection came about. When half of the requests of five
- * seconds, and at least five, had no connection, they fail at once, until one tried a second later gets through (circuit
- * breaker). Errors: `<module>.unavailable`, upstream.timeout, request.malformed, and what `rejection` makes of an answer.
+ * Requests to one upstream. Retries a GET or HEAD once when its connection fails before a response (RFC 9112, 9.3.1). Retries a
+ * write once only if no connection was established. Circuit breaker: when half of the requests of five seconds, and five or more,
+ * could not connect, requests fail at once, until a trial request one second later succeeds. Errors: `<module>.unavailable`,
+ * upstream.timeout, request.malformed, and the result of `rejection`.
  */
 export const createForwarder = (
   { upstream, unavailable }: Pick<Remote, 'upstream' | 'unavailable'>,
@@ -51,7 +54,7 @@ export const createForwarder = (
   const asked = new AsyncLocalStorage<{ readonly path: string; readonly signal: AbortSignal; readonly answered: () => void }>()
   const breaker = circuitBreaker(handleWhen(connectionFailed), {
     halfOpenAfter: 1000,
-    // Not failures in a row: those of one server that stops come together, while others answer.
+    // Not consecutive failures: those of one stopping server come together, while other servers respond.
     breaker: new SamplingBreaker({ threshold: 0.5, duration: 5000, minimumRps: 1 }),
   })
 
@@ -66,7 +69,7 @@ export const createForwarder = (
       upstream.reportAnswer(String(options.origin), answer.statusCode, answer.headers)
       const rejected = rejection(upstream.name, answer.headers)
       if (!rejected) return answer
-      // A body that nobody reads would keep its connection.
+      // A body that is not read would keep its connection.
       await answer.body.dump()
       throw rejected
     } catch (error) {
@@ -109,9 +112,11 @@ export const createForwarder = (
           signal,
         )
           .then((answer) => {
-            // A long answer may take longer than a request: from here on its progress counts (bodyTimeout, the client's reading).
+            // A long response may take longer than the request deadline: from here on, its progress counts (bodyTimeout, the
+            // client's reading).
             answered?.()
-            // The plugin destroys an answer that nobody waits for; an error without a listener would end the process.
+            // The plugin destroys the response of a client that disconnected. Without a listener, its error would end the
+            // process.
             answer.body.on('error', () => {})
             done(null, answer)
           })
@@ -125,7 +130,7 @@ export const createForwarder = (
         clearTimeout(timer)
         controller.abort(clientGone)
       }
-      // It may have been while the client was authenticated.
+      // The client may have disconnected during authentication.
       if (reply.raw.destroyed) hungUp()
       else reply.raw.once('close', hungUp)
       return asked.run({ path, signal: controller.signal, answered: () => clearTimeout(timer) }, run)

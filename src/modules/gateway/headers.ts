@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { traceHeaders, traceIdOf } from '../../platform/context.ts'
 import { withVary } from '../../platform/http/problem.ts'
 
-/** Of one connection, never passed on (RFC 9110, 7.6.1); `Connection` names more of them. */
+/** Hop-by-hop headers, never forwarded (RFC 9110, 7.6.1). `Connection` can name more. */
 const hopByHop = [
   'connection',
   'expect',
@@ -18,8 +18,8 @@ const hopByHop = [
   'upgrade',
 ]
 /**
- * What a service is to see of a client's headers, by name: nobody can list the names by which proxies and meshes say whom they
- * have authenticated. `host`, the body's length, and what the gateway says itself come to it.
+ * The client headers that are forwarded to a service. An allowlist, because proxies and meshes have countless names for
+ * authenticated users. `host`, the body's length, and the gateway's own headers are added.
  */
 export const passedOn: readonly string[] = [
   'accept',
@@ -33,7 +33,7 @@ export const passedOn: readonly string[] = [
   'tracestate',
   'user-agent',
 ]
-/** What the gateway reads itself, beside these: connection, body, identity, browsers, its own pages, and trusted proxies. */
+/** Headers that the gateway itself reads, besides these: connection, body, identity, browsers, its own pages, trusted proxies. */
 const ofTheEdge: readonly string[] = [
   'accept-encoding',
   'access-control-request-headers',
@@ -61,8 +61,8 @@ const namesIn = (list: unknown): string[] =>
     .map((name) => name.trim().toLowerCase())
 
 /**
- * Takes every other header from a request, and those that are for this connection alone (RFC 9110, 7.6.1), so that a module
- * sees the same ones in this process as behind it. Calls between modules have their own.
+ * Removes every other header from a request, and its hop-by-hop headers (RFC 9110, 7.6.1), so that a module sees the same headers
+ * in this process as behind it. Calls between modules have their own headers.
  */
 export const takeNamedHeaders = (app: FastifyInstance): void => {
   app.addHook('onRequest', ({ raw: { headers }, routeOptions: { url } }, _reply, done) => {
@@ -73,7 +73,7 @@ export const takeNamedHeaders = (app: FastifyInstance): void => {
   })
 }
 
-/** What a service is to see of a client's headers. `host` and the body's length are already those of the new request. */
+/** The client headers for a service. `host` and the body's length are already those of the new request. */
 export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHeaders): IncomingHttpHeaders => {
   const { traceparent, requestId } = request.call
   const kept: IncomingHttpHeaders = Object.fromEntries(
@@ -94,7 +94,7 @@ export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHe
   }
 }
 
-/** What a client is to see of a service's headers; `ownVary` is what this answer's `Vary` says already. */
+/** The headers of a service's response for the client; `ownVary` is the `Vary` of this response so far. */
 export const clientHeaders = (headers: IncomingHttpHeaders, ownVary?: unknown): IncomingHttpHeaders => {
   const ofConnection = [...hopByHop, ...namesIn(headers.connection)]
   const kept: IncomingHttpHeaders = Object.fromEntries(Object.entries(headers).filter(([name]) => !ofConnection.includes(name)))

@@ -2,7 +2,7 @@ import type { Locale } from '../../platform/errors.ts'
 import { escapeHtml } from '../../platform/http/html.ts'
 import { renderPage } from './page.ts'
 
-/** Where to go from the first address; the paths are the gateway's. */
+/** Links of the home page; the paths are the gateway's. */
 const links = {
   reference: '/docs',
   openapi: '/openapi.json',
@@ -49,7 +49,7 @@ const texts: Readonly<Record<Locale, Text>> = {
   },
 }
 
-/** What a program gets at the first address. */
+/** The home page for programs. */
 export const homeData = (locale: Locale) => ({
   name: 'OrderHub',
   description: texts[locale].description,
@@ -57,7 +57,7 @@ export const homeData = (locale: Locale) => ({
   links,
 })
 
-/** What a browser gets at the first address. */
+/** The home page for browsers. */
 export const homePage = (locale: Locale): string => {
   const text = texts[locale]
   const item = (name: Linked) => `<li><a href="${links[name].slice(1)}">${links[name]}</a> – ${escapeHtml(text[name])}</li>`

@@ -5,7 +5,7 @@ import { renderPage } from './page.ts'
 interface Common {
   readonly code: string
   readonly show: string
-  /** Nothing came back. */
+  /** No response. */
   readonly offline: string
   readonly noScript: (endpoint: string, fields: string) => string
 }
@@ -16,7 +16,7 @@ interface Text {
   readonly opening: string
   readonly button: string
   readonly done: string
-  /** The token is of no use (auth.invalid_mail_token). */
+  /** The token is invalid (auth.invalid_mail_token). */
   readonly useless: string
 }
 
@@ -85,7 +85,7 @@ const passwordFields = (purpose: Purpose, password: string, show: string): strin
 <input id="password" name="password" type="password" autocomplete="${purpose === 'reset' ? 'new-password' : 'current-password'}" maxlength="128" required aria-describedby="problem"></p>
 <p class="choice"><input id="show" type="checkbox"> <label for="show">${escapeHtml(show)}</label></p>`
 
-/** The form appears with its script, which knows the token: a form without one would put it into an address. */
+/** The script shows the form: without the script, the form would put the token into an address. */
 const render = (purpose: Purpose, endpoint: string, locale: Locale): string => {
   const { title, password, opening, button, done, useless } = texts[purpose][locale]
   const words = common[locale]
@@ -107,7 +107,7 @@ ${passwordFields(purpose, password, words.show)}
   })
 }
 
-/** The pages that mailed links lead to, by their paths. */
+/** The account pages that mailed links open, by path. */
 export const mailLinkPages: Readonly<Record<string, (locale: Locale) => string>> = {
   '/activate': (locale) => render('activation', 'api/v1/auth/activate', locale),
   '/reset-password': (locale) => render('reset', 'api/v1/auth/password/reset', locale),

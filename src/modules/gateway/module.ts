@@ -15,12 +15,12 @@ export default defineModule({
   uses: ['upstreams'],
   create: ({ config, log, upstreams }) => {
     const { remotes, tokens, connect } = upstreams
-    // HTTP/1.1 alone: what is stripped from a header section is stripped by that version's rules.
+    // HTTP/1.1 only: hop-by-hop headers are stripped by that version's rules.
     const dispatcher = new Agent({
       connections: 128,
       allowH2: false,
       ...serviceConnections,
-      // Between two parts of an answer; the deadline of the request ends with its first.
+      // Maximum time between two parts of a response; the deadline of the request ends with the first part.
       bodyTimeout: config.requestTimeoutMs,
       connect,
     })

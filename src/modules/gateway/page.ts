@@ -18,8 +18,8 @@ const otherLanguage: Readonly<Record<Locale, { readonly locale: Locale; readonly
 }
 
 /**
- * A whole HTML document. Its addresses are relative: a proxy may serve the gateway below a path. The content security policy
- * of pages allows no inline script or style.
+ * A whole HTML document. Its addresses are relative, because a proxy may serve the gateway below a path prefix. The content
+ * security policy of pages allows no inline script or style.
  */
 export const renderPage = ({ locale, title, body, script }: Page): string => {
   const other = otherLanguage[locale]

@@ -9,15 +9,15 @@ import { mailLinkPages } from './mail-link-page.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answers with an HTML page, which loads files of assets/. */
+    /** Sends an HTML page, which loads files of assets/. */
     page?: boolean
   }
 }
 
-/** Other parameters are let pass: services that count clicks add their own. */
+/** Other parameters are allowed: click counters add their own. */
 const Query = Type.Object({ lang: Type.Optional(Type.String({ maxLength: 35 })) })
 
-/** The language that the address names, otherwise the browser's. */
+/** The language in the address, otherwise the browser's. */
 const languageOf = ({ query, headers }: FastifyRequest): Locale => {
   const { lang } = query as { lang?: string }
   return localeOf(lang ?? headers['accept-language'])
@@ -38,10 +38,10 @@ const Home = Type.Object(
 const html = 'text/html'
 const json = 'application/json'
 
-/** Characters that are looked at: browsers send some 150. */
+/** Number of characters that are read: browsers send about 150. */
 const longestAccept = 1000
 
-/** How much an Accept header wants a media type (RFC 9110, 12.5.1): by its full name, else by a range that holds it. */
+/** Quality of a media type in an Accept header (RFC 9110, 12.5.1): by its full name, otherwise by a matching range. */
 const weightOf = (accept: string, type: string): number => {
   const ranges = accept
     .slice(0, longestAccept)
@@ -59,7 +59,7 @@ const weightOf = (accept: string, type: string): number => {
   return 0
 }
 
-/** GET /, the first address that a person opens: a page for browsers, and its content as JSON for programs. */
+/** GET /: a page for browsers, and the same content as JSON for programs. */
 const homeRoute = (app: FastifyInstance): void => {
   const schema = {
     operationId: 'home',
@@ -74,13 +74,13 @@ const homeRoute = (app: FastifyInstance): void => {
     const locale = languageOf(request)
     reply.header('vary', 'accept, accept-language')
     const { accept = '*/*' } = request.headers
-    // JSON where both are as welcome: for programs that take anything.
+    // JSON if both are equally acceptable: for programs that accept anything.
     if (weightOf(accept, html) > weightOf(accept, json)) return sendPage(reply, locale, homePage(locale))
     return reply.header('content-language', locale).send(homeData(locale))
   })
 }
 
-/** Pages for people, each in every language, with their files at /assets/. All but the first are outside the OpenAPI document. */
+/** Pages for people, each in every language, with their files at /assets/. Only the first is in the OpenAPI document. */
 export const pageRoutes = async (app: FastifyInstance): Promise<void> => {
   await app.register(fastifyStatic, {
     root: fileURLToPath(new URL('./assets/', import.meta.url)),
@@ -89,7 +89,7 @@ export const pageRoutes = async (app: FastifyInstance): Promise<void> => {
     index: false,
     allowedPath: (path) => /^\/[\w-]+\.\w+$/.test(path),
     schemaHide: true,
-    // Small files: a browser asks each time whether they have changed.
+    // Small files: a browser revalidates them each time.
     cacheControl: false,
     setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
   })

@@ -1,2 +1,2 @@
-/** Whether a route is for those that watch this process. By the route and not by the URL, which has other spellings. */
+/** Whether a route is a health probe. Checks the route, not the URL, which has several spellings. */
 export const isProbe = (route: string | undefined): boolean => route !== undefined && /^\/health(\/|$)/.test(route)

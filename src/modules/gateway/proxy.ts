@@ -9,9 +9,9 @@ import type { Remote } from '../../platform/module.ts'
 import { clientGone, createForwarder, type Forwarder } from './forward.ts'
 import { clientHeaders, upstreamHeaders } from './headers.ts'
 
-/** Codes of errors in reading an answer: the HTTP client's, the parser's and the system's. */
+/** Error codes while reading a response: of the HTTP client, the parser and the system. */
 const brokeOff = /^(UND_ERR|HPE|E[A-Z]+)/
-/** Headers of an answer that broke off before its first byte: they describe a body that does not come. */
+/** Headers of a response that failed before its first byte: they describe a body that does not come. */
 const describeBody = ['content-encoding', 'content-length', 'etag', 'last-modified', 'cache-control', 'location']
 
 const optionsOf = (
@@ -23,12 +23,12 @@ const optionsOf = (
   upstream: '',
   routes: [...paths],
   httpMethods: method === 'GET' ? ['GET', 'HEAD'] : [method],
-  // The request goes on with the path that it came with, which `bound` knows: the plugin would write another spelling of it.
+  // Forwards the path as the client spelled it (`bound` knows it): the plugin would normalize it.
   preRewrite: () => '/',
   internalRewriteLocationHeader: false,
-  // The parser below reads the body, within the server's limit; the plugin's own would pass it on unread and unlimited.
+  // The parser below reads the body, within the server's limit; the plugin's own would pass it on unread and without a limit.
   proxyPayloads: false,
-  // A dispatcher of our own: the plugin turns the verification of certificates off in those that it makes.
+  // Our own dispatcher: the plugin's own dispatchers do not verify certificates.
   undici: dispatcher as never,
   disableCache: true,
   disableRequestLogging: true,
@@ -45,7 +45,7 @@ const optionsOf = (
       if (origin === undefined) throw unavailable()
       return origin
     },
-    // `maxRetriesOn503: 0` means 10 to the plugin; this is what turns its retries off.
+    // `maxRetriesOn503: 0` means 10 to the plugin; this turns its retries off.
     retryDelay: () => null,
     rewriteRequestHeaders: (request, headers) => upstreamHeaders(request as FastifyRequest, headers),
     rewriteHeaders: (headers, request) => clientHeaders(headers, (request as FastifyRequest | undefined)?.ownVary),
@@ -58,9 +58,9 @@ const optionsOf = (
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** In place of the client's own token: what the service behind is told about who asks. */
+    /** Replaces the client's own token: tells the service who the client is. */
     serviceToken: string | undefined
-    /** What the answer depends on by what happens here; the service has its own list. */
+    /** `Vary` for what this process does; the service adds its own. */
     ownVary: unknown
   }
 }
@@ -82,8 +82,8 @@ export interface ProxyOptions {
 }
 
 /**
- * Routes each remote module's routes to where it runs: those alone, so that a path or a method that is not there is refused
- * here as it is in one process. Mounted below /api/v1.
+ * Forwards each remote module's routes to its service. Only these routes, so that an unknown path or method is refused here, as
+ * in one process. Mounted below /api/v1.
  */
 export const proxyRoutes = async (
   app: FastifyInstance,

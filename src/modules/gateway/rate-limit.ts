@@ -6,9 +6,9 @@ import { fail } from '../../platform/errors.ts'
 import { isProbe } from './probes.ts'
 
 export interface RateLimitOptions {
-  /** Requests of one client in a minute; 0 for no limit. */
+  /** Requests per client and minute; 0 for no limit. */
   readonly perMinute: number
-  /** Counts for all gateways together where there is a Redis, for this process alone otherwise. */
+  /** With Redis, all gateways share the counters; otherwise each process has its own. */
   readonly redisUrl: string | undefined
   readonly log: Logger
 }
@@ -18,13 +18,13 @@ export interface RateLimit {
   close(): void
 }
 
-/** A connection that gives up quickly: a request is worth more than its being counted. */
+/** Give up quickly: serving a request matters more than counting it. */
 const connect = (url: string, log: Logger): Redis => {
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: 250,
-    // Silent for this long, and the connection is closed: from then on nothing waits for a Redis that hangs.
+    // A connection that is silent for this long is closed: nothing waits for a Redis that hangs.
     socketTimeout: 500,
     connectTimeout: 1000,
     retryStrategy: (attempt) => Math.min(attempt * 100, 1000),
@@ -41,7 +41,7 @@ const connect = (url: string, log: Logger): Redis => {
   return redis
 }
 
-/** The limit for each client's address (IPv6: its /64), of everything but probes. Answers 429 request.rate_limited with Retry-After. */
+/** Limits requests per client address (IPv6: per /64), except probes. Returns 429 request.rate_limited with Retry-After. */
 export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions): RateLimit => {
   const redis = perMinute > 0 && redisUrl ? connect(redisUrl, log) : undefined
   return {
@@ -57,7 +57,7 @@ export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions):
         skipOnError: true,
         ...(redis ? { redis, nameSpace: 'orderhub:rate-limit:' } : {}),
       })
-      // A hook of the server, and not of its routes, also sees what matches none.
+      // A hook of the server, not of its routes, so that unknown paths count too.
       app.addHook('onRequest', app.rateLimit())
     },
     close: () => redis?.disconnect(),

@@ -3,9 +3,9 @@ import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { fail } from '../../platform/errors.ts'
 
-/** Answers are data: a browser that shows one as a page may load nothing. */
+/** Responses are data: a browser that shows one as a page may load nothing. */
 const nothing = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] }
-/** The API reference: its script and its document from here, styles that it writes itself. */
+/** The API reference: its script and its document from here, and inline styles. */
 const reference = {
   ...nothing,
   scriptSrc: ["'self'", "'unsafe-inline'"],
@@ -14,9 +14,9 @@ const reference = {
   fontSrc: ["'self'", 'data:'],
   connectSrc: ["'self'"],
 }
-/** Pages of ours: scripts and styles are files, and scripts ask this server alone. */
+/** Our pages: scripts and styles are files, and scripts may call only this server. */
 const own = { ...nothing, scriptSrc: ["'self'"], styleSrc: ["'self'"], imgSrc: ["'self'", 'data:'], connectSrc: ["'self'"] }
-/** For pages of old browsers and plugins, or for windows that a page opens: of no use on data. */
+/** For pages of old browsers and plugins, or for windows that a page opens: useless on data. */
 const forPages = {
   crossOriginOpenerPolicy: false,
   originAgentCluster: false,
@@ -27,7 +27,7 @@ const forPages = {
 } as const
 const policy = (directives: Record<string, string[]>) => ({ contentSecurityPolicy: { useDefaults: false, directives } })
 
-/** What helmet sets, as data: asked for each request, it would build all its middleware again each time. */
+/** Helmet's headers as data: called for each request, helmet would build all its middleware again. */
 const headersOf = async (options: FastifyHelmetOptions) => {
   const bare = Fastify()
   const usual = Object.keys((await bare.inject('/')).headers)
@@ -37,10 +37,10 @@ const headersOf = async (options: FastifyHelmetOptions) => {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !usual.includes(name)))
 }
 
-/** A dot segment (RFC 3986, 3.3) by any spelling that a proxy or a server behind one has been known to resolve. */
+/** A dot segment (RFC 3986, 3.3) in any spelling that a proxy or a server behind one resolves. */
 const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=$|[/\\;?#]|%2f|%5c|%3b)/i
 
-/** Nothing here has such a name, and what is behind must not have to decide what it means: 404 route.not_found. */
+/** No resource has such a name, and no service should have to interpret it: 404 route.not_found. */
 export const refuseDotSegments = (app: FastifyInstance): void => {
   app.addHook('onRequest', ({ url }, _reply, done) => {
     const [path = ''] = url.split(/[?#]/, 1)
@@ -48,7 +48,7 @@ export const refuseDotSegments = (app: FastifyInstance): void => {
   })
 }
 
-/** Security headers on every answer, and CORS for the given origins (`*` for any, then without credentials). */
+/** Sets security headers on every response, and CORS for the given origins (`*` for any, then without credentials). */
 export const securityHeaders = async (app: FastifyInstance, corsOrigins: readonly string[]): Promise<void> => {
   const [data, docs, page] = await Promise.all([
     headersOf({ ...policy(nothing), ...forPages }),
@@ -81,7 +81,7 @@ export const securityHeaders = async (app: FastifyInstance, corsOrigins: readonl
     ],
     maxAge: 600,
   }
-  // Without these two headers it is no preflight (Fetch, 3.2.2), but asks which methods there are.
+  // Without these two headers it is not a preflight (Fetch, 3.2.2), but a request for the allowed methods.
   const isPreflight = ({ headers }: FastifyRequest) => Boolean(headers.origin && headers['access-control-request-method'])
   await app.register(cors, {
     delegator: (request, done) => done(null, { ...options, preflight: isPreflight(request) }),

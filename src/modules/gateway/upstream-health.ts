@@ -2,9 +2,9 @@ import { Agent } from 'undici'
 import type { Remote } from '../../platform/module.ts'
 
 export interface UpstreamHealth {
-  /** Resolves after the first look at every target. */
+  /** Resolves after every target was checked once. */
   ready(): Promise<void>
-  /** For the public /health: counts, since addresses inside the cluster are nobody's business. */
+  /** For the public /health: counts only, because addresses inside the cluster are not public. */
   describe(): Record<string, { status: 'healthy' | 'unhealthy'; targets: number; healthy: number }>
   close(): Promise<void>
 }
@@ -12,7 +12,7 @@ export interface UpstreamHealth {
 const everyMs = 1000
 const timeoutMs = 1000
 
-/** Asks every target of every upstream for /health/ready, once a second. */
+/** Checks /health/ready of every target of every upstream, once a second. */
 export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Options['connect']): UpstreamHealth => {
   const dispatcher = new Agent({ connections: 1, allowH2: false, connect })
   const stop = new AbortController()
@@ -24,7 +24,7 @@ export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Option
         origin,
         path: '/health/ready',
         method: 'GET',
-        // A new connection each time: one that is kept open still works after the server has stopped listening.
+        // A new connection each time: a kept one still works after the server has stopped listening.
         reset: true,
         signal: AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)]),
       })

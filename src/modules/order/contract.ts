@@ -11,7 +11,7 @@ export const OrderStatus = Type.Union([
 ])
 export type OrderStatus = Static<typeof OrderStatus>
 
-/** What was bought, as it was then: the catalogue may change, the order does not. */
+/** What was bought, as it was at that time: the catalogue may change, the order does not. */
 export const OrderItem = Type.Object(
   {
     product_id: Id,
@@ -51,7 +51,7 @@ const OrderStep = Type.Object({
   ...common,
   from: OrderStatus,
   to: OrderStatus,
-  /** Why, where no person wanted it. */
+  /** The reason, if no person caused it. */
   reason: Type.Optional(Type.Literal('expired')),
 })
 
@@ -67,7 +67,7 @@ export const orderContract = defineContract({
   paths: ['/orders', '/inventory'],
   bodyLimits: { 'POST /orders': 256 * 1024 },
   ops: {
-    /** One user's orders, newest first, a hundred at a time; `next_cursor` where there are more. */
+    /** One user's orders, newest first, a hundred per page; `next_cursor` if there are more. */
     getOrdersOf: {
       input: Type.Object({ user_id: Id, cursor: Type.Optional(Type.String({ maxLength: 200 })) }),
       output: Type.Object({ orders: Type.Array(OwnOrder), next_cursor: Type.Optional(Type.String()) }),
@@ -80,7 +80,7 @@ export const orderContract = defineContract({
     'order.status_changed': OrderStep,
     'order.cancelled': OrderStep,
     'inventory.set': Type.Object({ product_id: Id, available: Type.Integer() }),
-    /** No longer stock-tracked; `available`: the last level. */
+    /** No longer stock-tracked; `available` is the last level. */
     'inventory.removed': Type.Object({ product_id: Id, available: Type.Integer() }),
   },
   subscribes: ['product.deleted'],

@@ -62,5 +62,5 @@ export const orderErrors = {
   'order.unavailable': { status: 503, en: 'The order service does not answer.', 'zh-TW': '訂單服務沒有回應。' },
 } as const satisfies ErrorTable
 
-/** Orders and stock also say that a product does not exist, as the catalogue does. */
+/** Orders and stock also report missing products, like the catalogue. */
 export const fail = failWith({ 'product.not_found': productContract.errors['product.not_found'], ...orderErrors })

@@ -6,7 +6,7 @@ import { giveBack, stepData } from './give-back.sql.ts'
 import { orders, outbox } from './tables.ts'
 
 export interface ExpiryRepository {
-  /** Cancels pending orders that are older than `ttlMs`, the oldest first, at most one for each event. @returns how many */
+  /** Cancels pending orders older than `ttlMs`, oldest first, at most one per event. @returns how many */
   expire(ttlMs: number, events: readonly NewEvent[]): Promise<number>
 }
 

@@ -6,16 +6,16 @@ import type { ExpiryRepository } from './expiry-repository.ts'
 
 export interface ExpiryOptions {
   readonly repository: ExpiryRepository
-  /** How long an order may be pending. */
+  /** How long an order may stay pending. */
   readonly ttlMs: number
   readonly log: Logger
 }
 
 const atOnce = 100
-/** A tenth of the time late, within these. */
+/** Checks after a tenth of the time, within these bounds. */
 const everyMs = { least: 1000, most: 60_000 }
 
-/** Cancels orders that nobody took a step with in time, and their stock goes back; several processes may do it at once. */
+/** Cancels pending orders that have expired, and gives their stock back. Safe to run in several processes. */
 export const createExpiry = ({ repository, ttlMs, log }: ExpiryOptions): Background => {
   const pauseMs = Math.min(Math.max(ttlMs / 10, everyMs.least), everyMs.most)
 

@@ -1,7 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { orderItems, stock } from './tables.ts'
 
-/** As CTEs: each cancelled order of the CTE `o` gives back what it took from the stock. */
+/** CTEs that give back what each cancelled order of the CTE `o` took from the stock. */
 export const giveBack: SQL = sql`
       returned as (
         select i.product_id, sum(coalesce(i.taken, i.quantity)) as quantity from ${orderItems} i join o on o.id = i.order_id
@@ -14,7 +14,7 @@ export const giveBack: SQL = sql`
          where s.product_id = r.product_id
       )`
 
-/** The data of an order's step, over rows that also say from which status it came, as `was`. */
+/** The event data of a transition, over rows that also have the previous status, as `was`. */
 export const stepData = (source: SQL): SQL => sql`
   jsonb_build_object('order_id', ${source}.id, 'user_id', ${source}.user_id, 'total', ${source}.total, 'currency', ${source}.currency,
     'from', ${source}.was, 'to', ${source}.status)`

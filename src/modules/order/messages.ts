@@ -1,6 +1,6 @@
 import type { LocalizedText } from '../../platform/errors.ts'
 
-/** What a success says to the person whose request changed something. The texts are no part of the API. */
+/** Success messages for the person whose request changed something. The texts are not part of the API. */
 export const messages = {
   'order.created': { en: 'Order created', 'zh-TW': '訂單建立成功' },
   'order.updated': { en: 'Order status updated', 'zh-TW': '訂單狀態更新成功' },

@@ -15,7 +15,7 @@ export interface NewOrder {
   /** SHA-256 of the request in hexadecimal. */
   readonly fingerprint: string
   readonly event: NewEvent
-  /** How many orders of this user may be pending at once; null where nobody counts them. */
+  /** How many pending orders this user may have; null if not limited. */
   readonly most: number | null
 }
 
@@ -24,13 +24,13 @@ export interface OutOfStockProduct {
   readonly available: number
 }
 
-/** What became of one order of the array. */
+/** The result for one order of the array. */
 export type Placement =
   | { readonly outcome: 'placed'; readonly id: number; readonly total: number; readonly created_at: string }
   | { readonly outcome: 'out_of_stock'; readonly products: readonly OutOfStockProduct[] }
-  /** This user has as many pending orders as they may. */
+  /** This user has reached the limit of pending orders. */
   | { readonly outcome: 'full' }
-  /** This user has an order with this key, or another one of theirs came at the same moment: look, and place it once more. */
+  /** This user has an order with this key, or lost a race against a concurrent one: look it up, and place it once more. */
   | { readonly outcome: 'key_taken' }
 
 interface Row {
@@ -42,9 +42,9 @@ interface Row {
 }
 
 /**
- * Places orders: one statement for all, which inserts each order with its items and its event and takes the stock, or
- * does nothing of it for that order. Answers one placement for each, in order. With more than one order, `out_of_stock` or `full` means
- * that all together want more than there is: place that order alone to know.
+ * Places orders in one statement. For each order it inserts the order with its items and its event and takes the stock, or does
+ * nothing. Returns one placement per order, in the same order. With more than one order, `out_of_stock` or `full` means that all
+ * together want more than there is: place that order alone to find out.
  */
 export const placeOrders =
   (db: Database) =>
@@ -130,7 +130,7 @@ export const placeOrders =
     })
   }
 
-/** Places single orders; those that come at once share a statement and its commit. */
+/** Places single orders; concurrent ones share a statement and its commit. */
 export const placeTogether = (place: ReturnType<typeof placeOrders>): ((order: NewOrder) => Promise<Placement>) =>
   coalesce(
     async (batch) => {

@@ -5,7 +5,7 @@ import type { Product } from '../product/contract.ts'
 import type { OrderItem } from './contract.ts'
 import { fail } from './errors.ts'
 
-/** One line of a request: what, how many, and at which price the buyer saw it. */
+/** One requested line: product, quantity, and the price that the buyer saw. */
 export interface WantedLine {
   readonly product_id?: number
   /** sku or exact name */
@@ -14,10 +14,10 @@ export interface WantedLine {
   readonly price?: number
 }
 
-/** Fifteen digits: programs that read JSON numbers as doubles, as JavaScript and spreadsheets do, keep each of them. */
+/** Fifteen digits: programs that read JSON numbers as doubles (JavaScript, spreadsheets) keep all of them. */
 export const maxTotal = 999_999_999_999_999
 
-/** What to ask the catalogue for. */
+/** The products to ask the catalogue for. */
 export const wantedProducts = (lines: readonly WantedLine[]): { ids: number[]; names: string[] } => ({
   ids: [...new Set(lines.flatMap(({ product_id }) => product_id ?? []))],
   names: [...new Set(lines.flatMap(({ product }) => product ?? []))],
@@ -39,7 +39,7 @@ const findProduct = ({ product_id, product }: WantedLine, catalogue: readonly Pr
 /**
  * The items of an order: names and prices of the catalogue, one item per product in the order of the lines.
  * @throws request.invalid, product.not_found, order.product_ambiguous, order.product_inactive, order.price_changed,
- *   order.mixed_currencies, order.total_too_large, each with the lines that it is about
+ * order.mixed_currencies, order.total_too_large, each with the affected lines
  */
 export const priceLines = (
   lines: readonly WantedLine[],

@@ -10,7 +10,7 @@ import { placeOrders, placeTogether } from './place-orders.sql.ts'
 import type { StockLevel } from './stock-repository.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
 
-/** An order as this module stores it: the user is somebody else's. */
+/** An order as this module stores it; another module has the user. */
 export type StoredOrder = Omit<Order, 'user'>
 
 export interface OrderFilter {
@@ -27,7 +27,7 @@ export interface KeyedOrder {
   readonly fingerprint: string
 }
 
-/** An order as somebody asks for it; `owner` undefined: whosever it is. */
+/** A request for an order; `owner` undefined: of any user. */
 interface WantedOrder {
   readonly id: number
   readonly owner: number | undefined
@@ -48,7 +48,7 @@ export const createOrderRepository = (db: Database) => {
       from unnest(${sql.placeholder('ids')}::int[], ${sql.placeholder('owners')}::int[]) with ordinality as w(id, owner, n)
       join ${orders} o on o.id = w.id and (w.owner is null or o.user_id = w.owner)`)
 
-  /** Reads that come at once share a statement, each with its own owner in it. */
+  /** Concurrent reads share a statement, each with its own owner. */
   const byId = coalesce<WantedOrder, StoredOrder | undefined>(
     async (wanted) => {
       const distinct = [...new Map(wanted.map((one) => [nameOf(one), one])).values()]
@@ -65,7 +65,7 @@ export const createOrderRepository = (db: Database) => {
   return {
     place: placeTogether(placeOrders(db)),
 
-    /** Undefined as well when it is not the owner's, where one is given. */
+    /** Undefined also if `owner` is given and differs. */
     byId: (id: number, owner: number | undefined): Promise<StoredOrder | undefined> => byId({ id, owner }),
 
     byKey: async (userId: number, key: string): Promise<KeyedOrder | undefined> => {
@@ -97,8 +97,8 @@ export const createOrderRepository = (db: Database) => {
     },
 
     /**
-     * One step of an order's life, with its event; a cancelled order gives back what it took in the same statement.
-     * @returns the order after the step, or undefined when it is not in one of the states `from`, or not the owner's
+     * One transition of an order, with its event. A cancelled order gives back its stock in the same statement.
+     * @returns the order after the transition, or undefined if it is not in one of the states `from`, or not the owner's
      */
     transition: async (
       id: number,
@@ -123,7 +123,7 @@ export const createOrderRepository = (db: Database) => {
       return row
     },
 
-    /** Orders with their ids, and stock, into empty tables only; later ids go on from there. */
+    /** Inserts orders with their ids, and stock, but only into empty tables. Later ids continue from there. */
     seed: async (rows: readonly StoredOrder[], levels: readonly StockLevel[]): Promise<void> => {
       await db.run(sql`
       with input as materialized (

@@ -15,7 +15,7 @@ import { priceLines, type WantedLine, wantedProducts } from './pricing.ts'
 import type { OrderFilter, OrderRepository, StoredOrder } from './repository.ts'
 
 export interface OrderRequest {
-  /** Whoever is signed in where it is left out. */
+  /** Default: the signed-in person. */
   readonly user_id?: number
   readonly items: readonly WantedLine[]
 }
@@ -27,20 +27,20 @@ export interface OrderServiceOptions {
   readonly limits: OrderLimits
 }
 
-/** What people may do for themselves; staff and programs are not limited. 0: no limit. */
+/** Limits for people who order for themselves; staff and programs are not limited. 0: no limit. */
 export interface OrderLimits {
-  /** Orders of one person that are pending at once. */
+  /** Pending orders per person. */
   readonly pending: number
-  /** Pieces of one product in one order. */
+  /** Pieces of one product per order. */
   readonly quantity: number
 }
 
-/** Another order of the same person can take the place that this one chose. */
+/** A concurrent order of the same person can take the slot that this one chose. */
 const placingTries = 10
 
 export type OrderService = ReturnType<typeof createOrderService>
 
-/** From which states an order can come to a state. */
+/** From which states an order can reach a state. */
 const allowedFrom: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
   pending: [],
   processing: ['pending'],
@@ -58,7 +58,7 @@ const fingerprintOf = (user_id: number, items: readonly WantedLine[]): string =>
     )
     .digest('hex')
 
-/** @throws auth.forbidden for somebody else where only one's own is in reach, request.invalid where it is nobody's */
+/** @throws auth.forbidden for another person if the caller may only act for themselves, request.invalid if there is no person */
 const buyerOf = ({ user_id }: OrderRequest, { scope, actor }: CallContext): number => {
   const self = ownerOf({ scope: 'own', actor }) || undefined
   if (scope === 'own' && user_id !== undefined && user_id !== self) throw fail('auth.forbidden')
@@ -73,7 +73,7 @@ const withUser = (order: StoredOrder, user: User | undefined): Order => ({
 })
 
 export const createOrderService = ({ repository, users, products, limits }: OrderServiceOptions) => {
-  /** The orders with their users, in one call; reading goes on without them. */
+  /** The orders with their users, in one call. Reading continues without the users if that call fails. */
   const withUsers = async (orders: readonly StoredOrder[], context: CallContext): Promise<Order[]> => {
     const ids = [...new Set(orders.map(({ user_id }) => user_id))]
     const found =
@@ -113,8 +113,8 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
   }
 
   /**
-   * One step of the order's life. Returns an order that has the status already: a client that repeats a request whose answer was
-   * lost gets what it asked for. @throws order.not_found, order.invalid_transition
+   * One transition of an order. If the order already has the status, returns it: a client that repeats a request after a lost
+   * response gets its result. @throws order.not_found, order.invalid_transition
    */
   const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
     const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
@@ -124,13 +124,13 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
     if (!order) throw fail('order.not_found', { id })
     const { status } = order
     if (status === to) return readOne(order, context)
-    // The order has gone on since the statement ran.
+    // The order has changed since the statement ran.
     if (allowedFrom[to].includes(status)) return setStatus(id, to, context)
     throw fail('order.invalid_transition', { id, from: status, to, allowed: goesTo(status) })
   }
 
   return {
-    /** Places an order, or answers the one that this user's `key` stands for. */
+    /** Places an order, or returns the existing order with this user's `key`. */
     create: async (
       request: OrderRequest,
       key: string | undefined,
@@ -166,7 +166,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
             replayed: false,
           }
         }
-        // Scarce or not: where another request with this key was faster, its order is the answer.
+        // Out of stock or not: if a concurrent request with this key was faster, return its order.
         const raced = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
         if (raced) return raced
         if (placement.outcome === 'out_of_stock') throw outOfStock(wanted, placement.products)
@@ -189,7 +189,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
       return { items: await withUsers(items, context), ...(next === undefined ? {} : { next }) }
     },
 
-    /** One user's orders for the user themself: a page of the longest length. */
+    /** One user's orders for that user: a page of maximum length. */
     listOf: async (userId: number, cursor: string | undefined): Promise<{ orders: OwnOrder[]; next_cursor?: string }> => {
       const page = pageRequest({ limit: 100, ...(cursor === undefined ? {} : { cursor }) })
       const { items, next } = pageOf(await repository.page(page, {}, userId), page.limit, ({ created_at, id }) => ({

@@ -14,14 +14,14 @@ export interface StockMaintenanceOptions {
 
 const everyMs = 24 * 3_600_000
 const retryMs = 60_000
-/** What getProducts takes at once. */
+/** Maximum of getProducts per call. */
 const batch = 100
 
 const ownContext = () => serviceContext('order', 10_000)
 
 /**
- * Ends the stock of products that the catalogue no longer has: deleted before this module consumed `product.deleted`, or
- * while its event was given up. At the start and once a day; several processes may do it at once.
+ * Ends the stock of products that are no longer in the catalogue: deleted before this module consumed `product.deleted`, or while
+ * its event was a dead letter. Runs at the start and once a day. Safe to run in several processes.
  */
 export const createStockMaintenance = ({ repository, products, log }: StockMaintenanceOptions): Background => {
   const findOrphans = async (signal: AbortSignal): Promise<number[]> => {
@@ -37,7 +37,7 @@ export const createStockMaintenance = ({ repository, products, log }: StockMaint
       known += found.size
       orphans.push(...ids.filter((id) => !found.has(id)))
     }
-    // An empty catalogue is more likely the wrong one, or one before its restore, than a shop that gave up every product.
+    // An empty catalogue is probably the wrong one, or not yet restored; a shop that removed every product is unlikely.
     if (orphans.length === 0 || known > 0) return orphans
     log.warn({ products: orphans.length }, 'the catalogue has none of the products with stock: keeping their stock')
     return []

@@ -15,7 +15,7 @@ export type StockRepository = ReturnType<typeof createStockRepository>
 const level = sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`
 
 export const createStockRepository = (db: Database) => {
-  /** The stock of a deleted product ends, for each row of `cause`. A product that never had stock leaves no event. */
+  /** Ends the stock of a deleted product, for each row of `cause`. A product that never had stock publishes no event. */
   const end = (productId: number, event: NewEvent, cause: SQL) => sql`
     changed as (
       insert into ${stock} as s (product_id, available, state, version) select ${productId}::int, 0, 'gone', 0 from ${cause}
@@ -26,7 +26,7 @@ export const createStockRepository = (db: Database) => {
     select product_id, available from ended`
 
   return {
-    /** Of stock-tracked products, in the order of their ids. */
+    /** Levels of stock-tracked products, ordered by id. */
     page: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
       db.run<StockLevel>(sql`
       select product_id, available from ${stock}
@@ -34,7 +34,7 @@ export const createStockRepository = (db: Database) => {
          and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
        order by product_id limit ${limit + 1}`),
 
-    /** Undefined when the product is known to be deleted, also where that came to be known a moment ago. */
+    /** Undefined if the product is known to be deleted, also if this became known a moment ago. */
     set: async (productId: number, available: number, event: NewEvent): Promise<StockLevel | undefined> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
@@ -46,7 +46,7 @@ export const createStockRepository = (db: Database) => {
       return row
     },
 
-    /** Ends tracking; answers the last level, undefined when the product is not stock-tracked. */
+    /** Ends tracking. Returns the last level, or undefined if the product is not stock-tracked. */
     untrack: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
@@ -57,7 +57,7 @@ export const createStockRepository = (db: Database) => {
       return row
     },
 
-    /** Applies the event `cause` of a deleted product, once however often it is delivered. */
+    /** Applies the event `cause` of a deleted product. Idempotent. */
     endAfter: async (cause: string, productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
       const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
       const [row] = await db.write<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)

@@ -15,13 +15,13 @@ export type StockService = ReturnType<typeof createStockService>
 
 export const createStockService = ({ repository, products }: StockServiceOptions) => ({
   list: async (productIds: readonly number[] | undefined, page: PageRequest): Promise<Page<StockLevel>> =>
-    // The list's order is the product's id alone: the cursor's time says nothing.
+    // The list is sorted by product id only: the cursor's time is ignored.
     pageOf(await repository.page(productIds, page), page.limit, ({ product_id }) => ({
       at: '1970-01-01T00:00:00Z',
       id: product_id,
     })),
 
-  /** The product is stock-tracked from then on. @throws product.not_found */
+  /** From then on, the product is stock-tracked. @throws product.not_found */
   set: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
     const [product] = await products.getProducts({ ids: [productId] }, context)
     const level = product && (await repository.set(productId, available, newEvent('inventory.set', context)))
@@ -29,7 +29,7 @@ export const createStockService = ({ repository, products }: StockServiceOptions
     return level
   },
 
-  /** The product is always available again; answers its last level. @throws inventory.not_tracked */
+  /** The product is always available again. Returns its last level. @throws inventory.not_tracked */
   untrack: async (productId: number, context: CallContext): Promise<StockLevel> => {
     const level = await repository.untrack(productId, newEvent('inventory.removed', context))
     if (!level) throw fail('inventory.not_tracked', { product_id: productId })

@@ -15,15 +15,15 @@ export const orders = schema.table(
     status: text().$type<OrderStatus>().notNull().default('pending'),
     version: integer().notNull().default(1),
     idempotency_key: text(),
-    /** SHA-256 of the request, so that a key cannot stand for two different orders. */
+    /** SHA-256 of the request, so that one key cannot mean two different orders. */
     fingerprint: text(),
-    /** One of as many places as a person may have pending orders; null where nobody counts them. */
+    /** The slot of a pending order, one of as many as a person may have; null if not limited. */
     open_slot: integer(),
     created_at: timestamptz().notNull().defaultNow(),
   },
   (table) => [
     uniqueIndex('orders_idempotency').on(table.user_id, table.idempotency_key).where(sql`${table.idempotency_key} is not null`),
-    // What keeps two orders at once from going over the limit; an order that is no longer pending leaves its place.
+    // Enforces the limit for concurrent orders. An order that is no longer pending frees its slot.
     uniqueIndex('orders_open')
       .on(table.user_id, table.open_slot)
       .where(sql`${table.status} = 'pending' and ${table.open_slot} is not null`),
@@ -45,21 +45,26 @@ export const orderItems = schema.table(
     product: text().notNull(),
     quantity: integer().notNull(),
     price: bigint({ mode: 'number' }).notNull(),
-    /** Pieces that the order took from the stock: these alone go back. Null in orders of releases before: all of `quantity`. */
+    /**
+     * Pieces that the order took from the stock: exactly these go back. Null in orders of earlier releases: all of `quantity`.
+     */
     taken: integer(),
   },
   (table) => [primaryKey({ columns: [table.order_id, table.line] }), check('order_items_quantity', sql`${table.quantity} > 0`)],
 )
 
-/** `tracked`: orders take from it. `untracked`: always available again. `gone`: the product is deleted, and no late write changes that. */
+/**
+ * `tracked`: orders take from it. `untracked`: always available again. `gone`: the product is deleted, and no late write changes
+ * that.
+ */
 export type StockState = 'tracked' | 'untracked' | 'gone'
 
-/** A product without a row here is not stock-tracked either. A row is never deleted: its version goes on (docs/adr/0030). */
+/** A product without a row here is not stock-tracked either. A row is never deleted: its version continues (docs/adr/0030). */
 export const stock = schema.table(
   'stock',
   {
     product_id: integer().primaryKey(),
-    /** Wider than what can be set: what comes back from orders adds up. */
+    /** Wider than what can be set, because the stock that orders give back adds up. */
     available: bigint({ mode: 'number' }).notNull(),
     state: text().$type<StockState>().notNull().default('tracked'),
     version: integer().notNull().default(1),

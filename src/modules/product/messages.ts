@@ -1,6 +1,6 @@
 import type { LocalizedText } from '../../platform/errors.ts'
 
-/** What a success says to the person whose request changed something. The texts are no part of the API. */
+/** Success messages for the person whose request changed something. The texts are not part of the API. */
 export const messages = {
   'product.created': { en: 'Product created', 'zh-TW': '商品建立成功' },
   'product.updated': { en: 'Product updated', 'zh-TW': '商品更新成功' },

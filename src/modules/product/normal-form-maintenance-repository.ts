@@ -17,15 +17,15 @@ export interface FoldedProduct extends StoredProduct {
 export type UpkeepRepository = ReturnType<typeof createNormalFormMaintenanceRepository>
 
 export const createNormalFormMaintenanceRepository = (db: Database) => ({
-  /** Up to `limit` products after the id `after` whose folded texts are not of their version. */
+  /** Up to `limit` products after the id `after` whose folded texts are stale. */
   stale: (after: number, limit: number): Promise<StoredProduct[]> =>
     db.run<StoredProduct>(sql`
       select id, version, sku, name from ${products}
        where folded_version is distinct from version and id > ${after} order by id limit ${limit}`),
 
   /**
-   * Puts names and skus in their normal form, with the folded texts; a product that was changed meanwhile stays stale, and a sku
-   * whose normal form is another product's stays as it is. @returns the ids of the latter
+   * Normalizes names and skus and stores the folded texts. A product that was changed meanwhile stays stale. A sku whose normal
+   * form belongs to another product stays as it is. @returns the ids of these
    */
   fold: async (rows: readonly FoldedProduct[]): Promise<number[]> => {
     const kept = await db.run<{ id: number }>(sql`

@@ -11,21 +11,21 @@ export interface NormalFormMaintenanceOptions {
   readonly log: Logger
 }
 
-/** Never longer than it was: it must still fit its schema. */
+/** Never longer than before: it must still fit its schema. */
 const normalOf = (form: 'name' | 'sku', text: string): string => {
   const normal = forms[form].normal(text)
   return normal === '' || [...normal].length > [...text].length ? text : normal
 }
 
 /**
- * Brings products that were written by an earlier version, before this one or beside it, into the normal form, with the folded
- * texts that the search reads. It looks again every few seconds; several processes may do it at once.
+ * Normalizes products that an earlier version wrote, before this one or beside it, and stores the folded texts for the search.
+ * Runs every few seconds. Safe to run in several processes.
  */
 export const createNormalFormMaintenance = ({ repository, log }: NormalFormMaintenanceOptions): Background => {
-  /** Said once each. */
+  /** Reported once each. */
   const said = new Set<number>()
 
-  /** Every stale product once, a statement to read and one to write for each batch. */
+  /** Every stale product once, with one read and one write statement per batch. */
   const foldStale = async (signal: AbortSignal): Promise<void> => {
     let after = 0
     let folded = 0

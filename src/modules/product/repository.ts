@@ -11,7 +11,7 @@ import { outbox, products } from './tables.ts'
 export type NewProduct = Omit<Product, 'id' | 'created_at'>
 export type ProductChanges = Partial<NewProduct>
 export interface ProductFilter {
-  /** Part of the name or of the sku, whatever its case and its Unicode form. */
+  /** Part of the name or the sku, ignoring case and Unicode form. */
   readonly search?: string
   readonly active?: boolean
 }
@@ -20,12 +20,12 @@ export type ProductRepository = ReturnType<typeof createProductRepository>
 const { version, name_folded, sku_folded, folded_version, ...columns } = getTableColumns(products)
 const fields = sql.raw(Object.keys(columns).join(', '))
 
-/** The text itself inside LIKE: its own wildcards match nothing else. */
+/** The literal text inside LIKE: its wildcards are escaped. */
 const contains = (text: string): string => `%${text.replace(/[\\%_]/g, '\\$&')}%`
 
 /**
- * Byte by byte, whatever the database's locale: both sides were folded by the application. What an earlier version wrote is
- * found by the database's own rules until it is folded.
+ * Compares bytes, independent of the database's locale: the application has folded both sides. Rows that an earlier version wrote
+ * are found by the database's own rules until they are folded.
  */
 const matches = (search: string): SQL => {
   const [folded, typed] = [contains(fold(search)), contains(search)]
@@ -34,7 +34,7 @@ const matches = (search: string): SQL => {
 }
 
 export const createProductRepository = (db: Database) => {
-  /** `source` has the id and the version after the change. */
+  /** `source` has the id and the new version. */
   const change = async (
     statement: SQL,
     event: NewEvent,
@@ -58,7 +58,7 @@ export const createProductRepository = (db: Database) => {
       if (names.length === 0) return findByIds(ids)
       const anyOf = (texts: readonly string[]) =>
         sql`(select value from jsonb_array_elements_text(${JSON.stringify(texts)}::jsonb))`
-      // As they are too: an earlier version may have written them so.
+      // Also unnormalized: an earlier version may have written them so.
       const inForm = (form: 'name' | 'sku') => anyOf([...names, ...names.map(forms[form].normal)])
       return db.run<Product>(sql`
         select ${fields} from ${products}
@@ -81,7 +81,7 @@ export const createProductRepository = (db: Database) => {
       )
     },
 
-    /** Undefined when the sku is taken: the constraint decides, so two at once cannot both win. */
+    /** Undefined if the sku is taken. The constraint decides, so two concurrent requests cannot both win. */
     insert: (product: NewProduct, event: NewEvent): Promise<Product | undefined> =>
       change(
         sql`insert into ${products} (sku, name, description, price, currency, active, name_folded, sku_folded, folded_version)
@@ -92,13 +92,13 @@ export const createProductRepository = (db: Database) => {
         Object.keys(product),
       ),
 
-    /** @returns the product, undefined when there is none, 'taken' when the sku is another's */
+    /** @returns the product, undefined if there is none, 'taken' if another product has the sku */
     update: async (id: number, changes: ProductChanges, event: NewEvent): Promise<Product | undefined | 'taken'> => {
       const sets = [
         ...Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`),
         ...(changes.name === undefined ? [] : [sql`name_folded = ${fold(changes.name)}`]),
         ...(changes.sku === undefined ? [] : [sql`sku_folded = ${fold(changes.sku)}`]),
-        // Stale stays stale: the other text may be.
+        // Stale stays stale: the other text may be stale too.
         sql`folded_version = case when folded_version = version then version + 1 end`,
         sql`version = version + 1`,
       ]
@@ -113,7 +113,7 @@ export const createProductRepository = (db: Database) => {
     remove: (id: number, event: NewEvent): Promise<Product | undefined> =>
       change(sql`delete from ${products} where id = ${id}`, event, [], sql`(select id, version + 1 as version from changed)`),
 
-    /** Products with their ids, into an empty table only; later ids go on from there. */
+    /** Inserts products with their ids, but only into an empty table. Later ids continue from there. */
     seed: async (rows: readonly Product[]): Promise<void> => {
       const folded = rows.map((row) => ({ ...row, name_folded: fold(row.name), sku_folded: fold(row.sku) }))
       await db.run(sql`

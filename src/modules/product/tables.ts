@@ -17,8 +17,8 @@ export const products = schema.table(
     version: integer().notNull().default(1),
     created_at: timestamptz().notNull().defaultNow(),
     /**
-     * Name and sku as the search compares them, folded by the application: the same under every locale of the database. They are
-     * of the row's version `folded_version`; an earlier release does not write them, and so leaves them stale.
+     * Name and sku as the search compares them, folded by the application: the same under every locale of the database. They
+     * belong to the row's version `folded_version`. An earlier release does not write them and leaves them stale.
      */
     name_folded: text(),
     sku_folded: text(),
@@ -27,7 +27,7 @@ export const products = schema.table(
   (table) => [
     index('products_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     index('products_name').on(table.name),
-    /** Finds what is stale; empty most of the time. */
+    /** Finds stale rows; usually empty. */
     index('products_stale').on(table.id).where(sql`${table.folded_version} is distinct from ${table.version}`),
   ],
 )

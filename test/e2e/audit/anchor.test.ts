@@ -38,7 +38,7 @@ t.test('a folder keeps each checkpoint under its size and lets none be replaced'
   const anchor = folderAnchor(folder)
   await Promise.all([anchor.put(7, 'seven\n'), anchor.put(7, 'seven\n'), anchor.put(1000, 'thousand\n')])
   t.same(readdirSync(folder).sort(), ['0000000000000007.txt', '0000000000001000.txt'], 'nothing unfinished is left')
-  await t.rejects(anchor.put(7, 'another\n'), { message: /holds another checkpoint/ })
+  await t.rejects(anchor.put(7, 'another\n'), { message: /holds a different checkpoint/ })
   t.equal(readFileSync(join(folder, anchorName(7)), 'utf8'), 'seven\n')
 })
 
@@ -185,7 +185,7 @@ t.test(
     const note = signCheckpoint(audit.keys, { size: 3, root: Buffer.alloc(32) })
     await anchor.put(3, note)
     await anchor.put(3, note)
-    await t.rejects(anchor.put(3, `${note}changed`), { message: /holds another checkpoint/ })
+    await t.rejects(anchor.put(3, `${note}changed`), { message: /holds a different checkpoint/ })
 
     const path = `/checkpoints/${anchorName(3)}`
     t.equal(await (await bucket.request(path)).text(), note)

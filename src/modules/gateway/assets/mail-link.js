@@ -1,4 +1,4 @@
-// The pages /activate and /reset-password. The token is in the fragment, which a browser sends to no server.
+// The pages /activate and /reset-password. The token is in the fragment, which a browser never sends to a server.
 
 const form = document.querySelector('form')
 const tokenField = form.querySelector('[data-token]')
@@ -8,14 +8,14 @@ const button = form.querySelector('button')
 const problem = form.querySelector('#problem')
 const done = document.querySelector('[data-done]')
 
-/** Without a token in the address there is a field to type it into. */
+/** Without a token in the address, show a field to type it in. */
 const readToken = () => {
   const given = new URLSearchParams(location.hash.slice(1)).get('token')
   token.value = given ?? ''
   tokenField.hidden = given !== null
   done.hidden = true
   form.hidden = false
-  // The page in the other language is for the same token.
+  // The other language's page keeps the same token.
   for (const link of document.querySelectorAll('[data-language]')) link.hash = location.hash
 }
 
@@ -25,7 +25,7 @@ const showProblem = (text, field) => {
   field?.focus()
 }
 
-/** What the API answers, in words: its errors by field, otherwise what it says of the whole. */
+/** The error texts of the API: per field if there are any, otherwise the detail. */
 const wordsOf = (body) => {
   if (body.code === 'auth.invalid_mail_token') return form.dataset.useless
   const messages = (body.errors ?? []).map(({ message }) => message)
@@ -54,7 +54,7 @@ form.addEventListener('submit', async (event) => {
   const failure = await send().catch(() => ({ text: form.dataset.offline }))
   button.disabled = false
   if (failure) return showProblem(failure.text, failure.field ?? button)
-  // A used token has no business in the browser's history.
+  // Remove a used token from the browser's history.
   history.replaceState(null, '', location.pathname + location.search)
   form.reset()
   form.hidden = true
