@@ -11,10 +11,10 @@ export const auditContract = defineContract({
   paths: ['/audit'],
   ops: {
     /**
-     * What the calling service refused or showed, signed by it; an entry that is there already is left alone, and one whose
-     * key is not known here yet waits for it.
-     * @throws auth.forbidden when one names another service; audit.invalid_signature when one is not signed by the service
-     *   that it names, audit.event_taken when another service has an entry of its event: the others are recorded
+     * Records denials and reads of the calling service, signed by it. An existing entry is left as it is. An entry with an
+     * unknown key waits for the key.
+     * @throws auth.forbidden if an entry names another service; audit.invalid_signature if one is not signed by the service that
+     * it names; audit.event_taken if another service has an entry of its event. The other entries are recorded
      */
     record: {
       input: Type.Object({ entries: Type.Array(AuditEntry, { maxItems: 500 }) }),

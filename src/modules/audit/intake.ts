@@ -11,15 +11,15 @@ export interface IntakeOptions {
 
 export interface Intake {
   /**
-   * Puts entries on the trail whose signatures are right. Those of events that have an entry of another service are set
-   * aside. @returns how many were not there before, and the events of those set aside
+   * Records entries whose signatures are valid. Entries for events that already have another service's entry become dead letters.
+   * @returns how many are new, and the events of the dead letters
    */
   add(genuine: readonly AuditEntry[]): Promise<{ recorded: number; taken: string[] }>
-  /** Sets entries aside whose signatures are wrong. @returns their events */
+  /** Makes dead letters of entries with invalid signatures. @returns their events */
   refuse(forged: readonly AuditEntry[]): Promise<string[]>
 }
 
-/** A refusal's entry in the form in which events come, so that it can be delivered again. */
+/** A denial's entry in the form of an event, so that it can be delivered again. */
 const deliveryOf = (entry: AuditEntry) => ({
   id: entry.event_id,
   type: entry.action,
@@ -35,7 +35,7 @@ const deliveryOf = (entry: AuditEntry) => ({
 
 const eventsOf = (entries: readonly AuditEntry[]): string[] => entries.map(({ event_id }) => event_id)
 
-/** What is to be believed goes onto the trail; the rest is kept beside it, as dead letters. */
+/** Valid entries are recorded on the trail; the others are kept as dead letters. */
 export const createIntake = ({ repository, sealer, log }: IntakeOptions): Intake => {
   const setAside = (given: readonly AuditEntry[], reason: string): Promise<void> =>
     repository.reject(given.map((entry) => ({ event_id: entry.event_id, type: entry.action, event: deliveryOf(entry), reason })))

@@ -9,7 +9,7 @@ export interface MaintenanceOptions {
 
 const dayMs = 86_400_000
 
-/** Keeps months to come in partitions of their own. An entry for which there is none goes to the default partition. */
+/** Creates the partitions of the coming months. Without one, an entry goes to the default partition. */
 export const createMaintenance = ({ repository, log, production }: MaintenanceOptions) => {
   const makePartitions = () =>
     repository

@@ -38,7 +38,7 @@ export default defineModule({
     const service = createAuditService({ entries, intake, parking, seals, trail, keys, auth: config.auth, log })
     const maintenance = createMaintenance({ repository: entries, log, production: config.production })
     metrics.gauge('audit_parked', 'audit entries that wait for a public key that is not known yet', entries.parkedCount)
-    // One look for both, which are read at the same moment.
+    // One query for both, which are read at the same moment.
     const unsealed = singleFlight(seals.unsealed)
     metrics.gauge('audit_unsealed', 'entries of the audit trail that wait for their seal', async () => (await unsealed()).count)
     metrics.gauge(

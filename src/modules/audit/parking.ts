@@ -19,9 +19,8 @@ export type Parking = ReturnType<typeof createParking>
 const batch = 500
 
 /**
- * Where entries wait whose key is not known here yet, for as long as that takes: a new key reaches the services that sign
- * with it and this one at different times. When the key is known they go onto the trail, or where its signature is wrong
- * to the dead letters.
+ * Entries whose key is not known here yet wait here for as long as necessary: a new key reaches the services that sign with it
+ * and this one at different times. When the key arrives, they are recorded, or become dead letters if their signature is invalid.
  */
 export const createParking = ({ repository, intake, keys, log, everyMs = 1000 }: ParkingOptions) => {
   const told = new Set<string>()
@@ -32,7 +31,7 @@ export const createParking = ({ repository, intake, keys, log, everyMs = 1000 }:
     await intake.add(signed.map(({ entry }) => entry))
     await intake.refuse(forged.map(({ entry }) => entry))
     const released = [...signed, ...forged]
-    // Last: after a crash before it they are recorded again, which changes nothing.
+    // Last: after a crash before this, they are recorded again, which changes nothing.
     await repository.unpark(released.map(({ digest }) => digest))
     return released.length
   }

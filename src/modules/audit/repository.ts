@@ -16,9 +16,9 @@ export interface EntryFilter {
   readonly action?: string
   readonly decision?: 'approved' | 'denied'
   readonly trace_id?: string
-  /** Of recorded_at: from this on. */
+  /** Lower bound of recorded_at, inclusive. */
   readonly from?: string
-  /** Of recorded_at: until before this. */
+  /** Upper bound of recorded_at, exclusive. */
   readonly to?: string
 }
 
@@ -31,7 +31,7 @@ export interface Rejected {
 
 const columns = sql`event_id, "timestamp", trace_id, span_id, actor_type, actor_id, resource_type, resource_id, resource_version,
   action, decision, policy_version, compliance_tags, details, service, key_id, signature`
-/** The same text for a time, whatever the session's settings. */
+/** The same text for a time under any session settings. */
 const recordedAt = sql`to_char(e.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as recorded_at`
 export const entryFields = sql`e.id, ${recordedAt}, ${columns}`
 
@@ -48,7 +48,7 @@ export const createEntryRepository = (db: Database) => {
       select ${entryFields}, s.leaf_index from ${entries} e left join ${seals} s on s.entry_id = e.id where ${where} ${rest}`)
 
   return {
-    /** Adds entries, each event's once and for ever; returns how many of each list were not there. Lists that come at once share a statement. */
+    /** Adds entries, one per event. Returns how many of each list are new. Concurrent lists share a statement. */
     record: coalesce(
       async (lists: readonly (readonly AuditEntry[])[]): Promise<number[]> => {
         const input = lists.flat().map(({ actor, resource, ...entry }, n) => ({
@@ -83,7 +83,7 @@ export const createEntryRepository = (db: Database) => {
       { max: 100, lanes: 2 },
     ),
 
-    /** Of these entries, those whose event has an entry of another service. */
+    /** Of these entries, those whose event already has another service's entry. */
     taken: async (given: readonly AuditEntry[]): Promise<AuditEntry[]> => {
       const input = given.map(({ event_id, service }, n) => ({ n, event_id, service }))
       const rows = await db.run<{ n: number }>(sql`
@@ -92,7 +92,7 @@ export const createEntryRepository = (db: Database) => {
       return rows.map(({ n }) => given[n] as AuditEntry)
     },
 
-    /** Keeps what is not to be believed beside the trail. */
+    /** Keeps invalid entries beside the trail. */
     reject: async (rejected: readonly Rejected[]): Promise<void> => {
       await db.run(sql`
         insert into ${deadLetters} (event_id, type, event, reason, attempts)
@@ -101,7 +101,7 @@ export const createEntryRepository = (db: Database) => {
         on conflict (event_id) do update set reason = excluded.reason, failed_at = now()`)
     },
 
-    /** Keeps entries until the key that they name is known. */
+    /** Keeps entries until their key is known. */
     park: async (waiting: readonly AuditEntry[]): Promise<void> => {
       const rows = waiting.map((entry) => ({ digest: hash('sha256', JSON.stringify(entry)), ...entry, entry }))
       await db.run(sql`
@@ -146,12 +146,12 @@ export const createEntryRepository = (db: Database) => {
       return (await select(where, sql`order by e.recorded_at desc, e.id desc limit ${limit + 1}`)).map(trailEntry)
     },
 
-    /** Makes the partitions of this month and the next two; safe to repeat, also at once. */
+    /** Creates the partitions of this month and the next two. Idempotent, also concurrently. */
     makePartitions: async (): Promise<void> => {
       await db.run(sql`select audits.make_partitions(2)`)
     },
 
-    /** Whether the login could change the trail if it left the role that its statements run as. */
+    /** Whether the login could change the trail without the role of its statements. */
     hasExcessRights: async (): Promise<boolean> => {
       const [row] = await db.run<{ excess: boolean }>(sql`
         select has_table_privilege(session_user, 'audits.entries', 'UPDATE, DELETE, TRUNCATE, TRIGGER')

@@ -21,12 +21,12 @@ export interface AuditServiceOptions {
   readonly seals: Pick<SealRepository, 'newest' | 'sealOf' | 'readNodes'>
   readonly trail: Pick<TrailRepository, 'leaves'>
   readonly keys: Pick<KeyStore, 'verifier'>
-  /** Whether services say who they are: not with AUTH=off. */
+  /** Whether services authenticate: not with AUTH=off. */
   readonly auth: boolean
   readonly log: Logger
 }
 
-/** That an entry is in the tree which the checkpoint signs (RFC 9162, 2.1.3). Hashes are SHA-256 in base64. */
+/** Proof that an entry is in the tree of the signed checkpoint (RFC 9162, 2.1.3). Hashes are SHA-256 in base64. */
 export interface Proof {
   readonly id: number
   readonly index: number
@@ -42,7 +42,7 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
   const verdictOf = (entry: AuditEntry): Verdict =>
     Number.isSafeInteger(entry.resource.version ?? 0) ? judge(keys, entry) : 'forged'
 
-  /** @throws audit.event_taken when another service has an entry of one of the events; the others are recorded */
+  /** @throws audit.event_taken if another service has an entry of one of the events; the others are recorded */
   const add = async (genuine: readonly AuditEntry[]): Promise<number> => {
     const { recorded, taken } = await intake.add(genuine)
     if (taken.length > 0) throw fail('audit.event_taken', { event_ids: taken })
@@ -57,8 +57,8 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
 
   return {
     /**
-     * Puts a change on the trail; one whose key is not known here yet waits for it. @throws audit.invalid_signature,
-     * audit.event_taken: the event becomes a dead letter
+     * Records a change. An entry with an unknown key waits for the key. @throws audit.invalid_signature, audit.event_taken: the
+     * event becomes a dead letter
      */
     onEvent: async (eventId: string, entry: AuditEntry): Promise<void> => {
       const stored = signedPart(entry)
@@ -71,9 +71,9 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
     },
 
     /**
-     * Puts what a service refused or showed on the trail. `caller` is the service that sends it, undefined with AUTH=off.
-     * @throws auth.forbidden for entries of another service; audit.invalid_signature when some are not signed by the service
-     *   that they name, and audit.event_taken: those become dead letters
+     * Records denials and reads of a service. `caller` is the sending service, undefined with AUTH=off.
+     * @throws auth.forbidden for entries of another service; audit.invalid_signature and audit.event_taken for entries that
+     * become dead letters
      */
     record: async (given: readonly AuditEntry[], caller: string | undefined): Promise<number> => {
       const stored = given.map(signedPart)
@@ -121,7 +121,7 @@ export const createAuditService = ({ entries, intake, parking, seals, trail, key
 
     checkpoint: newest,
 
-    /** JSON Lines of every sealed entry, read in pages as they are taken. */
+    /** JSON Lines of every sealed entry, read page by page as they are consumed. */
     snapshot: async (): Promise<AsyncGenerator<string>> => {
       const checkpoint = await newest()
       return writeSnapshot(checkpoint, trail.leaves(checkpoint.size))

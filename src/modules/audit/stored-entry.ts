@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import { AuditEntry } from '../../platform/audit/schema.ts'
 import { Nullable, Timestamp } from '../../platform/schema.ts'
 
-/** Grows to the largest integer that JSON's readers agree on. */
+/** Grows up to the largest integer that JSON parsers agree on. */
 export const EntryId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 
 export const StoredEntry = Type.Object(
@@ -36,7 +36,7 @@ export interface EntryRow extends Omit<AuditEntry, 'actor' | 'resource'> {
   resource_version: number | null
 }
 
-/** The members that are stored, and no other: what else a producer signed is not on the trail, so its signature does not hold. */
+/** Only the stored members: if a producer signed more, its signature does not match. */
 export const signedPart = (entry: AuditEntry): AuditEntry => ({
   event_id: entry.event_id.toLowerCase(),
   timestamp: entry.timestamp,
@@ -64,6 +64,6 @@ export const storedEntry = (row: EntryRow): StoredEntry => ({
   }),
 })
 
-/** What a leaf's hash is over: RFC 8785 of the entry with its signature, its id and the time of its recording. */
+/** The content of a leaf hash: RFC 8785 of the entry with its signature, its id and its recording time. */
 export const leafBytes = ({ id, recorded_at, ...entry }: StoredEntry): Buffer =>
   Buffer.from(canonicalize({ id, recorded_at, ...signedPart(entry) }) as string)

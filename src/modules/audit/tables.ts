@@ -5,23 +5,23 @@ import { deadLetterTable, inboxTable, outboxTable, subscriptionTable, timestampt
 
 export const schema = pgSchema('audits')
 
-/** The role that the service's statements run as, whoever signs in: it can add to the trail and read it. */
+/** The role of the service's statements, under any login: it can add to the trail and read it. */
 export const applicationRole = 'orderhub_audit'
 
 const number = () => bigint({ mode: 'number' })
 
 /**
- * Every entry, as it was signed. A second migration makes this table partitioned by month and append-only; nothing deletes
- * a partition, which keeps every entry for the five years that it has to be kept, and longer.
+ * Every entry, as it was signed. A second migration partitions this table by month and makes it append-only. Nothing deletes a
+ * partition; entries must be kept for five years or longer.
  */
 export const entries = schema.table(
   'entries',
   {
     id: number().generatedAlwaysAsIdentity(),
-    /** When this database wrote it: nobody can choose it. `timestamp` is when the producer says that it happened. */
+    /** When this database wrote it: nobody can choose it. `timestamp` is the time of the event according to the producer. */
     recorded_at: timestamptz().notNull().defaultNow(),
     event_id: uuid().notNull(),
-    /** Text, since its bytes are signed. */
+    /** Text, because its bytes are signed. */
     timestamp: text().notNull(),
     trace_id: text().notNull(),
     span_id: text().notNull(),
@@ -50,16 +50,16 @@ export const entries = schema.table(
 )
 
 /**
- * The event of every entry, for ever: a trigger on the entries writes it, and refuses an entry whose event has one already.
- * A unique index cannot, since on a partitioned table it would have to hold the time too.
+ * The event of every entry. A trigger on the entries writes it, and refuses an entry whose event already has one. A unique index
+ * cannot do this: on a partitioned table it would have to include the time.
  */
 export const eventIds = schema.table('event_ids', {
   event_id: uuid().primaryKey(),
-  /** Which service's entry it has. */
+  /** The service whose entry it has. */
   service: text().notNull(),
 })
 
-/** Entries whose key is not known here yet. By their hash: an entry that somebody makes up cannot keep out another one. */
+/** Entries with an unknown key. The primary key is their hash: a forged entry cannot keep out another one. */
 export const parked = schema.table(
   'parked',
   {
@@ -72,10 +72,10 @@ export const parked = schema.table(
   (table) => [index('parked_by_key').on(table.service, table.key_id)],
 )
 
-/** Entries that have no place in the tree yet. */
+/** Entries that are not in the tree yet. */
 export const pending = schema.table('pending', { entry_id: number().primaryKey() })
 
-/** The tree's leaves (RFC 9162): which entry stands at which index, from 0 without a gap. Hashes are SHA-256 in base64. */
+/** The tree's leaves (RFC 9162): the entry of each index, from 0 without gaps. Hashes are SHA-256 in base64. */
 export const seals = schema.table('seals', {
   leaf_index: number().primaryKey(),
   entry_id: number().notNull().unique('seals_entry'),
@@ -96,7 +96,7 @@ export const checkpoints = schema.table('checkpoints', {
   created_at: timestamptz().notNull().defaultNow(),
 })
 
-/** @public What the version before keeps of its anchoring, and nothing reads any more: it goes with the next release. */
+/** @public Written by the previous version for its anchoring; no longer read, and removed in the next release. */
 export const anchored = schema.table('anchored', { size: number().primaryKey() })
 
 export const outbox = outboxTable(schema)

@@ -4,7 +4,7 @@ import type { AccountMail } from './account-mail.ts'
 
 const { events } = userContract
 
-/** What is mailed about accounts, by the event that it follows. */
+/** Account mails, by the event that causes them. */
 export const accountHandlers = ({ onRequest, onEmailChange, onUpdate, onChange }: AccountMail) => ({
   'user.activation_requested': handlerOf(events['user.activation_requested'], onRequest),
   'user.password_reset_requested': handlerOf(events['user.password_reset_requested'], onRequest),

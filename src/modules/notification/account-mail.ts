@@ -16,32 +16,32 @@ export interface AccountMailOptions {
   readonly users: Pick<Api<typeof userContract>, 'getUser' | 'issueMailToken'>
   readonly providers: Pick<Providers, 'accountEmail' | 'keepsCopies' | 'forget'>
   readonly breaker: Pick<Breaker, 'run'>
-  /** Without it the mail has no link. */
+  /** Without it, the mail has no link. */
   readonly publicUrl: string | undefined
 }
 
 export type AccountMail = ReturnType<typeof createAccountMail>
 
 /**
- * Mails that let a person into their account, and mails that tell them what was changed. The token is made when it is sent: no
+ * Mails that let a person into their account, and mails that report changes to it. The token is created when the mail is sent: no
  * table, queue or log of ours holds it.
  */
 export const createAccountMail = ({ repository, users, providers, breaker, publicUrl }: AccountMailOptions) => {
   const send = async (userId: number, to: string, message: Letter, context: CallContext): Promise<void> => {
-    // Not the event's id: each try has a token of its own, and a mailbox that takes it for the same mail would hide the good one.
+    // Not the event's id: each try has its own token, and a mailbox that treats it as a duplicate would hide the valid one.
     await breaker.run(() => providers.accountEmail({ key: newUuid(), user_id: userId, to, ...message }))
-    // Erased while it was written: the handler of that event may have looked before.
+    // Erased while it was written: the handler of that event may have run before.
     if (providers.keepsCopies.email && !(await ifFound(users.getUser({ id: userId }, context)))) await providers.forget(userId)
   }
 
-  /** What the event asks for; nothing for a person who is gone, or has no use for it any more. */
+  /** The mail that the event asks for; none if the person is gone or no longer needs it. */
   const sendRequested = async (event: EventEnvelope<object>, context: CallContext): Promise<void> => {
     const user = await ifFound(users.getUser({ id: Number(event.aggregate_id) }, context))
     const issued = user && (await ifFound(users.issueMailToken({ event_id: event.id }, context)))
     if (!issued) return
     const { purpose, email, token } = issued
     if (purpose === 'email_changed' || token === null) return send(user.id, email, accountNotice('email_changed', user), context)
-    // To a mailbox that nobody has proven to be theirs.
+    // To a mailbox that is not confirmed.
     const person = purpose === 'email_change' || user.email_confirmed === false ? { ...user, name: null } : user
     await send(user.id, email, accountMessage(purpose, { token, publicUrl }, person), context)
   }
@@ -66,7 +66,7 @@ export const createAccountMail = ({ repository, users, providers, breaker, publi
   return {
     /** For an event that asks for a mail, with or without a token. */
     onRequest: once(sendRequested),
-    /** A token to the new address, and a word to the one that counts until then. */
+    /** A token to the new address, and a notice to the old one, which stays active until then. */
     onEmailChange: once(async (event, context) => {
       await sendRequested(event, context)
       await sendNotice('email_change', Number(event.aggregate_id), context)

@@ -4,7 +4,7 @@ import { type Addressee, type Language, type Letter, paragraph, withLine, writeL
 
 export interface AccountFacts {
   readonly token: string
-  /** Where people's pages are; undefined where nobody said so. */
+  /** Base URL of the account pages; undefined if not configured. */
   readonly publicUrl: string | undefined
 }
 
@@ -12,7 +12,7 @@ interface Phrases {
   readonly subject: string
   readonly opening: string
   readonly link: string
-  /** `page`: its address, or its path alone. */
+  /** `page`: its address, or only its path. */
   readonly code: { readonly afterLink: (page: string) => string; readonly alone: (page: string) => string }
   readonly unasked: string
 }
@@ -79,8 +79,8 @@ const paths: Readonly<Record<MailPurpose, string>> = {
 }
 
 /**
- * The message that carries a mailed token, in the person's language. The link has the token behind the `#`, which a browser
- * sends to no server.
+ * The message with a mailed token, in the person's language. The link has the token behind the `#`, which a browser never sends
+ * to a server.
  */
 export const accountMessage = (purpose: MailPurpose, { token, publicUrl }: AccountFacts, user: Addressee): Letter => {
   const { subject, opening, link, unasked } = phrases[user.locale][purpose]

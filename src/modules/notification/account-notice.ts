@@ -1,6 +1,6 @@
 import { type Addressee, type Language, type Letter, paragraph, writeLetter } from './letter.ts'
 
-/** A change to an account that is as good as a password. */
+/** A sensitive change to an account. */
 export type Notice =
   | 'password_changed'
   | 'second_factor_enrolled'
@@ -42,7 +42,7 @@ const phrases: Readonly<Record<Language, Phrases>> = {
   },
 }
 
-/** Tells a person what was changed, in their language; it asks for nothing and links to nothing. */
+/** Notifies a person of a change, in their language. Asks for nothing and contains no link. */
 export const accountNotice = (notice: Notice, person: Addressee): Letter => {
   const { subject, notices, unasked } = phrases[person.locale]
   return writeLetter(person, subject, [paragraph(notices[notice]), paragraph(unasked)])

@@ -51,7 +51,7 @@ export const notificationContract = defineContract({
   complianceTags: { notification: ['personal-data'] },
   paths: ['/notifications'],
   ops: {
-    /** What was sent to one user, newest first, a hundred at a time; `next_cursor` where there is more. */
+    /** Messages to one user, newest first, a hundred per page; `next_cursor` if there are more. */
     getNotificationsOf: {
       input: Type.Object({ user_id: Id, cursor: Type.Optional(Type.String({ maxLength: 200 })) }),
       output: Type.Object({ notifications: Type.Array(Notification), next_cursor: Type.Optional(Type.String()) }),

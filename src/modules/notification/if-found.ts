@@ -1,6 +1,6 @@
 import { Failure } from '../../platform/errors.ts'
 
-/** The answer about a user, or undefined when they are gone; rejects when the user service does not answer. */
+/** The result for a user, or undefined if they are gone; rejects if the user service does not respond. */
 export const ifFound = <T>(answer: Promise<T>): Promise<T | undefined> =>
   answer.catch((error) => {
     if (error instanceof Failure && error.code === 'user.not_found') return undefined

@@ -15,12 +15,12 @@ export interface Block {
   readonly html: string
 }
 
-/** What people wrote, as part of a line: a line break in a name must not look like a line of ours. */
+/** User text as part of a line: a line break in a name must not look like a line of ours. */
 export const oneLine = (text: string): string => text.replace(/[\s\p{Cc}\u2028\u2029]+/gu, ' ').trim()
 
 export const paragraph = (text: string): Block => ({ text, html: `<p>${escapeHtml(text)}</p>` })
 
-/** A link or a code on a line of its own: a mail program that makes links of addresses must not take the words along. */
+/** A link or a code on its own line, so that a mail program does not include other words in the link. */
 export const withLine = (text: string, line: string, html: string): Block => ({
   text: `${text}\n${line}`,
   html: `<p>${escapeHtml(text)}<br>${html}</p>`,
@@ -31,7 +31,7 @@ const greetings: Readonly<Record<Language, (name: string | null) => string>> = {
   'zh-TW': (name) => (name === null ? '您好：' : `${oneLine(name)} 您好：`),
 }
 
-/** Who is written to; without a name where the mailbox may be that of somebody else, to whom a stranger would write in it. */
+/** The recipient; without a name if the mailbox is not confirmed, because a stranger could put text there. */
 export interface Addressee {
   readonly name: string | null
   readonly locale: Language

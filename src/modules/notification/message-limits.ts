@@ -4,13 +4,13 @@ import type { KeyStore } from '../../platform/keys/key-store.ts'
 import type { User } from '../user/contract.ts'
 import type { Channel } from './contract.ts'
 
-/** One count that a message adds to. */
+/** One counter that a message increments. */
 export interface Limit {
-  /** In hexadecimal; keyed, so that the table tells no address. */
+  /** Keyed hash in hexadecimal, so that the table reveals no address. */
   readonly key: string
-  /** Messages in one hour. */
+  /** Messages per hour. */
   readonly most: number
-  /** What a message says that is over it. */
+  /** The reason of a message that is over it. */
   readonly reason: 'limit.account' | 'limit.recipient'
 }
 
@@ -23,11 +23,11 @@ export interface MessageLimitsOptions {
 export type MessageLimits = ReturnType<typeof createMessageLimits>
 
 /**
- * The limits of a message that a person causes to themselves. What staff and programs do has its limits elsewhere, and the shop
- * answers for it.
+ * The limits of messages that people cause to themselves. Staff and programs are not limited here: the shop is responsible for
+ * what they do.
  */
 export const createMessageLimits = ({ keys, perHour }: MessageLimitsOptions) => {
-  /** A secret of this service that all of its processes have: Ed25519 signs the same text the same way (RFC 8032, 5.1.6). */
+  /** A secret that all processes of this service share: Ed25519 signatures are deterministic (RFC 8032, 5.1.6). */
   const secret = (): Buffer => sign(null, Buffer.from('orderhub message limits'), keys.signer('audit-entry-notification').key)
   return (user: Pick<User, 'id' | 'email' | 'phone'>, channel: Channel, actor: Actor): Limit[] => {
     const most = perHour[channel]

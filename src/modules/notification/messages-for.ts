@@ -3,9 +3,9 @@ import type { User } from '../user/contract.ts'
 import type { NewMessage } from './delivery/repository.ts'
 import type { MessageLimits } from './message-limits.ts'
 
-/** The messages that an event about a person calls for, and what becomes of each at first. */
+/** The messages for an event about a person, and their initial state. */
 export const messagesFor = (user: User | undefined, actor: Actor, limitsOf: MessageLimits): NewMessage[] => {
-  // Somebody who is gone is written to as well: their message is where that is put on record.
+  // Also for erased people: the message records that they are gone.
   if (!user) return [{ channel: 'email', status: 'pending', reason: null, limits: [] }]
   const limits = (channel: NewMessage['channel']) => limitsOf(user, channel, actor)
   const mail: NewMessage = user.email_confirmed

@@ -32,7 +32,7 @@ export default defineModule({
     const repository = createNotificationRepository(db)
     const deliveries = createDeliveryRepository(db, retry)
     const { users } = clients
-    // Ten times the first pause of a message: 5 s by default.
+    // Ten times the first backoff of a message: 5 s by default.
     const breakers = {
       email: createBreaker('email', retry.backoffMs * 10, log),
       sms: createBreaker('sms', retry.backoffMs * 10, log),

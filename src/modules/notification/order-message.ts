@@ -3,14 +3,14 @@ import { escapeHtml } from '../../platform/http/html.ts'
 import { type Addressee, type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
 import { inOneSegment, smsSize, toGsm7 } from './sms.ts'
 
-/** What an order event says; the same shape that it has in the event's data. Amounts are in the currency's minor unit. */
+/** The content of an order event, in the shape of the event's data. Amounts are in the currency's minor unit. */
 export interface OrderFacts {
   readonly order_id: number
   readonly total: number
   readonly currency: string
   readonly items?: readonly { readonly product: string; readonly quantity: number; readonly price: number }[]
   readonly to?: string
-  /** Why it was cancelled, where no person wanted it. */
+  /** The reason of a cancellation, if no person caused it. */
   readonly reason?: 'expired'
 }
 
@@ -82,14 +82,14 @@ const itemsBlock = (items: NonNullable<OrderFacts['items']>, currency: string): 
   }
 }
 
-/** In English within GSM-7: a symbol that it lacks becomes the currency's code, and a space that does not break a plain one. */
+/** In English within GSM-7: a missing symbol becomes the currency's code, and a no-break space becomes a plain one. */
 const smsMoney = ({ total, currency }: OrderFacts, locale: Language): string => {
   const amount = formatMoney(total, currency)
   const fits = smsSize(amount.replaceAll('\u00a0', ' ')).encoding === 'GSM-7'
   return locale === 'en' && !fits ? formatMoney(total, currency, 'code') : amount
 }
 
-/** The message of an order event to a person, in their language. */
+/** The message about an order event for a person, in their language. */
 export const orderMessage = (type: string, facts: OrderFacts, user: Addressee): OrderMessage => {
   const { locale } = user
   const say = phrases[locale]

@@ -28,12 +28,12 @@ export interface Sms {
 /** Resolves when the provider has accepted; rejects with a ProviderError. */
 export interface Providers {
   email(message: Email): Promise<void>
-  /** The same over connections of its own: mails that let people into their account wait for no others. */
+  /** The same with its own connections: mails that let people into their account do not wait for others. */
   accountEmail(message: Email): Promise<void>
   sms(message: Sms): Promise<void>
-  /** Whether a message stays with us: whoever sends one to a person who is erased meanwhile must `forget` them again. */
+  /** Whether messages are stored here: the sender must then `forget` those to a person who is erased meanwhile. */
   readonly keepsCopies: Readonly<Record<Channel, boolean>>
-  /** Removes what stayed with us of messages to a person. Those of the first release are found by their keys. */
+  /** Removes stored messages to a person. Those of the first release are found by their keys. */
   forget(userId: number, keys?: readonly string[]): Promise<void>
   close(): Promise<void>
 }
@@ -46,11 +46,11 @@ interface ProviderFault {
 }
 
 export class ProviderError extends Error {
-  /** The provider may have accepted: the answer was lost. */
+  /** The provider may have accepted: the response was lost. */
   readonly uncertain: boolean
-  /** It says more about the provider than about the message: it is away, or takes nothing for now. */
+  /** The failure is about the provider, not the message: it is down, or accepts nothing for now. */
   readonly away: boolean
-  /** It says that the same message is not taken later either. */
+  /** The message will not be accepted later either. */
   readonly permanent: boolean
   constructor(message: string, { uncertain, away, permanent = false, cause }: ProviderFault) {
     super(message, { cause })
@@ -64,7 +64,7 @@ export class ProviderError extends Error {
 export interface ProviderOptions {
   readonly smtpUrl: string | undefined
   readonly mailFrom: string
-  /** Names the shop in Message-IDs where `mailFrom` has no domain. */
+  /** Names the shop in Message-IDs if `mailFrom` has no domain. */
   readonly publicUrl: string | undefined
   readonly smsUrl: string | undefined
   readonly smsFrom: string
@@ -72,14 +72,14 @@ export interface ProviderOptions {
   readonly log: Logger
 }
 
-/** For one step of a conversation, and for the whole of it. */
+/** For one step of an SMTP session, and for the whole session. */
 const timeoutMs = 8000
 export const attemptMs = 15_000
 
-/** What comes after the @ of a Message-ID: a domain of the sender's own makes it unique in the world (RFC 5322, 3.6.4). */
+/** The part after the @ of a Message-ID: the sender's own domain makes it globally unique (RFC 5322, 3.6.4). */
 export const messageIdDomain = (from: string, publicUrl: string | undefined): string => {
   const [, ofSender = ''] = /@([^@\s<>]+)>?\s*$/.exec(from) ?? []
-  // In ASCII, as a header wants it; empty for what is no domain.
+  // In ASCII, as headers require; empty for an invalid domain.
   return domainToASCII(ofSender) || (publicUrl === undefined ? '' : new URL(publicUrl).hostname) || 'orderhub.invalid'
 }
 
@@ -92,7 +92,7 @@ const composer = ({ mailFrom: from, publicUrl }: Pick<ProviderOptions, 'mailFrom
     messageId: `<${key}@${domain}>`,
     date: new Date(),
     headers: {
-      // Nobody's holiday notice is an answer to this (RFC 3834, 5); Exchange looks at a header of its own, and still reports failures.
+      // Prevents automatic replies (RFC 3834, 5); Exchange reads its own header, and still reports failures.
       'Auto-Submitted': 'auto-generated',
       'X-Auto-Response-Suppress': 'OOF, AutoReply',
     },
@@ -109,7 +109,7 @@ const smtpEmail = (url: string, compose: Compose, maxConnections: number): Pick<
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
   } as never)
-  // The error of a lost connection does not say how far the message had come; whether its bytes were read does.
+  // The error of a lost connection does not say how much of the message was sent; whether its bytes were read does.
   transport.use('stream', ({ data, message }, done) => {
     message.processFunc((bytes) => {
       ;(data as { readonly bytes?: Readable[] }).bytes?.push(bytes as Readable)
@@ -124,17 +124,17 @@ const smtpEmail = (url: string, compose: Compose, maxConnections: number): Pick<
         await transport.sendMail({ ...compose(message), bytes, signal: AbortSignal.timeout(attemptMs) } as never)
       } catch (error) {
         const { responseCode, response, code } = error as { responseCode?: number; response?: string; code?: string }
-        // Between the first byte and the answer to the last nobody knows; anything earlier was surely not accepted.
+        // Between the first byte and the final response the outcome is unknown; before that, the message was surely not accepted.
         const uncertain = responseCode === undefined && bytes.some(({ readableDidRead }) => readableDidRead)
         if (responseCode === undefined)
           throw new ProviderError(`SMTP: ${code ?? 'no answer'}`, { uncertain, away: true, cause: error })
-        // The rest of a server's answer can quote the person: only its codes (RFC 3463) are taken.
+        // The rest of a server's response can quote the person: only its codes (RFC 3463) are kept.
         const [, detail] = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '') ?? []
         throw new ProviderError(`SMTP: ${[responseCode, detail].filter(Boolean).join(' ')}`, {
           uncertain,
-          // The server as a whole has no time for us (RFC 5321, 3.8), or does not let us in.
+          // The server as a whole is unavailable (RFC 5321, 3.8), or rejects our login.
           away: responseCode === 421 || code === 'EAUTH',
-          // There is no such mailbox (RFC 3463, 3.2). Other refusals may be about us, and end when we are mended.
+          // No such mailbox (RFC 3463, 3.2). Other refusals may be our fault, and end when we fix it.
           permanent: detail?.startsWith('5.1.') ?? false,
         })
       }
@@ -175,7 +175,7 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
   }
 }
 
-/** Stands in for a provider on a laptop: a folder for each person, named by their id, with a file per message, named by its key. */
+/** Replaces a provider on a laptop: a folder per person, named by their id, with a file per message, named by its key. */
 const mailFolder = (folder: string, compose: Compose, smsFrom: string): Omit<Providers, 'keepsCopies' | 'accountEmail'> => {
   const transport = nodemailer.createTransport({ streamTransport: true, buffer: true })
   const write = async (userId: number, name: string, content: Buffer | string): Promise<void> => {

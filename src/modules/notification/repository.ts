@@ -17,7 +17,7 @@ export type NotificationRepository = ReturnType<typeof createNotificationReposit
 
 export const createNotificationRepository = (db: Database) => {
   return {
-    /** Whether the effect of this event, which leaves no row in the table, is on record. */
+    /** Whether the effect of this event, which leaves no row in the table, is recorded. */
     isDone: async (eventId: string): Promise<boolean> => {
       const rows = await db.run(sql`select from ${inbox} where event_id = ${eventId}::uuid`)
       return rows.length > 0
@@ -26,7 +26,7 @@ export const createNotificationRepository = (db: Database) => {
       await db.run(sql`insert into ${inbox} (event_id) values (${eventId}::uuid) on conflict do nothing`)
     },
 
-    /** The ids of the events that a person was told of. */
+    /** The ids of the events that a person was notified of. */
     eventsOf: async (userId: number): Promise<string[]> => {
       const rows = await db.run<{ event_id: string }>(
         sql`select distinct event_id from ${notifications} where user_id = ${userId}`,
@@ -34,7 +34,7 @@ export const createNotificationRepository = (db: Database) => {
       return rows.map(({ event_id }) => event_id)
     },
 
-    /** Undefined as well when it is not the owner's, where one is given. */
+    /** Undefined also if `owner` is given and differs. */
     byId: async (id: number, owner: number | undefined): Promise<Notification | undefined> => {
       const [row] = await db.run<Notification>(
         sql`select ${fields} from ${notifications} where id = ${id} and ${owner === undefined ? sql`true` : sql`user_id = ${owner}`}`,
@@ -60,7 +60,7 @@ export const createNotificationRepository = (db: Database) => {
       )
     },
 
-    /** Makes an unsent message due again, with the event that has it sent; undefined when it is not in such a state. */
+    /** Makes an unsent message due again, with the event that resends it; undefined if its state does not allow it. */
     requestRetry: async (id: number, event: NewEvent): Promise<Notification | undefined> => {
       const [row] = await db.write<Notification>(sql`
         with changed as (

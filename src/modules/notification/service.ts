@@ -29,7 +29,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
   const { repository, deliveries, users, providers, limitsOf, wakeWorkers } = options
 
   return {
-    /** Records the messages that an order event calls for, each once, however often the event is delivered. */
+    /** Records the messages for an order event. Idempotent. */
     onOrderEvent: async (event: EventEnvelope<OrderFacts & { user_id: number }>, context: CallContext): Promise<void> => {
       const { id, type, data, ...origin } = event
       const user = await ifFound(users.getUser({ id: data.user_id }, context))
@@ -45,7 +45,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
       wakeWorkers()
     },
 
-    /** What was held back goes out. */
+    /** Releases held messages. */
     onEmailConfirmed: async ({ aggregate_id }: EventEnvelope<object>): Promise<void> => {
       await deliveries.releaseHeld(Number(aggregate_id))
       wakeWorkers()
@@ -56,7 +56,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
       wakeWorkers()
     },
 
-    /** Nothing that was sent to an erased person stays with us. */
+    /** Nothing that was sent to an erased person stays here. */
     onUserDeleted: async ({ aggregate_id }: EventEnvelope): Promise<void> => {
       const userId = Number(aggregate_id)
       await providers.forget(userId, await repository.eventsOf(userId))
@@ -71,7 +71,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
     list: async (page: PageRequest, filter: NotificationFilter, context: CallContext): Promise<Page<Notification>> =>
       pageOf(await repository.page(page, filter, ownerOf(context)), page.limit, ({ created_at, id }) => ({ at: created_at, id })),
 
-    /** What was sent to one user: a page of the longest length. */
+    /** Messages to one user: a page of maximum length. */
     listOf: async (
       userId: number,
       cursor: string | undefined,

@@ -1,6 +1,6 @@
 import anyAscii from 'any-ascii'
 
-/** GSM 03.38's default alphabet (3GPP TS 23.038, 6.2.1), and what takes an escape and so counts twice (6.2.1.1). */
+/** GSM 03.38's default alphabet (3GPP TS 23.038, 6.2.1), and the characters that need an escape and count twice (6.2.1.1). */
 const basic =
   '@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&\'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà'
 const septets = new Map<string, number>([
@@ -10,11 +10,11 @@ const septets = new Map<string, number>([
 
 export interface SmsSize {
   readonly encoding: 'GSM-7' | 'UCS-2'
-  /** What a message of this text is billed as. */
+  /** Encoding and number of billed segments. */
   readonly segments: number
 }
 
-/** Units in one segment alone, and in each of several, where a header takes its share (3GPP TS 23.040, 9.2.3.24.1). */
+/** Units in a single segment, and in each of several, where a header needs space (3GPP TS 23.040, 9.2.3.24.1). */
 const room = { 'GSM-7': [160, 153], 'UCS-2': [70, 67] } as const
 
 const sizeOf = (encoding: SmsSize['encoding'], units: readonly number[]): SmsSize => {
@@ -23,7 +23,7 @@ const sizeOf = (encoding: SmsSize['encoding'], units: readonly number[]): SmsSiz
   let segments = 1
   let used = 0
   for (const unit of units) {
-    // An escape and its character, or the halves of a surrogate pair, are not torn apart.
+    // An escape sequence or a surrogate pair is never split.
     if (used + unit > each) {
       segments += 1
       used = 0
@@ -33,7 +33,7 @@ const sizeOf = (encoding: SmsSize['encoding'], units: readonly number[]): SmsSiz
   return { encoding, segments }
 }
 
-/** How a provider sends a text: one character outside the default alphabet makes all of it UCS-2. */
+/** How a provider encodes a text: one character outside the default alphabet makes all of it UCS-2. */
 export const smsSize = (text: string): SmsSize => {
   const characters = [...text]
   const sevenBit = characters.map((character) => septets.get(character))
@@ -45,7 +45,7 @@ export const smsSize = (text: string): SmsSize => {
       )
 }
 
-/** The text in the default alphabet: other characters in its letters, or left out where they have none. */
+/** The text in the default alphabet: other characters are transliterated, or left out if that is not possible. */
 export const toGsm7 = (text: string): string =>
   [...text.normalize('NFC')]
     .map((character) =>
@@ -53,6 +53,6 @@ export const toGsm7 = (text: string): string =>
     )
     .join('')
 
-/** The first of the texts that takes one segment; the last where none does. */
+/** The first of the texts that fits in one segment; otherwise the last. */
 export const inOneSegment = (...texts: readonly [string, ...string[]]): string =>
   texts.find((text) => smsSize(text).segments === 1) ?? (texts.at(-1) as string)

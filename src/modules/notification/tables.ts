@@ -4,7 +4,7 @@ import type { EventEnvelope } from '../../platform/events/event.ts'
 import { deadLetterTable, inboxTable, outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
 import type { Channel, NotificationStatus } from './contract.ts'
 
-/** An event without what the other columns hold. */
+/** An event without the fields of the other columns. */
 export type Origin = Omit<EventEnvelope, 'id' | 'type' | 'data'>
 
 export const schema = pgSchema('notifications')
@@ -18,21 +18,21 @@ export const notifications = schema.table(
     channel: text().$type<Channel>().notNull(),
     order_id: integer().notNull(),
     user_id: integer().notNull(),
-    /** The event's data: what the message says. No name and no address. */
+    /** The event's data, for the text of the message. No name and no address. */
     content: jsonb().$type<Record<string, unknown>>().notNull(),
     status: text().$type<NotificationStatus>().notNull(),
     attempts: integer().notNull().default(0),
     reason: text(),
     version: integer().notNull().default(1),
-    /** Until when the one who set `sending` may take; after that, a crash is certain and its outcome is not. */
+    /** The end of the lease of `sending`: after that, the process has crashed and the outcome is unknown. */
     claimed_until: timestamptz(),
-    /** Fencing token: grows with each claim, and only the newest one may say what became of it. */
+    /** Fencing token: grows with each claim, and only the newest one may record the outcome. */
     claim: integer().notNull().default(0),
-    /** When a worker looks at it next; null for one that is finished, given up, or still moved by the event of the version before. */
+    /** When a worker takes it next; null if finished, given up, or still handled by the event of the previous version. */
     due_at: timestamptz(),
-    /** Failed tries since it became due for the first time or again. */
+    /** Failed attempts since it became due for the first time or again. */
     failures: integer().notNull().default(0),
-    /** The rest of the event: on whose behalf and in which trace. Null in rows of the version before. */
+    /** The rest of the event: on whose behalf and in which trace. Null in rows of the previous version. */
     origin: jsonb().$type<Origin>(),
     uncertain_at: timestamptz(),
     sent_at: timestamptz(),

@@ -25,26 +25,26 @@ export const User = Type.Object(
 )
 export type User = Static<typeof User>
 
-/** A token is good for as long as its `session_version` is the user's. */
+/** A token is valid as long as its `session_version` is the user's. */
 export const Session = Type.Object({
   id: Id,
   role: Role,
   session_version: Type.Integer(),
-  /** False where the role demands a second factor that is not enrolled. */
+  /** False if the role requires a second factor that is not enrolled. */
   mfa_satisfied: Type.Boolean(),
-  /** Whether this person must have signed in with a second factor. The version before does not say it. */
+  /** Whether this person must have signed in with a second factor. The previous version does not send it. */
   mfa_required: Type.Optional(Type.Boolean()),
 })
 export type Session = Static<typeof Session>
 
-/** What a mailed token is for. */
+/** The purpose of a mailed token. */
 export const MailPurpose = Type.Union([Type.Literal('activation'), Type.Literal('reset'), Type.Literal('email_change')])
 export type MailPurpose = Static<typeof MailPurpose>
-/** Of a mail that an event asks for; `email_changed` goes to the address before, and has no token. */
+/** The mail that an event asks for; `email_changed` goes to the old address and has no token. */
 export const MailRequestPurpose = Type.Union([...MailPurpose.anyOf, Type.Literal('email_changed')])
 export type MailRequestPurpose = Static<typeof MailRequestPurpose>
 
-/** What an event about a user says: which fields changed, never their values. */
+/** The content of a user event: which fields changed, never their values. */
 const UserChange = Type.Object({ fields: Type.Array(Type.String()) })
 
 export const userContract = defineContract({
@@ -62,14 +62,14 @@ export const userContract = defineContract({
       idempotent: true,
       timeoutMs: 5000,
     },
-    /** Missing users are left out of the answer; the caller decides what that means. */
+    /** Missing users are left out of the result; the caller decides what that means. */
     getUsers: {
       input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
       output: Type.Array(User),
       idempotent: true,
       timeoutMs: 5000,
     },
-    /** What sign-ins of these users are worth now; those who are gone are left out. */
+    /** Session state of these users; erased users are left out. */
     getSessions: {
       input: Type.Object({ ids: Type.Array(Id, { maxItems: 100 }) }),
       output: Type.Array(Session),
@@ -78,9 +78,9 @@ export const userContract = defineContract({
       forEveryProcess: true,
     },
     /**
-     * For the mail that an event of this module asked for: where it goes and, but for `email_changed`, a new token; earlier ones for
-     * the same purpose are void. Asked for when the mail is sent, so that no queue holds it. Only an event that this module committed
-     * within the last day gives one, and only until a token of it was used. @throws user.not_found for any other
+     * For the mail that an event of this module asked for: its address and, except for `email_changed`, a new token. Earlier
+     * tokens for the same purpose become void. Called when the mail is sent, so that no queue holds the token. Only an event that
+     * this module committed within the last day gives one, until one of its tokens was used. @throws user.not_found for any other
      */
     issueMailToken: {
       input: Type.Object({ event_id: Type.String({ format: 'uuid' }) }),
@@ -100,10 +100,10 @@ export const userContract = defineContract({
     'user.exported': Type.Object({}),
     'user.activation_requested': Type.Object({}),
     'user.activated': Type.Object({}),
-    /** The mailbox was proven for the first time: what was held back until then can be sent. */
+    /** The first confirmation of the mailbox: held messages can be sent. */
     'user.email_confirmed': Type.Object({}),
     'user.password_reset_requested': Type.Object({}),
-    /** A new address waits until a token that is mailed to it comes back; the one before counts meanwhile. */
+    /** A new address becomes active when its mailed token comes back; the old one stays active until then. */
     'user.email_change_requested': Type.Object({}),
     'user.email_changed': Type.Object({}),
     'user.password_changed': Type.Object({}),
@@ -113,7 +113,7 @@ export const userContract = defineContract({
     'user.refresh_reuse_detected': Type.Object({}),
     'user.second_factor_enrolled': Type.Object({}),
     'user.second_factor_removed': Type.Object({}),
-    /** By an administrator, who says why. */
+    /** By an administrator, with a reason. */
     'user.second_factor_reset': Type.Object({ reason: Type.String() }),
   },
 })

@@ -1,6 +1,6 @@
 import type { LocalizedText } from '../../platform/errors.ts'
 
-/** What a success says to the person whose request changed something. The texts are no part of the API. */
+/** Success messages for the person whose request changed something. The texts are not part of the API. */
 export const messages = {
   'user.created': { en: 'User created', 'zh-TW': '使用者建立成功' },
   'user.updated': { en: 'User updated', 'zh-TW': '使用者更新成功' },

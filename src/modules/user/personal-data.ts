@@ -3,21 +3,21 @@ import { createCache } from '../../platform/cache.ts'
 import type { KeyStore } from '../../platform/keys/key-store.ts'
 import type { User } from './contract.ts'
 
-/** What identifies a person; everything of it is encrypted at rest. */
+/** Data that identifies a person; all of it is encrypted at rest. */
 export type Personal = Pick<User, 'name' | 'email' | 'phone'>
 
-/** A person's own key, wrapped by a key of the ring. */
+/** A person's own data key, wrapped by a key of the key ring. */
 export interface WrappedKey {
   readonly data_key: Buffer
   readonly ring_key: string
 }
 
-/** Whose key it is: nothing encrypted for one user's row can be read in another's. */
+/** The owner of a key: data encrypted for one user's row cannot be read in another's. */
 export interface KeyOfUser extends WrappedKey {
   readonly id: number
 }
 
-/** A person's data as the table holds it. */
+/** A person's data as stored in the table. */
 export interface Sealed extends KeyOfUser {
   readonly personal: Buffer
 }
@@ -32,7 +32,7 @@ const encrypt = (key: Buffer, plain: Buffer, context: string): Buffer => {
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
-/** @throws Error when the key or the context is another, or a byte was changed */
+/** @throws Error if the key or the context differs, or a byte was changed */
 const decrypt = (key: Buffer, sealed: Buffer, context: string): Buffer => {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, nonceBytes), { authTagLength: tagBytes })
     .setAAD(Buffer.from(context))
@@ -43,13 +43,13 @@ const decrypt = (key: Buffer, sealed: Buffer, context: string): Buffer => {
 const contextOf = (what: 'personal' | 'data-key' | 'secret' | 'address', userId: number): string =>
   `orderhub:user:${userId}:${what}`
 
-/** Opening takes as long as a fifth of a whole read, so that what was opened is known for a moment. */
+/** Decryption takes a fifth of a whole read, so opened values are cached for a moment. */
 const rememberMs = 30_000
 const remembered = 1000
 
 export type PersonalData = ReturnType<typeof createPersonalData>
 
-/** Encrypts persons' data, each under a key of their own, which the ring's newest key wraps. */
+/** Envelope encryption: each person's data under its own data key, which the ring's newest key wraps. */
 export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
   const unwrap = ({ id, data_key, ring_key }: KeyOfUser): Buffer => {
     const key = keys.data().byId(ring_key)
@@ -63,16 +63,16 @@ export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
   const sealWith = (id: number, dataKey: Buffer, { name, email, phone }: Personal): Buffer =>
     encrypt(dataKey, Buffer.from(JSON.stringify({ name, email, phone })), contextOf('personal', id))
 
-  // By all of the sealed value: a row that was changed, swapped or erased is not one that was opened.
+  // Keyed by the whole sealed value: a changed, swapped or erased row is never served from the cache.
   const opened = createCache<Personal>(remembered)
 
   return {
-    /** For a person who has no key yet. */
+    /** For a person without a key. */
     seal: (id: number, person: Personal): Omit<Sealed, 'id'> => {
       const dataKey = randomBytes(32)
       return { personal: sealWith(id, dataKey, person), ...wrap(id, dataKey) }
     },
-    /** The same person's changed data, under the key that they have. */
+    /** The same person's changed data, under their existing key. */
     reseal: (of: KeyOfUser, person: Personal): Buffer => sealWith(of.id, unwrap(of), person),
     open: (sealed: Sealed): Personal => {
       const name = `${sealed.id} ${sealed.data_key.toString('latin1')} ${sealed.personal.toString('latin1')}`
@@ -82,16 +82,16 @@ export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
       opened.set(name, person, Date.now() + rememberMs)
       return person
     },
-    /** The same data key under the ring's newest key. */
+    /** The same data key, wrapped by the ring's newest key. */
     rewrap: (of: KeyOfUser): WrappedKey => wrap(of.id, unwrap(of)),
-    /** A secret of this person, such as that of their second factor. */
+    /** A secret of this person, such as their second factor's. */
     sealSecret: (of: KeyOfUser, secret: Buffer): Buffer => encrypt(unwrap(of), secret, contextOf('secret', of.id)),
     openSecret: (of: KeyOfUser, secret: Buffer): Buffer => decrypt(unwrap(of), secret, contextOf('secret', of.id)),
-    /** An address beside the person's own: a new one, or the one before. */
+    /** Another address of the person: a new one, or the old one. */
     sealAddress: (of: KeyOfUser, address: string): Buffer =>
       encrypt(unwrap(of), Buffer.from(address), contextOf('address', of.id)),
     openAddress: (of: KeyOfUser, sealed: Buffer): string => decrypt(unwrap(of), sealed, contextOf('address', of.id)).toString(),
-    /** HMAC-SHA256 of the address in lower case: finds it, and does not tell it. */
+    /** HMAC-SHA256 of the address in lower case: finds it without revealing it. */
     lookup: (email: string): Buffer => createHmac('sha256', keys.data().lookup).update(email.toLowerCase()).digest(),
   }
 }

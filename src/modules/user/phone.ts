@@ -2,15 +2,15 @@ import { fail } from './errors.ts'
 
 interface Typed {
   readonly phone?: string | null
-  /** ISO 3166-1 alpha-2: whose national form `phone` may have. */
+  /** ISO 3166-1 alpha-2: the country of a national number in `phone`. */
   readonly phone_country?: string
 }
 
-/** Some hundred kilobytes of the world's numbering plans, for processes in which somebody enters a number. */
+/** The world's numbering plans (some hundred kilobytes), loaded when somebody first enters a number. */
 const load = () => import('libphonenumber-js/min')
 
 /**
- * E.164 of a number as people write it. Only its length is judged, not whether it is given out: plans change faster than a
+ * E.164 of a number in any common notation. Only its length is checked, not whether it is assigned: plans change faster than a
  * library. @throws user.phone_country_required, user.phone_country_unknown, user.phone_invalid
  */
 const toE164 = async (typed: string, country: string | undefined): Promise<string> => {

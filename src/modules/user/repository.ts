@@ -71,7 +71,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       return rows.map(opened)
     },
 
-    /** Undefined when the address is taken: the index decides, so two at once cannot both win. */
+    /** Undefined if the address is taken. The index decides, so two concurrent requests cannot both win. */
     insert: async (user: NewUser, event: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
       return change(insertUser(data, id, user), event, newUserFields)
@@ -80,8 +80,8 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
     update: createUpdateUser(db, data, change),
 
     /**
-     * Erases the person: the data key goes, and what it encrypted with it; id and role stay. Answers who it was; undefined
-     * when there is nobody, or it is the last administrator.
+     * Erases the person: removes the data key and what it encrypted; id and role stay. Returns the erased user; undefined if
+     * there is none, or if it is the last administrator.
      */
     erase: async (id: number, event: NewEvent): Promise<User | undefined> => {
       const [row] = await db.write<UserRow>(sql`
@@ -105,7 +105,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       return row && opened(row)
     },
 
-    /** Users with their ids, into an empty table only; later ids go on from there. */
+    /** Inserts users with their ids, but only into an empty table. Later ids continue from there. */
     seed: async (rows: readonly SampleUser[]): Promise<void> => {
       const sealed = rows.map(({ id, role, locale, created_at, ...person }) => {
         const { personal, data_key, ring_key } = data.seal(id, person)
@@ -128,7 +128,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
         select setval(pg_get_serial_sequence('users.users', 'id'), max(id)) from seeded having count(*) > 0`)
     },
 
-    /** What sign-ins of these users are worth now. */
+    /** Session state of these users. */
     sessions: readByIds<StoredSession>((ids) => selectSessions({ ids: arrayLiteral(ids) })),
   }
 }

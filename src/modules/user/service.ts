@@ -21,13 +21,13 @@ export interface UserServiceOptions {
 
 export type UserService = ReturnType<typeof createUserService>
 
-/** Whoever reaches only what is their own finds nobody else. @throws user.not_found */
+/** Callers who may access only their own data find nobody else. @throws user.not_found */
 const reach = (id: number, context: CallContext): void => {
   const owner = ownerOf(context)
   if (owner !== undefined && owner !== id) throw fail('user.not_found', { id })
 }
 
-/** An administrator or a program says that somebody's address and phone are theirs; nobody says it of their own. */
+/** Administrators and programs can declare somebody's address and phone as confirmed; nobody can do this for themselves. */
 const vouches = (id: number, { scope, actor }: CallContext): boolean =>
   scope === 'all' && !(actor.type === 'user' && actor.id === String(id))
 

@@ -13,7 +13,7 @@ export const users = schema.table(
     id: integer().generatedByDefaultAsIdentity().primaryKey(),
     /** Name, e-mail address and phone: JSON under the person's data key (AES-256-GCM). Null once erased. */
     personal: bytes(),
-    /** The person's data key, wrapped by the key of the ring that `ring_key` names. Without it `personal` means nothing. */
+    /** The person's data key, wrapped by the ring key that `ring_key` names. Without it, `personal` is unreadable. */
     data_key: bytes(),
     ring_key: text(),
     /** Keyed hash of the e-mail address in lower case: for look-up and uniqueness. */
@@ -24,22 +24,22 @@ export const users = schema.table(
     /** Tokens of an older session version are refused. */
     session_version: integer().notNull().default(1),
     version: integer().notNull().default(1),
-    /** When the mailbox was proven to be theirs. By default at once: so it is for those of before, and where an administrator says so. */
+    /** When the mailbox was confirmed. Default: at once, for existing users and for those that an administrator confirms. */
     email_confirmed_at: timestamptz().defaultNow(),
     /** A new address that is not confirmed yet, under the person's data key. */
     pending_email: bytes(),
-    /** Of the phone that they have, if any. */
+    /** Of the phone, if there is one. */
     phone_confirmed_at: timestamptz().defaultNow(),
     created_at: timestamptz().notNull().defaultNow(),
     erased_at: timestamptz(),
-    /** Of the first release, in plain text; emptied when the service starts, and gone in the release after this one. */
+    /** Plain text of the first release; emptied when the service starts, and removed in the next release. */
     name: text(),
     email: text(),
     phone: text(),
   },
   (table) => [
     uniqueIndex('users_email_lookup').on(table.email_lookup),
-    /** Finds what is still in plain text, and keeps such addresses unique. */
+    /** Finds rows in plain text, and keeps their addresses unique. */
     uniqueIndex('users_email').on(sql`lower(${table.email})`),
     index('users_page').on(table.created_at.desc().nullsFirst(), table.id.desc().nullsFirst()),
     index('users_ring_key').on(table.ring_key),
@@ -58,7 +58,7 @@ export const credentials = schema.table('credentials', {
   changed_at: timestamptz().notNull().defaultNow(),
 })
 
-/** One row for each refresh token that was given out; a family is one sign-in. */
+/** One row per refresh token; a family is one session. */
 export const refreshTokens = schema.table(
   'refresh_tokens',
   {
@@ -67,7 +67,7 @@ export const refreshTokens = schema.table(
     family: uuid().notNull(),
     user_id: ofUser(),
     session_version: integer().notNull(),
-    /** How the person signed in, with spaces between (RFC 8176). */
+    /** How the person signed in, space-separated (RFC 8176). */
     amr: text().notNull().default('pwd'),
     created_at: timestamptz().notNull().defaultNow(),
     expires_at: timestamptz().notNull(),
@@ -77,7 +77,7 @@ export const refreshTokens = schema.table(
   (table) => [index('refresh_tokens_family').on(table.family), index('refresh_tokens_user').on(table.user_id)],
 )
 
-/** Tokens that went out by e-mail, each good for one use. */
+/** Mailed tokens, each valid for one use. */
 export const mailTokens = schema.table(
   'mail_tokens',
   {
@@ -91,14 +91,14 @@ export const mailTokens = schema.table(
   (table) => [index('mail_tokens_user').on(table.user_id)],
 )
 
-/** Mails that committed events ask for: nobody gets a token without one. */
+/** Mails that committed events ask for: no token is issued without one. */
 export const mailRequests = schema.table(
   'mail_requests',
   {
     event_id: uuid().primaryKey(),
     user_id: ofUser(),
     purpose: text().$type<MailRequestPurpose>().notNull(),
-    /** Where it goes, under the person's data key; null for the person's own address. */
+    /** The recipient, under the person's data key; null for the person's own address. */
     address: bytes(),
     created_at: timestamptz().notNull().defaultNow(),
     expires_at: timestamptz().notNull(),
@@ -111,7 +111,7 @@ export const secondFactors = schema.table('second_factors', {
   /** The TOTP secret, under the person's data key. */
   secret: bytes().notNull(),
   confirmed_at: timestamptz(),
-  /** The newest time step whose code was used (RFC 6238): no code is good twice. */
+  /** The newest time step whose code was used (RFC 6238): no code is accepted twice. */
   last_step: bigint({ mode: 'number' }).notNull().default(0),
 })
 

@@ -24,24 +24,24 @@ import {
 
 export type UserChanges = Partial<WrittenUser>
 
-/** How far the one who changes a person is believed. */
+/** How much proof the caller has given for this person. */
 export interface Changer {
-  /** A new address or phone needs no proof: an administrator or a program says that it is theirs. */
+  /** A new address or phone needs no confirmation: an administrator or a program declares it confirmed. */
   readonly vouched: boolean
-  /** The person themselves, who has just proven who they are. */
+  /** The person, after step-up authentication. */
   readonly reauthenticated: boolean
 }
 
-/** Changes of one user that wait for those before them in this process. */
+/** Maximum changes of one user that wait in this process. */
 const waitingChanges = 500
-/** Tries of one change: another process may change the same user between our reading and our writing. */
+/** Attempts at one change: another process may change the same user between our read and our write. */
 const changeTries = 8
-/** Before the second try, doubled with each: so that processes do not stay in step. */
+/** Pause before the second attempt, doubled each time, so that processes do not stay in step. */
 const firstPauseMs = 4
 
 type Updated = User | undefined | 'taken' | 'last' | 'contended' | 'unproven' | 'unconfirmed'
 
-/** A part of a change: columns to set, CTEs after a comma each, what the event calls it. */
+/** Part of a change: columns to set, CTEs (each after a comma), and its name in the event. */
 interface Part {
   readonly sets: readonly SQL[]
   readonly more?: SQL
@@ -59,7 +59,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   const seal = sealRows(db, data)
   const inTurn = createOneByOne<number>(waitingChanges)
 
-  /** Counts at once, and the address before is told; nobody tells an address that was never proven. */
+  /** Active at once, and the old address is notified, unless it was never confirmed. */
   const vouchedAddress = (row: SealedRow, was: Personal, email: string, context: EventContext): Part => {
     const known = confirmations(row).email_confirmed
     return {
@@ -81,7 +81,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     }
   }
 
-  /** Waits until a token comes back that is mailed to it; earlier ones are void. */
+  /** Waits for its mailed token; earlier ones become void. */
   const pendingAddress = (row: SealedRow, email: string, context: EventContext): Part => {
     const sealed = data.sealAddress(row, email)
     const asked = askForMail(newEvent('user.email_change_requested', context), 'email_change', sql`changed`, sealed)
@@ -89,11 +89,11 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   }
 
   const addressPart = (row: SealedRow, was: Personal, email: string, by: Changer, context: EventContext): Part => {
-    // Of an address that nobody has confirmed an administrator can say that it is right.
+    // An administrator can declare an unconfirmed address as confirmed.
     const counts = by.vouched && (email !== was.email || !confirmations(row).email_confirmed)
     if (counts) return vouchedAddress(row, was, email, context)
     if (email !== was.email) return pendingAddress(row, email, context)
-    // Who asks for the address that they have wants no other any more.
+    // A request for the current address cancels a pending one.
     return row.pending_email === null
       ? { field: 'email', sets: [] }
       : { field: 'pending_email', sets: [sql`pending_email = null`], more: more(voidMails(sql`changed`)) }
@@ -104,16 +104,16 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     const parts: Part[] = []
     if (name !== undefined) parts.push({ field: 'name', sets: [] })
     if (email !== undefined) parts.push(addressPart(row, was, email, by, context))
-    // The person is told of it where the event says it.
+    // The event makes the notification module notify the person.
     if (phone !== undefined && (phone !== was.phone || (by.vouched && row.phone_confirmed_at === null)))
       parts.push({ field: 'phone', sets: [sql`phone_confirmed_at = ${by.vouched ? sql`now()` : sql`null`}`] })
-    // Sign-ins with the old role end.
+    // Sessions with the old role end.
     if (role !== undefined) parts.push({ field: 'role', endsSessions: role !== row.role, sets: [sql`role = ${role}`] })
     if (locale !== undefined) parts.push({ field: 'locale', sets: [sql`locale = ${locale}`] })
     return parts
   }
 
-  /** One try, of the version that is read: 'contended' when the row was changed or encrypted meanwhile. */
+  /** One attempt, for the version that was read: 'contended' if the row was changed or encrypted meanwhile. */
   const tryUpdate = async (id: number, changes: UserChanges, by: Changer, context: EventContext): Promise<Updated> => {
     const { name, email, phone, role } = changes
     const resigns = role !== undefined && role !== 'admin'
@@ -149,7 +149,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     ]
     try {
       const changed = await change(
-        // Of the version that was read: another change meanwhile must not be lost.
+        // Only the version that was read: a concurrent change must not be lost.
         sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'
           and ${resigns ? leavesAnAdmin(id) : sql`true`}`,
         newEvent('user.updated', context),
@@ -170,9 +170,9 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   }
 
   /**
-   * Changes of one user go one after the other in this process. @returns the user, undefined when there is none, 'taken' when the
-   * address is another's, 'last' for the last administrator, 'contended' when other processes were faster each time; of a new address
-   * or phone 'unproven' when the person has not just proven who they are, 'unconfirmed' while their address is not confirmed.
+   * Changes of one user run one after the other in this process. @returns the user, undefined if there is none, 'taken' if
+   * another user has the address, 'last' for the last administrator, 'contended' if other processes were faster each time; for a
+   * new address or phone, 'unproven' without step-up authentication, 'unconfirmed' while the person's address is not confirmed.
    * @throws database.busy when too many wait for this user, or `deadline` (epoch milliseconds) has passed
    */
   return (id: number, changes: UserChanges, by: Changer, context: EventContext, deadline: number): Promise<Updated> =>

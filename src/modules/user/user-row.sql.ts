@@ -6,11 +6,11 @@ import type { User } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { outbox, users } from './tables.ts'
 
-/** What of a user is told by the one who writes it. */
+/** The fields of a user that a writer supplies. */
 export type WrittenUser = Omit<User, 'id' | 'email_confirmed' | 'phone_confirmed' | 'created_at'>
 export type NewUser = WrittenUser & {
   readonly status?: 'active' | 'unverified'
-  /** False for those who say themselves that address and phone are theirs. */
+  /** False for people who enter their own address and phone. */
   readonly confirmed?: boolean
 }
 
@@ -26,7 +26,7 @@ export interface SealedRow extends Common, Sealed {
   readonly email: null
 }
 
-/** Of the first release, in plain text. */
+/** Plain text of the first release. */
 interface PlainRow extends Common, Personal {
   readonly id: number
   readonly personal: null
@@ -46,7 +46,7 @@ export const rowColumns = (alias?: string): SQL =>
 
 export const isSealed = (row: UserRow): row is SealedRow => row.personal !== null
 
-/** A version before this one writes `email_confirmed_at` for accounts that it does not let sign in yet. */
+/** The previous version writes `email_confirmed_at` for accounts that it does not let sign in yet. */
 export const confirmations = ({
   status,
   email_confirmed_at,
@@ -62,14 +62,14 @@ export const openRow = (data: PersonalData, row: UserRow): User => {
   return { id, name, email, phone, role, locale, ...confirmations(row), created_at }
 }
 
-/** As a subquery for `exists`: whether another user whose data is still in plain text has the address. */
+/** Subquery for `exists`: whether another user whose data is still in plain text has the address. */
 export const plainAddress = (email: string, id = 0): SQL =>
   sql`select from ${users} plain where lower(plain.email) = lower(${email}) and plain.id <> ${id}`
 
-/** What the event of a new user says. */
+/** The data of a new user's event. */
 export const newUserFields = ['name', 'email', 'phone', 'role', 'locale'] as const
 
-/** A new user's row, as the body of a CTE; no row where the address is taken. */
+/** Body of a CTE: a new user's row; no row if the address is taken. */
 export const insertUser = (data: PersonalData, id: number, user: NewUser): SQL => {
   const { personal, data_key, ring_key } = data.seal(id, user)
   const confirmed = user.confirmed === false ? sql`null::timestamptz` : sql`now()`
@@ -81,20 +81,25 @@ export const insertUser = (data: PersonalData, id: number, user: NewUser): SQL =
     on conflict do nothing`
 }
 
-/** The next user's id, ahead of their row: what is encrypted is bound to it. One that is not used is a gap, and no harm. */
+/** The next user's id, before their row exists: the encryption is bound to it. An unused id is a harmless gap. */
 export const createNextId = (db: Database): (() => Promise<number>) => {
   const next = db.prepare<{ id: number }>(sql`select nextval(pg_get_serial_sequence('users.users', 'id'))::int as id`)
   return async () => (await next({}))[0]?.id as number
 }
 
-/** All administrators, locked in one order: of two who take the role from each other at once, the second sees the first gone. */
+/**
+ * All administrators, locked in one order: of two who remove each other's role at once, the second sees the first one's change.
+ */
 export const lockedAdmins = sql`select id from ${users} where role = 'admin' and status = 'active' order by id for update`
 export const leavesAnAdmin = (id: number): SQL =>
   sql`(exists (select from admins where id <> ${id}) or not exists (select from admins where id = ${id}))`
 
 export type Change = ReturnType<typeof createChange>
 
-/** Runs one change and its event; undefined when it touched no row. `first` are CTEs that go before it, `more` others, each after a comma. */
+/**
+ * Runs one change and its event; undefined if it changed no row. `first` are CTEs before it, `more` are others, each after a
+ * comma.
+ */
 export const createChange =
   (db: Database, data: PersonalData) =>
   async (

@@ -5,13 +5,13 @@ import { AwsClient } from 'aws4fetch'
 import { newUuid } from '../../../platform/ids.ts'
 import { type Credentials, type WebIdentity, webIdentityCredentials } from './web-identity.ts'
 
-/** A place outside the database that keeps every checkpoint and lets none be replaced. */
+/** Storage outside the database that keeps every checkpoint and never replaces one. */
 export interface Anchor {
-  /** Adds a checkpoint; does nothing when it is there. @throws Error when another one of this size is there */
+  /** Adds a checkpoint; does nothing if it exists. @throws Error if there is a different one of this size */
   put(size: number, note: string): Promise<void>
-  /** Whether there is a checkpoint of this size. */
+  /** Whether a checkpoint of this size exists. */
   holds(size: number): Promise<boolean>
-  /** The size of the newest checkpoint there, of those up to `upTo`; 0 where there is none. */
+  /** The size of the newest checkpoint up to `upTo`; 0 if there is none. */
   newest(upTo: number): Promise<number>
 }
 
@@ -23,16 +23,16 @@ export interface AnchorOptions {
 
 const retentionYears = 5
 const timeoutMs = 10_000
-/** Keys in one answer of a bucket, at most. */
+/** Maximum keys in one response of a bucket. */
 const pageSize = 1000
 
-/** Sorts as the sizes do. */
+/** Sorts like the sizes. */
 export const anchorName = (size: number): string => `${String(size).padStart(16, '0')}.txt`
 
-/** 0 for a name that no checkpoint has. */
+/** 0 for a name of no checkpoint. */
 const sizeOf = (name: string): number => (/^\d{16}\.txt$/.test(name) ? Number.parseInt(name, 10) : 0)
 
-/** @throws the error, unless it says that there is no such file */
+/** @throws the error, unless the file does not exist */
 const isMissing = (error: NodeJS.ErrnoException): false => {
   if (error.code !== 'ENOENT') throw error
   return false
@@ -54,7 +54,7 @@ const folderAnchor = (folder: string): Anchor => ({
     const unfinished = join(folder, `.${anchorName(size)}.${newUuid()}`)
     await writeFile(unfinished, note, { mode: 0o444 })
     try {
-      // A link never replaces a file, where renaming would.
+      // A link never replaces a file; a rename would.
       await link(unfinished, place)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
@@ -97,7 +97,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
     const answer = await request(`${bucket}?${query}`)
     const text = await answer.text()
     if (!answer.ok) throw new Error(`${bucket} cannot be listed: the answer was ${answer.status} ${text.slice(0, 300)}`)
-    // Of the answer only keys that are a checkpoint's name matter: no XML that would need a reader is in those.
+    // Only keys with a checkpoint's name matter: these need no XML parser.
     const keys = [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key.slice(folder.length))
     return keys.map(sizeOf).filter((size) => size > 0)
   }
@@ -108,7 +108,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
       return status === 200
     },
     newest: async (upTo) => {
-      // A bucket lists from the smallest on: of a long one, half of what may hold the newest is left out at a time.
+      // A bucket lists in ascending order: each listing halves the range that may hold the newest.
       let [low, high] = [0, upTo]
       while (high - low > pageSize) {
         const middle = low + Math.floor((high - low) / 2)
@@ -121,7 +121,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
     },
     put: async (size, note) => {
       const url = place(size)
-      // Looked for first: a bucket with versions takes a second object of the same name as a new version.
+      // Checked first: a bucket with versioning would store a second object of the same name as a new version.
       const there = await request(url)
       if (there.ok) return mustBeSame(await there.text(), note, url)
       await there.body?.cancel()
@@ -143,7 +143,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
   }
 }
 
-/** @throws Error when a bucket is named without credentials */
+/** @throws Error if a bucket is named without credentials */
 export const createAnchor = ({ address, credentials }: AnchorOptions): Anchor => {
   if (!address.startsWith('s3://')) return folderAnchor(address)
   if (!credentials) throw new Error('an s3:// anchor needs credentials')

@@ -11,17 +11,17 @@ export interface AnchoringOptions {
   readonly log: Logger
 }
 
-/** What the anchor does not hold yet. */
+/** Checkpoints that the anchor does not hold yet. */
 export interface Lag {
   readonly checkpoints: number
-  /** Seconds since the oldest of them was made; 0 where there is none. */
+  /** Age of the oldest of them in seconds; 0 if there is none. */
   readonly age: number
 }
 
 export interface Anchoring {
-  /** Anchors what is not there yet, in order of size. */
+  /** Anchors missing checkpoints, in order of size. */
   run(): Promise<void>
-  /** As the anchor itself says, or where it is away as it said last. */
+  /** As reported by the anchor, or its last report while it is unreachable. */
   lag(): Promise<Lag>
   close(): void
 }
@@ -29,12 +29,12 @@ export interface Anchoring {
 const batch = 100
 
 /**
- * Carries checkpoints to the anchor. How far it is, the anchor says: the database role of this service can write whatever it
- * likes into its tables, and none of that must stop it. So a row counts as a checkpoint where this log signed it, and for the
+ * Stores checkpoints at the anchor. The anchor itself says how far it is: this service's database role can write anything into
+ * its tables, and that must not stop the anchoring. So a row counts as a checkpoint only if this log signed it, and only for the
  * size that is signed.
  */
 export const createAnchoring = ({ repository, keys, anchor, log }: AnchoringOptions): Anchoring => {
-  /** Everything that this log signed up to here is in the anchor. */
+  /** Every checkpoint up to here that this log signed is in the anchor. */
   let reached = 0
   let closed = false
   const told = new Set<number>()
@@ -67,10 +67,10 @@ export const createAnchoring = ({ repository, keys, anchor, log }: AnchoringOpti
     }
   }
 
-  /** Looks for the newest one where this process does not know it, or where it is gone. */
+  /** Looks for the newest one if this process does not know it, or if it is missing. */
   const ask = async (): Promise<void> => {
     if (reached > 0 && (await anchor.holds(reached))) return
-    // One beyond what this database has is nothing to go by: somebody may have brought it there before this was looked at.
+    // Ignore one beyond what this database has: somebody may have stored it before this check.
     reached = await anchor.newest(await newestSigned())
   }
 
@@ -93,7 +93,7 @@ export const createAnchoring = ({ repository, keys, anchor, log }: AnchoringOpti
       )
       let [checkpoints, age] = [0, 0]
       for await (const row of signedAbove(reached)) {
-        // In order: what follows one that another process has brought there may be there too.
+        // In order: if another process has stored one, the following may be there too.
         answers = answers && (await anchor.holds(row.size).catch(() => false))
         if (answers) reached = row.size
         else {

@@ -1,13 +1,16 @@
 import { createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto'
 import type { KeyStore } from '../../../platform/keys/key-store.ts'
 
-/** What a checkpoint says: the log's size and the root hash over its entries. */
+/** The content of a checkpoint: the log's size and the root hash over its entries. */
 export interface Checkpoint {
   readonly size: number
   readonly root: Buffer
 }
 
-/** The log's name in its checkpoints, and the name of the key that signs them. The key's hash tells one company's log from another's. */
+/**
+ * The log's name in its checkpoints, and the name of its signing key. The key's hash distinguishes the logs of different
+ * companies.
+ */
 export const origin = 'orderhub/audit'
 const purpose = 'audit-checkpoint'
 
@@ -30,7 +33,7 @@ export const signCheckpoint = (keys: Pick<KeyStore, 'signer'>, { size, root }: C
 const form =
   /^(?<text>(?<origin>[^\n]+)\n(?<size>0|[1-9]\d{0,15})\n(?<root>[A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*)\n(?<signatures>(?:— [^\n]+\n)+)$/
 
-/** What a note says, when one of this log's keys signed it; undefined for any other text. */
+/** The content of a note if one of this log's keys signed it; undefined for any other text. */
 export const openCheckpoint = (keys: Pick<KeyStore, 'published'>, note: string): Checkpoint | undefined => {
   const parts = form.exec(note)?.groups as Record<'text' | 'origin' | 'size' | 'root' | 'signatures', string> | undefined
   if (parts?.origin !== origin) return undefined

@@ -11,7 +11,7 @@ export interface Seal {
   readonly hash: Buffer
 }
 
-/** What one step of the sealer adds: all of it or nothing. */
+/** One step of the sealer: all or nothing. */
 export interface Growth {
   readonly seals: readonly Seal[]
   readonly nodes: readonly TreeNode[]
@@ -38,7 +38,7 @@ export const createSealRepository = (db: Database) => {
   return {
     readNodes,
 
-    /** Entries without a place in the tree, oldest first. */
+    /** Entries that are not in the tree yet, oldest first. */
     waiting: async (limit: number): Promise<StoredEntry[]> => {
       const ids = await db.run<{ id: number }>(sql`select entry_id as id from ${pending} order by entry_id limit ${limit}`)
       const rows = await db.run<EntryRow>(sql`
@@ -54,7 +54,7 @@ export const createSealRepository = (db: Database) => {
       return { size, peaks: peaksOf(size).map((position) => ({ ...position, hash: hashOf(position) })) }
     },
 
-    /** Adds leaves with their nodes and their checkpoint; answers false when another process has sealed at these indexes. */
+    /** Adds leaves with their nodes and their checkpoint. Returns false if another process has sealed at these indexes. */
     grow: async ({ seals: leaves, nodes: completed, checkpoint }: Growth): Promise<boolean> => {
       const input = {
         leaves: leaves.map(({ index, id, hash }) => ({ leaf_index: index, entry_id: id, leaf_hash: hash.toString('base64') })),
@@ -90,7 +90,7 @@ export const createSealRepository = (db: Database) => {
       return row && { index: row.index, id, hash: Buffer.from(row.hash, 'base64') }
     },
 
-    /** Checkpoints above this size, smallest first, with their age in seconds. Not all of them need be signed: see `openCheckpoint`. */
+    /** Checkpoints above this size, smallest first, with their age in seconds. They are not verified: see `openCheckpoint`. */
     above: (size: number, limit: number): Promise<(StoredCheckpoint & { age: number })[]> =>
       db.run<StoredCheckpoint & { age: number }>(sql`
         select size, note, extract(epoch from now() - created_at)::float8 as age
@@ -102,7 +102,7 @@ export const createSealRepository = (db: Database) => {
         sql`select size, note from ${checkpoints} where size <= ${size} order by size desc limit ${limit}`,
       ),
 
-    /** How many entries wait for a place in the tree, and for how many seconds the oldest one has. */
+    /** How many entries are not sealed yet, and the age of the oldest in seconds. */
     unsealed: async (): Promise<{ count: number; age: number }> => {
       const [row] = await db.run<{ count: number; age: number }>(sql`
         select count(*)::int as count, coalesce(extract(epoch from now() - min(e.recorded_at)), 0)::float8 as age

@@ -8,9 +8,9 @@ import { createTree, leafHash, type TreeNode } from './tree.ts'
 
 export interface Sealer {
   start(): void
-  /** So many entries were recorded just now. */
+  /** This many entries were recorded just now. */
   added(count: number): void
-  /** Gives every waiting entry its place; answers how many it were, fewer where another process does the same. */
+  /** Seals every waiting entry. Returns how many; fewer if another process seals too. */
   seal(): Promise<number>
   close(): Promise<void>
 }
@@ -20,16 +20,16 @@ export interface SealerOptions {
   readonly keys: Pick<KeyStore, 'signer'>
   readonly anchoring: Anchoring | undefined
   readonly log: Logger
-  /** An entry is under a checkpoint so many milliseconds after it was recorded, at the latest. */
+  /** Maximum time from the recording of an entry until its checkpoint, ms. */
   readonly everyMs?: number
-  /** And as soon as so many entries wait; also the most that one checkpoint adds. */
+  /** Seals at once when this many entries wait. Also the maximum per checkpoint. */
   readonly everyEntries?: number
 }
 
 /**
- * Gives entries their place in the tree, in steps that are one statement each: leaves, nodes and a signed checkpoint, all
- * or nothing. Several processes may do it: the primary key of the leaves lets one of them have an index, and the other
- * tries again from what is there then. A crash at any point leaves entries that wait, and nothing else.
+ * Adds entries to the tree. Each step is one statement: leaves, nodes and a signed checkpoint, all or nothing. Safe to run in
+ * several processes: the primary key of the leaves gives an index to one of them, and the other tries again with the new state. A
+ * crash at any point leaves only entries that wait.
  */
 export const createSealer = (options: SealerOptions): Sealer => {
   const { repository, keys, anchoring, log, everyMs = 5000, everyEntries = 1000 } = options
@@ -50,7 +50,7 @@ export const createSealer = (options: SealerOptions): Sealer => {
     const note = signCheckpoint(keys, { size: tree.size(), root: tree.root() })
     const grown = await repository.grow({ seals, nodes, checkpoint: { size: tree.size(), note } })
     if (grown) return waiting.length
-    // Another process was faster, or somebody has written a row that only a sealer should.
+    // Another process was faster, or somebody wrote a row that only a sealer may write.
     if ((await repository.state()).size === size)
       throw new Error(`unexpected row in the way: a leaf at index ${size}, or a checkpoint of size ${tree.size()}`)
     return 0
@@ -72,7 +72,7 @@ export const createSealer = (options: SealerOptions): Sealer => {
       .catch((error) => log.warn({ err: error }, 'sealing audit entries failed; will retry'))
       .finally(() => {
         sealing = undefined
-        // Beside the next seal: an anchor that is slow or away holds up nothing.
+        // In parallel with the next seal: a slow or unreachable anchor delays nothing.
         carrying ??= anchoring
           ?.run()
           .catch((error) => log.error({ err: error }, 'anchoring audit checkpoints failed; will retry'))

@@ -29,14 +29,14 @@ const cover = (start: number, end: number): LeafPosition[] => {
   return parts
 }
 
-/** The complete subtrees that a tree of this size consists of. */
+/** The complete subtrees of a tree of this size. */
 export const peaksOf = (size: number): LeafPosition[] => cover(0, size)
 
-/** The hash over neighbouring subtrees, each smaller than the one before; of none, it is the empty tree's. */
+/** The hash over neighbouring subtrees of descending size; without any, the empty tree's hash. */
 const fold = (hashes: readonly Buffer[]): Buffer =>
   hashes.length === 0 ? sha256() : hashes.reduceRight((right, left) => nodeHash(left, right))
 
-/** The subtrees whose hashes a leaf's inclusion proof is made of, from the leaf up: each hash is over one list. */
+/** The subtrees of a leaf's inclusion proof, from the leaf up: each hash is over one list. */
 export const inclusionParts = (leaf: number, size: number): LeafPosition[][] => {
   const path: LeafPosition[][] = []
   let [start, end] = [0, size]
@@ -57,7 +57,7 @@ export const inclusionParts = (leaf: number, size: number): LeafPosition[][] => 
 
 const nameOf = ({ level, index }: LeafPosition): string => `${level} ${index}`
 
-/** Hashes by position. @throws Error for a node that is not among the given ones: the stored tree is not whole */
+/** Hashes by position. @throws Error for a missing node: the stored tree is incomplete */
 export const lookUp = (nodes: readonly TreeNode[]): ((position: LeafPosition) => Buffer) => {
   const known = new Map(nodes.map((node) => [nameOf(node), node.hash]))
   return (position) => {
@@ -71,15 +71,15 @@ export const lookUp = (nodes: readonly TreeNode[]): ((position: LeafPosition) =>
 export const inclusionProof = (leaf: number, size: number, hashOf: (position: LeafPosition) => Buffer): Buffer[] =>
   inclusionParts(leaf, size).map((parts) => fold(parts.map(hashOf)))
 
-/** A tree that grows to the right and remembers only its peaks. */
+/** A tree that grows to the right and keeps only its peaks. */
 export interface Tree {
   size(): number
-  /** Adds a leaf by its hash; answers the subtrees above it that it completes. */
+  /** Adds a leaf by its hash. Returns the subtrees above it that are now complete. */
   append(leaf: Buffer): TreeNode[]
   root(): Buffer
 }
 
-/** Goes on from a tree of `size` leaves with these peaks, which are in the order of `peaksOf`. */
+/** Continues a tree of `size` leaves with these peaks, in the order of `peaksOf`. */
 export const createTree = (size = 0, peaks: readonly TreeNode[] = []): Tree => {
   const stack = [...peaks]
   let leaves = size

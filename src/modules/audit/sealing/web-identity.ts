@@ -7,15 +7,15 @@ export interface Credentials {
 }
 
 export interface WebIdentity {
-  /** The kubelet writes a new token before it expires, so it is read for each exchange. */
+  /** The kubelet writes a new token before the old one expires, so it is read for each exchange. */
   readonly tokenFile: string
   readonly roleArn: string
-  /** Of the token service; by default AWS STS in the bucket's region. */
+  /** URL of the token service; default: AWS STS in the bucket's region. */
   readonly endpoint?: string | undefined
 }
 
 const timeoutMs = 10_000
-/** Credentials are changed for new ones so long before their end, which leaves time for requests under way. */
+/** Credentials are renewed this long before they expire, to leave time for requests in flight. */
 const earlyMs = 5 * 60_000
 
 const textOf = (xml: string, tag: string): string | undefined => new RegExp(`<${tag}>([^<]+)</${tag}>`).exec(xml)?.[1]
@@ -46,7 +46,7 @@ const exchange = async ({ tokenFile, roleArn, endpoint }: WebIdentity, region: s
   return { credentials: { accessKeyId, secretAccessKey, sessionToken }, until }
 }
 
-/** Credentials of now, from AWS STS; exchanged again shortly before they end. Rejects when there are none. */
+/** Current credentials from AWS STS, exchanged again shortly before they expire. Rejects if there are none. */
 export const webIdentityCredentials = (identity: WebIdentity, region: string): (() => Promise<Credentials>) => {
   let current: ReturnType<typeof exchange> | undefined
   let usableUntil = 0

@@ -2,7 +2,7 @@ import type { TrailRepository } from './repository.ts'
 import type { Trail } from './verify.ts'
 import { TamperError } from './verify.ts'
 
-/** The trail of a database, up to its newest checkpoint as of now. @throws TamperError when leaves and checkpoints differ */
+/** The trail in a database, up to its current newest checkpoint. @throws TamperError if leaves and checkpoints differ */
 export const databaseTrail = async (repository: TrailRepository): Promise<Trail> => {
   const { leaves, size } = await repository.extent()
   if (leaves > size) throw new TamperError(`the entries from index ${size} on are sealed without a checkpoint`)

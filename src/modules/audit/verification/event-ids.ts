@@ -1,10 +1,10 @@
-/** Finds an event that two entries have; some 60 bytes for each event. */
+/** Finds an event with two entries; uses about 60 bytes per event. */
 export interface EventIds {
-  /** @returns the first entry of this event, where there was one */
+  /** @returns the first entry of this event, if there was one */
   add(eventId: string, entryId: number): number | undefined
 }
 
-/** One Map holds 16 million keys at most. */
+/** A Map holds at most 16 million keys. */
 const parts = 256
 
 export const createEventIds = (): EventIds => {
@@ -12,7 +12,7 @@ export const createEventIds = (): EventIds => {
   return {
     add: (eventId, entryId) => {
       const bytes = Buffer.from(eventId.replaceAll('-', ''), 'hex')
-      // The last byte of an id is random (RFC 9562); its first ones are the time.
+      // The last byte of an id is random (RFC 9562); the first ones are the time.
       const part = known[bytes.at(-1) ?? 0] as Map<string, number>
       const key = bytes.toString('latin1')
       const first = part.get(key)

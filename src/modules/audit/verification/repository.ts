@@ -6,7 +6,7 @@ import type { TreeNode } from '../sealing/tree.ts'
 import { type EntryRow, type StoredEntry, storedEntry } from '../stored-entry.ts'
 import { checkpoints, entries, nodes, pending, seals } from '../tables.ts'
 
-/** A leaf as it is stored, with every row that claims to be its entry: one, unless somebody tampered. */
+/** A stored leaf, with every row that claims to be its entry: exactly one, unless somebody tampered. */
 export interface StoredLeaf {
   readonly index: number
   readonly id: number
@@ -23,7 +23,7 @@ export interface PartitionCount {
   readonly stray: number | null
 }
 
-/** An event that two entries have. */
+/** An event with two entries. */
 export interface Doubled {
   readonly event_id: string
   readonly first: number
@@ -57,7 +57,7 @@ export const createTrailRepository = (db: Database) => {
   }
 
   return {
-    /** How many leaves there are and what the newest checkpoint covers, as of one moment: the same, unless somebody tampered. */
+    /** The number of leaves and the size of the newest checkpoint at one moment: equal, unless somebody tampered. */
     extent: async (): Promise<{ leaves: number; size: number }> => {
       const [row] = await db.run<{ leaves: number; size: number }>(sql`
         select (select coalesce(max(leaf_index) + 1, 0) from ${seals})::bigint as leaves,
@@ -99,7 +99,7 @@ export const createTrailRepository = (db: Database) => {
       return row
     },
 
-    /** Each month's entries and where they stand, as of one moment. */
+    /** The entries of each month and their positions, at one moment. */
     counts: (): Promise<PartitionCount[]> =>
       db.run<PartitionCount>(sql`
         select e.tableoid::regclass::text as partition, count(*)::int as rows, count(s.entry_id)::int as sealed, count(p.entry_id)::int as waiting,

@@ -10,7 +10,7 @@ import { TamperError, type Trail } from './verify.ts'
 
 const format = 'orderhub-audit-snapshot/1'
 
-/** The first line of a snapshot. The middle ones are {index, entry}, the last one is {checkpoint}. */
+/** The first line of a snapshot. The lines between are {index, entry}, the last one is {checkpoint}. */
 interface Header {
   readonly format: typeof format
   readonly origin: string
@@ -19,7 +19,7 @@ interface Header {
 
 const line = (value: object): string => `${JSON.stringify(value)}\n`
 
-/** A snapshot as JSON Lines. Its last line signs all before it, since the root hash is over every entry. */
+/** A snapshot as JSON Lines. Its last line signs all lines before it, because the root hash is over every entry. */
 export const writeSnapshot = async function* (
   { size, note }: StoredCheckpoint,
   leaves: AsyncIterable<StoredLeaf>,
@@ -60,7 +60,7 @@ const parseLine = (text: string, where: string): Record<string, unknown> => {
 const leafIn = (text: string, number: number): Omit<StoredLeaf, 'hash'> => {
   const { index, entry } = parseLine(text, `line ${number}`) as { index: number; entry: StoredEntry }
   try {
-    // What is not under the signatures must not be in the file either.
+    // Nothing unsigned may be in the file.
     if (typeof index === 'number' && leafBytes(entry).equals(Buffer.from(canonicalize(entry) as string)))
       return { index, id: entry.id, entries: [entry] }
   } catch {}
@@ -85,7 +85,7 @@ const leavesIn = async function* (file: string, size: number): AsyncGenerator<Om
   }
 }
 
-/** The trail that a snapshot holds. @throws TamperError when the file is not a whole snapshot */
+/** The trail in a snapshot. @throws TamperError if the file is not a complete snapshot */
 export const snapshotTrail = async (file: string): Promise<Trail> => {
   const { checkpoint } = parseLine(await lastLine(file), 'the last line')
   const size = typeof checkpoint === 'string' ? Number(checkpoint.split('\n')[1]) : Number.NaN

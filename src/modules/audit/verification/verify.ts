@@ -7,16 +7,16 @@ import { leafBytes, signedPart } from '../stored-entry.ts'
 import { createEventIds } from './event-ids.ts'
 import type { Doubled, PartitionCount, StoredLeaf } from './repository.ts'
 
-/** What is to be verified: a database or a snapshot. What a snapshot does not hold is derived, and need not be compared. */
+/** The source to verify: a database or a snapshot. Data that a snapshot does not hold is derived and not compared. */
 export interface Trail {
-  /** What its newest checkpoint covers. */
+  /** The size of its newest checkpoint. */
   readonly size: number
   readonly leaves: AsyncIterable<Omit<StoredLeaf, 'hash'> & { readonly hash?: string }>
   /** In order of size. */
   readonly checkpoints: AsyncIterable<StoredCheckpoint>
   nodes?(from: number, end: number): Promise<TreeNode[]>
   counts?(): Promise<PartitionCount[]>
-  /** Two entries of one event, of all that there are, sealed or not. */
+  /** Two entries of one event, among all entries, sealed or not. */
   doubled?(): Promise<Doubled | undefined>
 }
 
@@ -26,14 +26,14 @@ export interface Verdict {
   readonly partitions: readonly PartitionCount[]
 }
 
-/** The trail is not what it was: says where it first differs. */
+/** The trail was changed: says where it first differs. */
 export class TamperError extends Error {
   override readonly name = 'TamperError'
 }
 
 export interface VerifyOptions {
   readonly trail: Trail
-  /** A checkpoint that nobody could change since, its signature checked. */
+  /** A checkpoint from outside the database, its signature verified. */
   readonly trusted: Checkpoint
   readonly keys: Pick<KeyStore, 'verifier' | 'published'>
 }
@@ -65,9 +65,10 @@ const checkCounts = (partitions: readonly PartitionCount[]): void => {
 }
 
 /**
- * Derives everything again from the rows: each entry's signature and leaf, the indexes, the inner nodes, and the root at
- * the trusted checkpoint and at every stored one, which shows that each of them is an earlier state of the next. And that no
- * event has two entries. Reads the leaves once, in order, and keeps a page of them and every event's id. @throws TamperError that names the first difference
+ * Recomputes everything from the rows: each entry's signature and leaf, the indexes, the inner nodes, and the root at the trusted
+ * checkpoint and at every stored one, which shows that each is an earlier state of the next. Also checks that no event has two
+ * entries. Reads the leaves once, in order, and keeps one page of them and every event's id. @throws TamperError that names the
+ * first difference
  */
 export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Promise<Verdict> => {
   const tree = createTree()
@@ -75,7 +76,7 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
   const notes = trail.checkpoints[Symbol.asyncIterator]()
   let note = await notes.next()
   let passed = 0
-  /** Where the last root that was right ended, and the first entry after it. */
+  /** Where the last matching root ended, and the first entry after it. */
   let proven = 0
   let next: number | undefined
   let nodes = new Map<string, Buffer>()
@@ -97,7 +98,7 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
     while (!note.done && note.value.size <= size) {
       const said = openCheckpoint(keys, note.value.note)
       if (said?.size !== note.value.size || said.size !== size) {
-        // Whoever forges one has changed entries that are still to come: they are worth naming.
+        // A forged checkpoint means changed entries further on: report those first.
         forged ??= `the stored checkpoint of size ${note.value.size} was not signed by this log`
       } else {
         mustHaveRoot(said, 'the stored checkpoint')

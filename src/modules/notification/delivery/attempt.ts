@@ -19,13 +19,15 @@ export interface AttemptOptions {
   readonly log: Pick<Logger, 'warn'>
 }
 
-/** A claim, and when it was asked for: performance.now() and Date.now(), of which the one may stand still while the process does. */
+/**
+ * A claim and the time of its query: performance.now() and Date.now(), because the first may stop while the process is suspended.
+ */
 export interface Lease {
   readonly message: ClaimedNotification
   readonly askedAt: { readonly monotonic: number; readonly wall: number }
 }
 
-/** Whether what begins now is surely over before the claim ends: after that somebody else may send the message. */
+/** Whether an attempt that begins now will surely end before the lease does: after that, another process may send the message. */
 const isLong = ({ askedAt }: Lease): boolean =>
   Math.max(performance.now() - askedAt.monotonic, Date.now() - askedAt.wall) < claimMs - attemptMs
 
@@ -39,7 +41,7 @@ type Result = Pick<Outcome, 'status' | 'reason' | 'tried' | 'permanent'>
 /** How long a message waits for its address to be confirmed. */
 const heldMs = 7 * 24 * 3_600_000
 
-/** What becomes of a message whose person has no address for it, or none that somebody has shown to be theirs. */
+/** The result for a message whose person has no address for it, or no confirmed one. */
 const withoutAddress = ({ channel, created_at }: ClaimedNotification, user: User): Result | undefined => {
   if (channel === 'sms') {
     if (user.phone === null) return { status: 'skipped', reason: 'user.no_address', tried: false }
@@ -50,7 +52,7 @@ const withoutAddress = ({ channel, created_at }: ClaimedNotification, user: User
   return { status, reason: 'user.email_unconfirmed', tried: false }
 }
 
-/** One attempt at one claimed message, with its outcome on record. Resolves also where the message was not sent. */
+/** One attempt at a claimed message; records its outcome. Resolves also if the message was not sent. */
 export const createAttempt = ({ repository, users, providers, breakers, log }: AttemptOptions) => {
   const findUser = (id: number, message: ClaimedNotification): Promise<User | undefined> =>
     ifFound(users.getUser({ id }, contextOf(message)))
@@ -80,7 +82,7 @@ export const createAttempt = ({ repository, users, providers, breakers, log }: A
         return true
       })
       if (!handed) return untried
-      // Erased while it was written: the handler of that event may have looked before.
+      // Erased while it was written: the handler of that event may have run before.
       if (providers.keepsCopies[message.channel] && !(await findUser(user.id, message))) await providers.forget(user.id)
       return { status: 'sent', reason: null, tried: true }
     } catch (error) {
@@ -92,7 +94,7 @@ export const createAttempt = ({ repository, users, providers, breakers, log }: A
   return async (lease: Lease): Promise<void> => {
     const { message } = lease
     const result = await send(lease).catch((error: unknown): Result => {
-      // Once in doubt, always in doubt: a later refusal does not say that the first try was not accepted.
+      // Once in doubt, always in doubt: a later refusal does not prove that the first try was not accepted.
       const uncertain = message.uncertain || (error instanceof ProviderError && error.uncertain)
       const reason = error instanceof Error ? safeMessage(error).slice(0, 500) : 'unknown'
       const { id, event_id, channel } = message

@@ -2,19 +2,19 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'co
 import type { Logger } from 'pino'
 import { ProviderError } from '../providers.ts'
 
-/** Failures in a row, of which none is about the message alone. */
+/** Consecutive failures that are not about the message itself. */
 const failures = 5
 
 export interface Breaker {
-  /** Passes on what `send` does; while the circuit is open it rejects at once. */
+  /** Passes the result of `send` on; rejects at once while the circuit is open. */
   run<T>(send: () => Promise<T>): Promise<T>
-  /** How many more messages may be tried where so many are under way: one to see whether the provider is back, none while it rests. */
+  /** How many more messages may be tried while this many are in flight: one as a trial, none while the circuit is open. */
   room(free: number, inFlight: number): number
 }
 
 /**
- * The circuit breaker of one provider. One that is away or takes no more is left alone for `restMs`; then a single message tries
- * whether it is back. What waits meanwhile uses up none of its tries.
+ * The circuit breaker of one provider. When the provider is down or overloaded, it gets no messages for `restMs`; then one
+ * message is the trial. Waiting messages use up no attempts.
  */
 export const createBreaker = (provider: string, restMs: number, log: Pick<Logger, 'warn' | 'info'>): Breaker => {
   const policy = circuitBreaker(
@@ -24,7 +24,7 @@ export const createBreaker = (provider: string, restMs: number, log: Pick<Logger
   let openUntil = 0
   let open = false
   policy.onBreak(() => {
-    // A little later than the policy's own clock lets one through.
+    // A little later than the policy's own clock allows one.
     openUntil = performance.now() + restMs + 10
     if (!open) log.warn({ provider }, 'circuit breaker open: messages wait for the provider')
     open = true

@@ -7,7 +7,7 @@ import type { Channel, NotificationStatus } from '../contract.ts'
 import type { Limit } from '../message-limits.ts'
 import { deadLetters, inbox, messageCounts, notifications, type Origin } from '../tables.ts'
 
-/** A message that this process has the right, and the duty, to send now. */
+/** A message that this process has claimed and must send now. */
 export interface ClaimedNotification {
   readonly id: number
   readonly event_id: string
@@ -27,7 +27,7 @@ export interface NewMessage {
   readonly channel: Channel
   readonly status: 'pending' | 'held' | 'skipped'
   readonly reason: string | null
-  /** What it counts towards; over one of them it is not sent. */
+  /** The limits that it counts towards; over one of them, it is not sent. */
   readonly limits: readonly Limit[]
 }
 
@@ -41,44 +41,44 @@ export interface NewNotifications {
   readonly messages: readonly NewMessage[]
 }
 
-/** What became of one claim. */
+/** The outcome of one claim. */
 export interface Outcome {
   readonly id: number
   readonly claim: number
   readonly status: Exclude<NotificationStatus, 'sending' | 'limited'>
   readonly reason: string | null
-  /** Whether a provider was asked. */
+  /** Whether the provider was called. */
   readonly tried: boolean
-  /** It refused for good: asked a few times more, and not for hours. */
+  /** A permanent refusal: retried a few times, not for hours. */
   readonly permanent?: boolean
 }
 
-/** Tries of a message that was refused for good: some providers are wrong about that for a moment. */
+/** Attempts after a permanent refusal: some providers are temporarily wrong about that. */
 const permanentTries = 3
 
 const sharedWrites = { max: 64, lanes: 2 }
 
-/** How long a claim is good: longer than one attempt at any provider may take. */
+/** Duration of a lease: longer than one attempt at any provider. */
 export const claimMs = 30_000
 
 const claimedFields = sql`n.id, n.event_id, n.event_type, n.channel, n.user_id, n.content, n.origin, n.uncertain_at is not null as uncertain, n.claim, n.created_at`
 
-/** An event as its dead letter keeps it; rows of the version before say less of it. */
+/** An event as its dead letter keeps it; rows of the previous version have fewer columns. */
 const envelope = sql`
   jsonb_build_object('aggregate_id', n.order_id::text, 'version', 0, 'actor', jsonb_build_object('type', 'service', 'id', 'notification'),
     'traceparent', '', 'policy_version', '', 'occurred_at', n.created_at)
   || coalesce(n.origin, '{}') || jsonb_build_object('id', n.event_id, 'type', n.event_type, 'data', n.content)`
 
-/** As a condition on a row that a statement knows by this name. */
+/** A condition on a row, by its name in the statement. */
 const givenUp = (row: string): SQL => sql.raw(`${row}.status in ('failed', 'uncertain') and ${row}.due_at is null`)
 
 export type DeliveryRepository = ReturnType<typeof createDeliveryRepository>
 
-/** The messages as a work queue: each is due, claimed for a while, and finished by who has the newest claim. */
+/** The messages as a work queue: a message is due, claimed for a while, and finished by the newest claim. */
 export const createDeliveryRepository = (db: Database, { attempts, backoffMs, longestBackoffMs }: RetryPolicy) => ({
   /**
-   * Records an event and its messages in one statement, each `limited` that is over a limit of the hour. For an event seen before it makes those due that were given up, or
-   * that the version before left: somebody had it delivered again.
+   * Records an event and its messages in one statement. A message over an hourly limit is `limited`. For an event seen before (a
+   * replay), makes its failed messages due again, and those that the previous version left.
    */
   receive: coalesce(async (events: readonly NewNotifications[]): Promise<undefined[]> => {
     const ids = arrayLiteral(events.map(({ event_id }) => event_id))
@@ -120,7 +120,7 @@ export const createDeliveryRepository = (db: Database, { attempts, backoffMs, lo
     return events.map(() => undefined)
   }, sharedWrites),
 
-  /** Takes up to `limit` messages of a channel that are due, the longest due first. */
+  /** Claims up to `limit` due messages of a channel, the longest due first. */
   claim: (channel: Channel, limit: number): Promise<ClaimedNotification[]> =>
     db.run<ClaimedNotification>(sql`
       with due as materialized (
@@ -138,8 +138,8 @@ export const createDeliveryRepository = (db: Database, { attempts, backoffMs, lo
       select ${claimedFields} from n`),
 
   /**
-   * Puts outcomes on record. Only the newest claim of a message says what became of it, with one exception: that a provider
-   * took it is true no matter who says so and how late, and ends every further try.
+   * Records outcomes. Only the newest claim may record the outcome of a message, with one exception: that a provider accepted it
+   * is true regardless of the claim and the time, and stops every further attempt.
    */
   finish: coalesce(async (outcomes: readonly Outcome[]): Promise<undefined[]> => {
     // A process that was paused may finish two claims of one message at once.
@@ -182,7 +182,7 @@ export const createDeliveryRepository = (db: Database, { attempts, backoffMs, lo
     return outcomes.map(() => undefined)
   }, sharedWrites),
 
-  /** Applies the event `cause` that asks for one message again, once however often it is delivered. */
+  /** Applies the event `cause`, which asks for one message again. Idempotent. */
   makeDue: async (cause: string, id: number): Promise<void> => {
     const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
     await db.run(sql`
@@ -198,12 +198,12 @@ export const createDeliveryRepository = (db: Database, { attempts, backoffMs, lo
        where user_id = ${userId} and status = 'held'`)
   },
 
-  /** Forgets counts of hours that are over. */
+  /** Deletes counters of past hours. */
   prune: async (): Promise<void> => {
     await db.run(sql`delete from ${messageCounts} where expires_at < now()`)
   },
 
-  /** Messages that are due, and for how many seconds the oldest has waited. */
+  /** Number of due messages, and the age of the oldest in seconds. */
   backlog: async (channel: Channel): Promise<{ depth: number; ageSeconds: number }> => {
     const [row] = await db.run<{ depth: number; age: number }>(sql`
       select count(*)::int as depth, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as age

@@ -13,28 +13,28 @@ export interface ChannelWorkerOptions {
   readonly repository: Pick<DeliveryRepository, 'claim'>
   readonly attempt: (lease: Lease) => Promise<void>
   readonly breaker: Pick<Breaker, 'room'>
-  /** Messages at once. */
+  /** Concurrent messages. */
   readonly concurrency: number
-  /** Shared with the process' consumers: messages can wait, people cannot. */
+  /** Shared with the process's consumers: messages can wait, people cannot. */
   readonly deliveryLimiter: DeliveryLimiter
   readonly log: Logger
 }
 
 export interface ChannelWorker {
   start(): void
-  /** Messages were recorded just now: look without waiting for the next poll. */
+  /** Messages were recorded just now: poll at once. */
   wake(): void
-  /** Claims no more, and waits a few seconds for what is being sent. */
+  /** Claims no more, and waits a few seconds for messages in flight. */
   close(): Promise<void>
 }
 
-/** Also how soon what another process recorded, or what is due again, is seen. */
+/** Also the delay until messages are seen that another process recorded, or that are due again. */
 const pollMs = 500
 const attemptsEndWithinMs = 5_000
 
 /**
- * Sends the messages of one channel: its own claims, its own concurrency, its own breaker. A provider that hangs keeps nothing
- * waiting but its own messages.
+ * Sends the messages of one channel, with its own claims, concurrency and circuit breaker (a bulkhead). A hanging provider delays
+ * only its own messages.
  */
 export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorker => {
   const { channel, repository, attempt, breaker, concurrency, deliveryLimiter, log } = options

@@ -12,8 +12,8 @@ interface PlainUser extends Personal {
 const hex = (bytes: Buffer): string => bytes.toString('hex')
 
 /**
- * Encrypts users whose data is in plain text, and empties the plain columns, unless they were changed meanwhile. Of two with
- * one address, which only an older version that runs beside this one can bring about, the second is not found by it any more.
+ * Encrypts users whose data is in plain text, and empties the plain columns, unless they were changed meanwhile. If two share an
+ * address, which only an older version beside this one can cause, it no longer finds the second.
  */
 export const sealRows =
   (db: Database, data: PersonalData) =>
@@ -60,7 +60,7 @@ export const createEncryptionMaintenanceRepository = (db: Database, data: Person
 
   seal: sealRows(db, data),
 
-  /** The keys of the ring that wrap somebody's data key: a step of the index for each. */
+  /** The keys of the ring that wrap any data key: one index step for each. */
   ringKeysInUse: async (): Promise<string[]> => {
     const rows = await db.run<{ ring_key: string }>(sql`
       with recursive used as (
@@ -79,7 +79,7 @@ export const createEncryptionMaintenanceRepository = (db: Database, data: Person
        where ring_key = any (array(select jsonb_array_elements_text(${JSON.stringify(ringKeys)}::jsonb))) and id > ${after}
        order by id limit ${limit}`),
 
-  /** Puts new wrappings in the place of those that were read; whoever was erased meanwhile stays erased. Answers how many. */
+  /** Replaces the wrapped keys that were read; erased users stay erased. Returns how many were replaced. */
   rewrap: async (rows: readonly { readonly from: KeyOfUser; readonly to: WrappedKey }[]): Promise<number> => {
     const input = rows.map(({ from, to }) => ({
       id: from.id,

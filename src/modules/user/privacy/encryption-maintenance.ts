@@ -15,11 +15,11 @@ const everyMs = 5000
 const batch = 200
 
 /**
- * Keeps persons' data as it should lie in the table: encrypted, under the ring's current key. It looks again every few
- * seconds, since the ring changes while we run. Several processes may do it at once.
+ * Keeps personal data encrypted under the ring's current key. Runs every few seconds, because the ring can change at run time.
+ * Safe to run in several processes.
  */
 export const createEncryptionMaintenance = ({ repository, data, keys, log }: EncryptionMaintenanceOptions): Background => {
-  /** Said once each. */
+  /** Reported once each. */
   const unreadable = new Set<number>()
   const missing = new Set<string>()
 
@@ -30,7 +30,7 @@ export const createEncryptionMaintenance = ({ repository, data, keys, log }: Enc
       if (rows.length === 0) break
       const { sealed: now, doubled } = await repository.seal(rows)
       sealed += now
-      // Others change these users as we go: the next look finds them.
+      // Concurrent changes of these users: the next round finds them.
       if (now === 0) break
       if (doubled.length > 0) log.warn({ user_ids: doubled }, 'users share an e-mail address: they cannot sign in with it')
     }

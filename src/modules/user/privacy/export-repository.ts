@@ -21,7 +21,7 @@ export interface MailTokenRecord {
   readonly used_at: string | null
 }
 
-/** What this module holds about a person; no hash of a secret is of use to them. */
+/** The data that this module holds about a person; hashes of secrets are left out. */
 export interface AccountRecord {
   readonly status: string
   readonly pending_email: string | null
@@ -35,13 +35,13 @@ export interface AccountRecord {
 export type ExportRepository = ReturnType<typeof createExportRepository>
 
 export const createExportRepository = (db: Database, data: PersonalData) => {
-  /** Of jsonb, in the form that other answers have. */
+  /** jsonb in the form of other responses. */
   const time = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`)
 
   return {
     /**
-     * Everything that is held here about a person, with the event that says that it was handed out. Undefined when there is
-     * no such person, or none that belongs to `owner`.
+     * All data held here about a person, with the event that records the export. Undefined if there is no such person, or if
+     * `owner` is given and differs.
      */
     read: async (
       id: number,

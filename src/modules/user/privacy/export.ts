@@ -14,7 +14,7 @@ export interface PersonExport {
   readonly account: AccountRecord
   readonly orders: readonly OwnOrder[]
   readonly notifications: readonly Notification[]
-  /** What is not in it, or not all of it, because the service that has it did not answer in time. */
+  /** Modules whose data is missing or incomplete, because they did not respond in time. */
   readonly incomplete: readonly ('orders' | 'notifications')[]
 }
 
@@ -26,7 +26,7 @@ export interface ExportServiceOptions {
 
 export type ExportService = ReturnType<typeof createExportService>
 
-/** Every page, or those that came before the other side stopped answering. */
+/** Every page, or the pages before the other side stopped responding. */
 const readAll = async <T>(
   page: ((cursor: string | undefined) => Promise<{ items: readonly T[]; next: string | undefined }>) | undefined,
 ): Promise<{ items: T[]; whole: boolean }> => {
@@ -41,7 +41,7 @@ const readAll = async <T>(
   return { items, whole: true }
 }
 
-/** Puts together what is held about a person, wherever it is (GDPR, articles 15 and 20). */
+/** Collects the data held about a person, in all modules (GDPR, articles 15 and 20). */
 export const createExportService = ({ repository, orders, notifications }: ExportServiceOptions) => ({
   /** @throws user.not_found */
   exportUser: async (id: number, context: CallContext): Promise<PersonExport> => {

@@ -8,7 +8,7 @@ import { credentials, outbox, refreshTokens, secondFactors, users } from '../tab
 import { createNextId, insertUser, type NewUser, newUserFields, openRow, rowColumns, type UserRow } from '../user-row.sql.ts'
 import { askForMail } from './mail-requests-repository.ts'
 
-/** What signing in is about: the person with their password and second factor, as stored. */
+/** The data for signing in: the person with their password and second factor, as stored. */
 export interface Account extends Sealed {
   readonly id: number
   readonly email_lookup: Buffer
@@ -28,21 +28,21 @@ export interface Account extends Sealed {
   readonly factor_confirmed: boolean
 }
 
-/** Nobody has shown yet that the mailbox is theirs. */
+/** The mailbox is not confirmed yet. */
 export const isUnproven = sql`(status = 'unverified' or email_confirmed_at is null)`
 
-/** Whether somebody has shown that the mailbox is theirs. */
+/** Whether the mailbox is confirmed. */
 export const isConfirmed = ({ status, email_confirmed_at }: Account): boolean =>
   status === 'active' && email_confirmed_at !== null
 
-/** As a CTE: this password for each user of `changed`, whose sign-ins all end. */
+/** CTE: sets this password for each user of `changed` and ends all their sessions. */
 export const withPassword = (hash: string): SQL => sql`
     password as (
       insert into ${credentials} (user_id, password_hash) select id, ${hash} from changed
       on conflict (user_id) do update set password_hash = excluded.password_hash, changed_at = now()
     ), ended as (delete from ${refreshTokens} using changed where user_id = changed.id)`
 
-/** The account that fits the condition, on `u` and `f`. */
+/** The account that fits the condition on `u` and `f`. */
 export const createFindAccount =
   (db: Database) =>
   async (where: SQL): Promise<Account | undefined> => {
@@ -64,7 +64,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     byEmail: (email: string): Promise<Account | undefined> => find(sql`u.email_lookup = ${data.lookup(email)}`),
     byId: (id: number): Promise<Account | undefined> => find(sql`u.id = ${id}`),
 
-    /** A new person with a password; undefined when the address is taken. */
+    /** A new person with a password; undefined if the address is taken. */
     register: async (user: NewUser, passwordHash: string, event: NewEvent, activation?: NewEvent): Promise<User | undefined> => {
       const id = await nextId()
       const fields = JSON.stringify({ fields: newUserFields })
@@ -78,7 +78,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
       return row && openRow(data, row)
     },
 
-    /** Ends every sign-in; false when another change came first. */
+    /** Ends every session; false if another change came first. */
     changePassword: async (
       { id, session_version }: Pick<Account, 'id' | 'session_version'>,
       passwordHash: string,

@@ -23,7 +23,7 @@ export type Registration = 'open' | 'verify' | 'off'
 
 export interface AccountsOptions {
   readonly repository: AccountRepository
-  /** Makes those who have no password yet. */
+  /** Creates the hash for people without a password. */
   readonly users: Pick<UserService, 'create'>
   readonly sessions: Pick<SessionRepository, 'prove'>
   readonly tokens: TokenIssuer
@@ -43,7 +43,7 @@ const passwordMissing = () => invalid([{ field: '/body/password', message: rules
 export const createAccounts = (options: AccountsOptions) => {
   const { repository, sessions, tokens, users, data, passwords, secondFactor, throttle, registration } = options
 
-  /** The person who is signed in. @throws auth.required, and auth.forbidden for an account that is not of ours */
+  /** The signed-in person. @throws auth.required, and auth.forbidden for an account of an external issuer */
   const myself = async ({ actor }: CallContext): Promise<Account> => {
     if (actor.type !== 'user') throw fail('auth.required')
     const id = Number(actor.id)
@@ -52,7 +52,7 @@ export const createAccounts = (options: AccountsOptions) => {
     return account
   }
 
-  /** The person who is signed in and has proven it again, and their mailbox before. */
+  /** The signed-in person, with a confirmed mailbox and a fresh step-up authentication. */
   const proven = async (context: CallContext): Promise<Account> => {
     assertReauthenticated(context)
     const account = await myself(context)
@@ -60,7 +60,7 @@ export const createAccounts = (options: AccountsOptions) => {
     return account
   }
 
-  /** Runs `work` for a person who proves with their password that it is them, within the limits of signing in. */
+  /** Runs `work` for a person who proves their identity with their password, within the sign-in limits. */
   const withPassword = async <T>(
     password: string,
     address: string,
@@ -84,9 +84,9 @@ export const createAccounts = (options: AccountsOptions) => {
 
   return {
     /**
-     * With a password; a caller who is not signed in makes an account of their own, with the role `user`.
-     * @throws auth.forbidden, auth.registration_closed, auth.too_many_attempts, user.email_taken, auth.busy, and what
-     * `assertPassword` throws
+     * Creates an account with a password. A caller who is not signed in creates their own, with the role `user`.
+     * @throws auth.forbidden, auth.registration_closed, auth.too_many_attempts, user.email_taken, auth.busy, and the errors of
+     * `assertPassword`
      */
     create: async (user: NewUser, password: string | undefined, address: string, context: CallContext): Promise<User> => {
       const { role, scope, actor } = context
@@ -96,7 +96,7 @@ export const createAccounts = (options: AccountsOptions) => {
         if (registration === 'off') throw fail('auth.registration_closed')
         if (password === undefined) throw passwordMissing()
         await assertPassword(password, user, 'password')
-        // Each sends a mail to an address that nobody has proven.
+        // Each sends a mail to an unconfirmed address.
         await throttle.register(user.email, address)
         return insert(
           { ...user, status: registration === 'verify' ? 'unverified' : 'active', confirmed: false },
@@ -118,7 +118,7 @@ export const createAccounts = (options: AccountsOptions) => {
       return { id, name, email, phone, role, locale, ...own }
     },
 
-    /** Ends every sign-in, this one too. @throws auth.invalid_credentials, auth.too_many_attempts, auth.busy */
+    /** Ends every session, including this one. @throws auth.invalid_credentials, auth.too_many_attempts, auth.busy */
     changePassword: (current: string, next: string, address: string, context: CallContext): Promise<void> =>
       withPassword(current, address, context, async (account) => {
         await assertPassword(next, data.open(account), 'new_password')
@@ -128,8 +128,8 @@ export const createAccounts = (options: AccountsOptions) => {
       }),
 
     /**
-     * A token that says that its owner has just proven who they are: what is as good as a password asks for one. Takes what signing
-     * in takes. @throws auth.invalid_credentials, auth.otp_required, auth.invalid_otp, auth.too_many_attempts, auth.busy
+     * A step-up token: its owner has just proven their identity. Sensitive changes need it. Requires the same proof as signing
+     * in. @throws auth.invalid_credentials, auth.otp_required, auth.invalid_otp, auth.too_many_attempts, auth.busy
      */
     reauthenticate: (
       { password, otp }: { password: string; otp?: string },
@@ -148,7 +148,9 @@ export const createAccounts = (options: AccountsOptions) => {
     /** @throws auth.reauthentication_required, user.email_unconfirmed, auth.mfa_already_enrolled */
     enrolSecondFactor: async (context: CallContext) => secondFactor.enrol(await proven(context)),
 
-    /** Ends every sign-in but this one, which goes on with the tokens that come back. @throws as `enrolSecondFactor`, auth.invalid_otp */
+    /**
+     * Ends every session but this one, which continues with the returned tokens. @throws as `enrolSecondFactor`, auth.invalid_otp
+     */
     confirmSecondFactor: async (
       code: string,
       address: string,
@@ -165,7 +167,7 @@ export const createAccounts = (options: AccountsOptions) => {
       })
     },
 
-    /** Ends every sign-in. */
+    /** Ends every session. */
     removeSecondFactor: (password: string, code: string, address: string, context: CallContext): Promise<void> =>
       withPassword(password, address, context, (account) => secondFactor.remove(account, code, context)),
   }

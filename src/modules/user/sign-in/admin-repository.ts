@@ -16,7 +16,7 @@ export interface FoundAdmin {
 export type AdminRepository = ReturnType<typeof createAdminRepository>
 
 export const createAdminRepository = (db: Database, data: PersonalData) => ({
-  /** The administrator who can sign in, else the first of all. */
+  /** The administrator who can sign in, otherwise the first one. */
   first: async (): Promise<FoundAdmin | undefined> => {
     const [row] = await db.run<UserRow & { has_password: boolean }>(sql`
       select ${rowColumns('u')}, c.user_id is not null as has_password
@@ -25,7 +25,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
     return row && { email: openRow(data, row).email, hasPassword: row.has_password }
   },
 
-  /** Whether this is an administrator and there is no other. */
+  /** Whether this is the only administrator. */
   isLast: async (id: number): Promise<boolean> => {
     const [row] = await db.run<{ last: boolean }>(sql`
       select coalesce(bool_or(id = ${id}) and count(*) = 1, false) as last from ${users} where role = 'admin' and status = 'active'`)
@@ -33,8 +33,9 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
   },
 
   /**
-   * Makes whoever has this address an administrator with this password, where no administrator has one; of several
-   * processes at once, one does it. What a stranger may have set before goes: second factor, phone, and what was mailed. False when there was nothing to do.
+   * Makes the person with this address an administrator with this password, if no administrator has a password; of several
+   * processes at once, one does it. Removes what a stranger may have set before: second factor, phone, and mailed tokens. False
+   * if there was nothing to do.
    */
   install: async (email: string, passwordHash: string, event: NewEvent): Promise<boolean> => {
     const id = await createNextId(db)()
@@ -70,8 +71,8 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
   },
 
   /**
-   * Sets this password for the administrator with this address, or for the one that `first` finds. Ends their sign-ins, voids what
-   * was mailed, and forgets wrong guesses, which would shut them out. @returns their address; undefined where there is none
+   * Sets this password for the administrator with this address, or for the one that `first` finds. Ends their sessions, voids
+   * mailed tokens, and clears failed attempts, which would lock them out. @returns their address; undefined if there is none
    */
   resetPassword: async (email: string | undefined, passwordHash: string, event: NewEvent): Promise<string | undefined> => {
     const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`

@@ -48,7 +48,7 @@ export const createAttemptRepository = (db: Database) => ({
     await db.run(sql`delete from ${signInAttempts} where key = ${account}`)
   },
 
-  /** Forgets attempts and tokens that have run out. */
+  /** Deletes expired attempts and tokens. */
   prune: async (): Promise<void> => {
     await db.run(sql`
       with attempts as (delete from ${signInAttempts} where expires_at < now()),

@@ -36,7 +36,7 @@ const Tokens = Type.Object(
   },
   { title: 'Tokens' },
 )
-/** What nobody can know beforehand; their calls answer so. */
+/** Calls with unpredictable values; their responses are described here. */
 const given = { password: 'the password', token: 'the token of the mail', code: '123456' } as const
 const sensitive = 'a new e-mail address or phone of your own, a second factor, and erasing your account'
 const newPassword = 'another quiet harbour 7'

@@ -13,14 +13,14 @@ const newPassword = (): string => randomBytes(15).toString('base64url')
 export interface FirstAdminOptions {
   readonly repository: AdminRepository
   readonly passwords: Pick<Passwords, 'hash'>
-  /** The one that the configuration names. */
+  /** The configured administrator. */
   readonly configured: { readonly email: string; readonly password: string } | undefined
 }
 
 /**
- * Sees to it that an administrator can sign in, where the configuration names one or, with `generate`, where none can:
- * then the password is made up, and answered this once. @returns undefined when nobody can sign in as administrator
- * @throws as `assertPassword`, of the configured password where it would be set
+ * Ensures that an administrator can sign in, if one is configured or, with `generate`, if there is none: then the password is
+ * generated, and returned once. @returns undefined if nobody can sign in as administrator
+ * @throws as `assertPassword`, for the configured password when it would be set
  */
 export const createFirstAdmin =
   ({ repository, passwords, configured }: FirstAdminOptions) =>
@@ -35,7 +35,7 @@ export const createFirstAdmin =
     return { email, password: installed && !configured ? password : undefined }
   }
 
-/** For a password that is lost: nothing but the database and the keys is needed. @returns undefined where there is no such administrator */
+/** Recovers from a lost password: needs only the database and the keys. @returns undefined if there is no such administrator */
 export const createResetAdmin =
   ({ repository, passwords }: Omit<FirstAdminOptions, 'configured'>) =>
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {

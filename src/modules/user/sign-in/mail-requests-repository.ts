@@ -4,19 +4,19 @@ import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, MailRequestPurpose } from '../contract.ts'
 import { mailRequests, mailTokens, outbox } from '../tables.ts'
 
-/** How long a mailed token is good. */
+/** How long a mailed token is valid. */
 export const mailTokenLife: Readonly<Record<MailPurpose, SQL>> = {
   activation: sql.raw(`interval '3 days'`),
   reset: sql.raw(`interval '1 hour'`),
   email_change: sql.raw(`interval '1 day'`),
 }
 
-/** How long a mail may be on its way to its first sending: longer than a provider is away. */
+/** Maximum time until a mail is first sent: longer than the outage of a provider. */
 const requestLife = sql.raw(`interval '1 day'`)
 
 /**
- * As CTEs: the event that asks for a mail to each person of `source`, and the request that this event alone can have a token for.
- * `address`: where it goes, sealed; by default to the person's own.
+ * CTEs: the event that asks for a mail to each person of `source`, and the request that allows only this event to get a token.
+ * `address`: the recipient, sealed; default: the person's own.
  */
 export const askForMail = (event: NewEvent, purpose: MailRequestPurpose, source: SQL, address: Buffer | null = null): SQL => sql`
     ${sql.raw(`${purpose}_event`)} as (${appendEvent(outbox, event, source)}),
@@ -25,7 +25,7 @@ export const askForMail = (event: NewEvent, purpose: MailRequestPurpose, source:
       select ${event.id}::uuid, id, ${purpose}, ${address}::bytea, now() + ${requestLife} from ${source} as source
     )`
 
-/** As CTEs: what was mailed or is about to be is of no use any more to the persons of `source`. */
+/** CTEs: voids what was mailed, or is about to be mailed, to the persons of `source`. */
 export const voidMails = (source: SQL): SQL => sql`
     void_tokens as (
       update ${mailTokens} as t set used_at = now() from ${source} as s

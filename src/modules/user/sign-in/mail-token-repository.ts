@@ -18,13 +18,13 @@ import { plainAddress } from '../user-row.sql.ts'
 import { type Account, createFindAccount, isUnproven, withPassword } from './account-repository.ts'
 import { askForMail, mailTokenLife, voidMails } from './mail-requests-repository.ts'
 
-/** A mail that may be sent: to whom, and where to when it is not their own address. */
+/** A mail that may be sent: the person, and the address if it is not their own. */
 export interface MailRequest extends Sealed {
   readonly purpose: MailRequestPurpose
   readonly address: Buffer | null
 }
 
-/** As the body of a CTE: the token's owner, while it is good. Locked: of two who use it at once, the second finds it used. */
+/** Body of a CTE: the owner of a valid token. Locked: of two concurrent uses, the second finds it used. */
 const owner = (hash: Buffer, purpose: MailPurpose): SQL => sql`
   select user_id from ${mailTokens}
    where token_hash = ${hash} and purpose = ${purpose} and used_at is null and expires_at > now() for update`
@@ -39,7 +39,7 @@ export type MailTokenRepository = ReturnType<typeof createMailTokenRepository>
 export const createMailTokenRepository = (db: Database, data: PersonalData) => {
   const find = createFindAccount(db)
   return {
-    /** Asks for a mail to the person with this address; does as much where nobody has it. */
+    /** Asks for a mail to the person with this address; takes as long if there is none. */
     requestReset: async (email: string, event: NewEvent): Promise<void> => {
       await db.write(sql`
         with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased'),
@@ -48,8 +48,8 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /**
-     * Keeps a token's hash, in place of earlier ones for the same purpose, for the mail that this event asked for. Undefined when no
-     * event of ours did, or the person has no use for it any more.
+     * Stores a token's hash, replacing earlier ones for the same purpose, for the mail that this event asked for. Undefined if no
+     * event of ours did, or the person no longer needs it.
      */
     keep: async (eventId: string, hash: Buffer): Promise<MailRequest | undefined> => {
       const [row] = await db.run<MailRequest>(sql`
@@ -69,7 +69,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       return row
     },
 
-    /** Whose token this is, while it is good. */
+    /** The owner of this token, while it is valid. */
     owner: (hash: Buffer, ...purposes: readonly MailPurpose[]): Promise<Account | undefined> => {
       const named = sql.join(
         purposes.map((purpose) => sql`${purpose}`),
@@ -80,7 +80,9 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       )
     },
 
-    /** The first proof of the mailbox; `activated` for an account that nobody could sign in to before. False when it came too late. */
+    /**
+     * The first confirmation of the mailbox; `activated` for an account that could not be used before. False if it came too late.
+     */
     activate: async (account: Account, hash: Buffer, activated: NewEvent, confirmed: NewEvent): Promise<boolean> => {
       const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'activation')}), before as (
@@ -96,7 +98,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       return rows.length > 0
     },
 
-    /** Puts the new address in the place of the one before, which is told. Ends every sign-in. False when it came too late. */
+    /** Replaces the address; the old one is notified. Ends every session. False if it came too late. */
     changeAddress: async (account: Account, hash: Buffer, event: NewEvent): Promise<boolean | 'taken'> => {
       if (account.pending_email === null) return false
       const person = data.open(account)
@@ -121,8 +123,9 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /**
-     * Sets a password and ends every sign-in of that person. Where it is the first proof of the mailbox, all goes that was set
-     * before it: phone and second factor may be a stranger's. False when the token was used or the person changed meanwhile.
+     * Sets a password and ends every session of that person. If it is the first confirmation of the mailbox, removes everything
+     * that was set before: phone and second factor may be a stranger's. False if the token was used or the person changed
+     * meanwhile.
      */
     reset: async (
       account: Account,

@@ -25,12 +25,12 @@ export interface IssuedMail {
   readonly token: string | null
 }
 
-/** The person's other changes at the same moment that a reset puts up with. */
+/** Retries of a reset when the person changes at the same time. */
 const resetTries = 5
 
 export type Mailbox = ReturnType<typeof createMailbox>
 
-/** What people prove with a token that was mailed to them: that a mailbox is theirs. */
+/** Confirms mailboxes with mailed tokens. */
 export const createMailbox = ({ repository, data, passwords, throttle }: MailboxOptions) => {
   const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
     const self = actingAs(context, account.id)
@@ -42,7 +42,7 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
   }
 
   return {
-    /** Has a mail sent to the person with this address; returns the same when nobody has it. */
+    /** Sends a mail to the person with this address; returns the same if there is none. */
     requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
       if (!(await throttle.mayMail(email, address))) return
       await repository.requestReset(email, newEvent('user.password_reset_requested', context))
@@ -69,8 +69,8 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
     },
 
     /**
-     * Confirms the address of a new account, or a new address. Only for somebody who also knows the account's password: who registers
-     * with another's address must not get it because its owner follows the link (docs/adr/0044).
+     * Confirms the address of a new account, or a new address. Also requires the account's password: a person who registers with
+     * another person's address must not get it because its owner follows the link (docs/adr/0044).
      * @throws auth.invalid_mail_token, auth.invalid_credentials, user.email_taken, auth.too_many_attempts, auth.busy
      */
     confirm: async (token: string, password: string, address: string, context: CallContext): Promise<void> => {
@@ -83,7 +83,7 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
       })
     },
 
-    /** For the mail that this event asked for. @throws user.not_found when none did, or the person needs none any more */
+    /** For the mail that this event asked for. @throws user.not_found if none did, or the person no longer needs one */
     issueToken: async (eventId: string): Promise<IssuedMail> => {
       const { token, hash } = newSecret()
       const request = await repository.keep(eventId, hash)

@@ -2,14 +2,16 @@ import { fold, forms, seenLength } from '../../../platform/normal-form.ts'
 import { fail } from '../errors.ts'
 import type { Personal } from '../personal-data.ts'
 
-/** Code points of the normal form (NIST SP 800-63B-4, 3.1.1.2; ASVS 5.0, 6.2.1 and 6.2.9). No rule says which ones. */
+/**
+ * Code points of the normal form (NIST SP 800-63B-4, 3.1.1.2; ASVS 5.0, 6.2.1 and 6.2.9). No rule prescribes character classes.
+ */
 export const passwordLength = { minLength: 8, maxLength: 128 } as const
 
 const product = 'orderhub'
-/** A few characters again and again are as good a guess as any on the list. */
+/** A few characters repeated are as easy to guess as the list. */
 const repeated = /^(.{1,4}?)\1+$/su
 
-/** Some 18,000 of the most common passwords that are long enough (ASVS 5.0, 6.2.4), for processes in which somebody sets one. */
+/** About 18,000 of the most common passwords that are long enough (ASVS 5.0, 6.2.4), loaded when somebody first sets one. */
 let common: Promise<ReadonlySet<string>> | undefined
 const load = async (): Promise<ReadonlySet<string>> => {
   const { dictionary } = await import('@zxcvbn-ts/language-common')
@@ -17,12 +19,12 @@ const load = async (): Promise<ReadonlySet<string>> => {
   return new Set(list.filter((password) => password.length >= passwordLength.minLength).map(fold))
 }
 
-/** Whoever wants to sign in as somebody tries these first. */
+/** An attacker tries these first. */
 const ofPerson = ({ name, email }: Pick<Personal, 'name' | 'email'>): string[] =>
   [name, email, email.slice(0, email.lastIndexOf('@')), product].map(fold)
 
 /**
- * Of a password that is to be set, in every place where one is.
+ * Checks a new password, wherever one is set.
  * @throws user.password_too_short, user.password_personal, user.password_too_common with the body's `field`
  */
 export const assertPassword = async (typed: string, person: Pick<Personal, 'name' | 'email'>, field: string): Promise<void> => {

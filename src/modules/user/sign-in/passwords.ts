@@ -8,13 +8,13 @@ import { fail } from '../errors.ts'
 /** argon2id (RFC 9106) with OWASP's parameters: 19 MiB, two passes, one lane. */
 const parameters: Options = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 
-/** Seconds after which whoever found the queue full may find a place. */
+/** Seconds after which to retry when the queue was full. */
 const retryAfter = 2
 
 export interface PasswordOptions {
-  /** Hashes computed at once: one core stays free for all else, since the thread pool serves files and names as well. */
+  /** Concurrent hashes: one core stays free for everything else, because the thread pool also handles files and name look-ups. */
   readonly concurrency?: number
-  /** Hashes that wait, at the most. */
+  /** Maximum waiting hashes. */
   readonly queue?: number
 }
 
@@ -22,10 +22,10 @@ export type Passwords = ReturnType<typeof createPasswords>
 
 const { normal } = forms.password
 
-/** Several megabytes, for processes in which somebody signs in. */
+/** Several megabytes, loaded when somebody first signs in. */
 const load = () => import('@node-rs/argon2')
 
-/** Hashes passwords, a few at a time. Each of its functions throws auth.busy when too many wait. */
+/** Hashes passwords, a few at a time (a bulkhead). Each of its functions throws auth.busy when too many wait. */
 export const createPasswords = ({ concurrency = Math.max(1, availableParallelism() - 1), queue = 64 }: PasswordOptions = {}) => {
   const createGate = () => {
     const gate = bulkhead(concurrency, queue)
@@ -41,13 +41,13 @@ export const createPasswords = ({ concurrency = Math.max(1, availableParallelism
   let dummy: Promise<string> | undefined
 
   return {
-    /** As many whole sign-ins at once as hashes: a crowd waits here, and not in front of the database that others need too. */
+    /** As many concurrent sign-ins as hashes: a crowd waits here, and not for the database that other requests need too. */
     signInBulkhead: createGate(),
 
     /** In PHC form. */
     hash: (password: string): Promise<string> => hashBulkhead(async () => (await load()).hash(normal(password), parameters)),
 
-    /** Takes as long for somebody who has no password, or is not there. */
+    /** Takes as long for a person without a password, or for an unknown one. */
     matches: (stored: string | null, password: string): Promise<boolean> =>
       hashBulkhead(async () => {
         const { hash, verify } = await load()

@@ -2,8 +2,8 @@ import type { CallContext } from '../../../platform/context.ts'
 import { fail } from '../errors.ts'
 
 /**
- * Before what is as good as a password: a token alone may be stolen, so its owner proves again who they are. Those whom an external
- * issuer signs in have no password here, and programs none at all.
+ * Step-up authentication for sensitive changes: a token alone may be stolen, so its owner must prove their identity again. People
+ * of an external issuer have no password here, and programs have none at all.
  * @throws auth.reauthentication_required
  */
 export const assertReauthenticated = ({ actor, reauthenticated }: CallContext): void => {

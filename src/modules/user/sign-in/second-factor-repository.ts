@@ -5,10 +5,10 @@ import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import { outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
 import { type NewFamily, startFamily } from './family-repository.ts'
 
-/** A right code: its time step (RFC 6238), or the hash of a recovery code. Whether it was used the statement finds out. */
+/** A correct code: its time step (RFC 6238), or the hash of a recovery code. The statement checks whether it was used. */
 export type FactorProof = { readonly step: number } | { readonly codeHash: Buffer }
 
-/** As the body of a CTE: uses the proof up and answers `user_id`, or answers no row when it was used before. */
+/** Body of a CTE: uses the proof up and returns `user_id`, or no row if it was used before. */
 export const useFactor = (userId: number, proof: FactorProof): SQL =>
   'step' in proof
     ? sql`update ${secondFactors} set last_step = ${proof.step}::bigint
@@ -25,7 +25,7 @@ const spendFactor = (userId: number, proof: FactorProof): SQL =>
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
-  /** The change of the CTE `source`, which has `user_id`, on the person: ends every sign-in, and has an event, which says `data`. */
+  /** Applies the CTE `source`, which has `user_id`, to the person: ends every session, and adds an event with `data`. */
   const changed = (source: SQL, event: NewEvent, data?: SQL): SQL => sql`
     changed as (
       update ${users} as u set version = u.version + 1, session_version = u.session_version + 1 from ${source} as s
@@ -34,7 +34,7 @@ export const createSecondFactorRepository = (db: Database) => {
     event as (${appendEvent(outbox, event, sql`changed`, data)})`
 
   return {
-    /** Keeps a secret that is yet to be confirmed; false when one is confirmed already. */
+    /** Stores a secret that is not confirmed yet; false if one is confirmed already. */
     enrol: async (userId: number, secret: Buffer): Promise<boolean> => {
       const rows = await db.run(sql`
         insert into ${secondFactors} as f (user_id, secret) values (${userId}, ${secret})
@@ -43,7 +43,9 @@ export const createSecondFactorRepository = (db: Database) => {
       return rows.length > 0
     },
 
-    /** The session version of the new sign-in; undefined when it was confirmed meanwhile, or another secret has taken this one's place. */
+    /**
+     * The session version of the new session; undefined if it was confirmed meanwhile, or another secret has replaced this one.
+     */
     confirm: async (
       userId: number,
       { secret, step, codeHashes }: { secret: Buffer; step: number; codeHashes: readonly Buffer[] },
@@ -63,7 +65,7 @@ export const createSecondFactorRepository = (db: Database) => {
       return row?.session_version
     },
 
-    /** False when the proof was used before. */
+    /** False if the proof was used before. */
     remove: async (userId: number, proof: FactorProof, event: NewEvent): Promise<boolean> => {
       const spentCode = 'step' in proof ? sql`` : sql`and r.code_hash <> ${proof.codeHash}`
       const factor =
@@ -76,7 +78,7 @@ export const createSecondFactorRepository = (db: Database) => {
       return rows.length > 0
     },
 
-    /** Removes somebody's without a proof of theirs; false when there is none. */
+    /** Removes a person's factor without a proof; false if there is none. */
     reset: async (userId: number, reason: string, event: NewEvent): Promise<boolean> => {
       const rows = await db.write(sql`
         with dropped as (delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null returning user_id),

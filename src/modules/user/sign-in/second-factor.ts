@@ -47,7 +47,7 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
     return found.timeStep
   }
 
-  /** What a code proves, if it was not used before. @throws auth.invalid_otp */
+  /** The proof of a code, if it was not used before. @throws auth.invalid_otp */
   const proofOf = async (account: Account, code: string): Promise<FactorProof> =>
     totp.test(code) ? { step: await stepOf(account, code) } : { codeHash: hashOfRecoveryCode(code) }
 
@@ -64,7 +64,10 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
       return { secret, otpauth_uri: uri, qr: await QRCode.toDataURL(uri) }
     },
 
-    /** Returns the recovery codes, this once, and the session version of the new sign-in. @throws auth.mfa_already_enrolled, auth.mfa_not_enrolled, auth.invalid_otp */
+    /**
+     * Returns the recovery codes (only once), and the session version of the new session. @throws auth.mfa_already_enrolled,
+     * auth.mfa_not_enrolled, auth.invalid_otp
+     */
     confirm: async (
       account: Account,
       code: string,
@@ -93,7 +96,9 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
       if (!removed) throw fail('auth.invalid_otp')
     },
 
-    /** For somebody who has lost theirs, or found a stranger's. @throws auth.reauthentication_required, auth.mfa_not_enrolled */
+    /**
+     * For a person who has lost their factor, or has a stranger's. @throws auth.reauthentication_required, auth.mfa_not_enrolled
+     */
     reset: async (userId: number, reason: string, context: CallContext): Promise<void> => {
       assertReauthenticated(context)
       if (!(await repository.reset(userId, reason, newEvent('user.second_factor_reset', context))))

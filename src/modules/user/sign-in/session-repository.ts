@@ -6,14 +6,14 @@ import { outbox, refreshTokens, secondFactors, users } from '../tables.ts'
 import { type NewFamily, startFamily } from './family-repository.ts'
 import { type FactorProof, useFactor } from './second-factor-repository.ts'
 
-/** A used token that comes again within so many seconds may be a client's second tab, not a thief. */
+/** A used token that comes again within this many seconds may be a client's second tab, not a thief. */
 const graceSeconds = 5
 
-/** Proves who somebody is: by their password, which was looked at before, and a code where they have a second factor. */
+/** The proof of a sign-in: the password, verified before, and a code if there is a second factor. */
 export interface Proving {
   readonly userId: number
   readonly sessionVersion: number
-  /** Of the person's second factor; undefined where they have none. */
+  /** Proof of the second factor; undefined if there is none. */
   readonly proof: FactorProof | undefined
   readonly event: NewEvent
 }
@@ -26,7 +26,7 @@ export interface Refreshed {
   readonly amr: string
 }
 
-/** As CTEs: `signed` has the person's row, or none when the proof was used already or the person has changed meanwhile. */
+/** CTEs: `signed` has the person's row, or none if the proof was used already or the person has changed meanwhile. */
 const prove = ({ userId, sessionVersion, proof, event }: Proving): SQL => {
   const proven = proof
     ? useFactor(userId, proof)
@@ -42,7 +42,7 @@ const prove = ({ userId, sessionVersion, proof, event }: Proving): SQL => {
 export type SessionRepository = ReturnType<typeof createSessionRepository>
 
 export const createSessionRepository = (db: Database) => ({
-  /** Starts a family of refresh tokens; false when the proof was used already or the person has changed meanwhile. */
+  /** Starts a token family; false if the proof was used already or the person has changed meanwhile. */
   signIn: async (signIn: SignIn): Promise<boolean> => {
     const rows = await db.write(sql`
       with ${prove(signIn)}, token as (${startFamily(signIn, sql`signed`)})
@@ -50,16 +50,16 @@ export const createSessionRepository = (db: Database) => ({
     return rows.length > 0
   },
 
-  /** As `signIn`, of somebody who is signed in. */
+  /** As `signIn`, for a signed-in person. */
   prove: async (proving: Proving): Promise<boolean> => {
     const rows = await db.write(sql`with ${prove(proving)} select id from signed`)
     return rows.length > 0
   },
 
   /**
-   * Puts a new token in a used one's place. The family's first row stands for the whole family: it is locked first and
-   * carries the revocation, so that a revocation cannot miss a token that is being made. A token that was used before
-   * revokes the family, unless it was used just now and its successor was not.
+   * Replaces a used token by a new one. The family's first row represents the whole family: it is locked first and carries the
+   * revocation, so that a revocation cannot miss a token that is being created. A reused token revokes the family, unless it was
+   * used just now and its successor was not.
    */
   refresh: async (presented: Buffer, next: Buffer, reuse: NewEvent): Promise<Refreshed | 'reused' | undefined> => {
     const [row] = await db.write<Refreshed | { user_id: number; session_version: null }>(
@@ -95,7 +95,7 @@ export const createSessionRepository = (db: Database) => ({
     return row.session_version === null ? 'reused' : row
   },
 
-  /** Ends the family of this token; false when it has ended, or there is none. */
+  /** Ends the family of this token; false if it has ended, or there is none. */
   signOut: async (presented: Buffer, event: NewEvent): Promise<boolean> => {
     const rows = await db.write(sql`
       with root as materialized (

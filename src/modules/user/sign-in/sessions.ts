@@ -29,7 +29,7 @@ export interface SessionsOptions {
 
 export type Sessions = ReturnType<typeof createSessions>
 
-/** Of an event that a person causes by proving who they are, where the request itself does not say so. */
+/** The context of an event that a person causes by proving their identity, if the request does not have it. */
 export const actingAs = (context: CallContext, userId: number): CallContext => ({
   ...context,
   actor: { type: 'user', id: String(userId) },
@@ -61,14 +61,14 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
   return {
     /**
      * @throws auth.invalid_credentials, auth.otp_required, auth.invalid_otp, auth.not_activated, auth.too_many_attempts,
-     * auth.busy. All but the first two of an unknown address too: nothing tells whether there is such an account.
+     * auth.busy. Except for the first two, unknown addresses get the same errors: nothing reveals whether an account exists.
      */
     signIn: (credentials: Credentials, address: string, context: CallContext): Promise<Tokens> =>
       passwords.signInBulkhead(() =>
         throttle.attempt(throttle.keyOf(credentials.email), address, () => signIn(credentials, context)),
       ),
 
-    /** @throws auth.invalid_token for a token that is unknown, used, revoked or too old, or whose person has changed */
+    /** @throws auth.invalid_token for a token that is unknown, used, revoked or expired, or whose person has changed */
     refresh: async (refreshToken: string, context: CallContext): Promise<Tokens> => {
       const { token, hash } = newSecret()
       const refreshed = await repository.refresh(hashOf(refreshToken), hash, newEvent('user.refresh_reuse_detected', context))
@@ -77,7 +77,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
       return tokens.signedIn({ userId: user_id, sessionVersion: session_version, amr: amr.split(' ') }, token)
     },
 
-    /** Ends the sign-in that the token belongs to; a token that is worth nothing is no error (RFC 7009, 2.2). */
+    /** Ends the session of the token; an invalid token is no error (RFC 7009, 2.2). */
     signOut: async (refreshToken: string, context: CallContext): Promise<void> => {
       await repository.signOut(hashOf(refreshToken), newEvent('user.signed_out', context))
     },

@@ -12,12 +12,12 @@ const registrationsPerAddress = 100
 
 const pruneEveryMs = 3_600_000
 
-/** Errors that mean a wrong guess; whatever else happens is not held against anybody. */
+/** Errors that mean a wrong guess; other errors are not counted. */
 const guesses: readonly string[] = ['auth.invalid_credentials', 'auth.invalid_otp']
 
 export interface SignInThrottleOptions {
   readonly repository: AttemptRepository
-  /** Keyed: the table must not tell addresses. */
+  /** Keyed: the table must not reveal addresses. */
   readonly keyOf: (text: string) => Buffer
   readonly log: Logger
 }
@@ -25,9 +25,9 @@ export interface SignInThrottleOptions {
 export type SignInThrottle = ReturnType<typeof createSignInThrottle>
 
 /**
- * Limits guesses by account and by the client's address, for all processes together. An attempt counts before it is made,
- * so that many at once are not more than one after the other, and is taken back where it was no wrong guess. Accounts that
- * do not exist are counted like others.
+ * Limits guesses by account and by the client's address, shared by all processes. An attempt is counted before it is made, so
+ * that concurrent attempts have no advantage, and is taken back if it was not a wrong guess. Unknown accounts are counted in the
+ * same way.
  */
 export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleOptions) => {
   const ofAddress = (address: string): Buffer => keyOf(`address:${networkOf(address)}`)
@@ -38,7 +38,7 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
   return {
     keyOf,
 
-    /** @throws auth.too_many_attempts with the seconds to wait, and what `run` throws */
+    /** @throws auth.too_many_attempts with the seconds to wait, and the errors of `run` */
     attempt: async <T>(account: Buffer, address: string, run: () => Promise<T>): Promise<T> => {
       const wait = await repository.take(account, ofAddress(address), { perAccount, perAddress })
       if (wait !== undefined) throw fail('auth.too_many_attempts', { retry_after: wait })
@@ -53,12 +53,12 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
       }
     },
 
-    /** Forgets what was counted for this address: the person is gone. */
+    /** Deletes the counters of this address: the person is gone. */
     forget: async (email: string): Promise<void> => {
       await Promise.all([repository.clear(keyOf(email)), repository.clear(ofMail(email))])
     },
 
-    /** Whether one more e-mail may go to this address on the client's word. */
+    /** Whether one more e-mail may be sent to this address at an anonymous client's request. */
     mayMail: async (email: string, address: string): Promise<boolean> => {
       const wait = await repository.take(ofMail(email), ofAddress(address), { perAccount: mailsPerAccount, perAddress })
       if (wait === undefined) await repository.count(ofAddress(address))
@@ -76,7 +76,7 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
       await repository.count(network)
     },
 
-    /** Has attempts and tokens that have run out forgotten from time to time, until `close`. */
+    /** Deletes expired attempts and tokens from time to time, until `close`. */
     start: (): void => {
       const prune = () =>
         repository.prune().catch((error) => log.warn({ err: error }, 'deleting expired sign-in records failed; will retry'))

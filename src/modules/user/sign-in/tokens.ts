@@ -1,7 +1,7 @@
 import { issueAccessToken } from '../../../platform/auth/access-tokens.ts'
 import type { KeyStore } from '../../../platform/keys/key-store.ts'
 
-/** A token for requests, as OAuth 2.0 writes it (RFC 6749, 5.1). */
+/** An access token as OAuth 2.0 describes it (RFC 6749, 5.1). */
 export interface AccessToken {
   readonly access_token: string
   readonly token_type: 'Bearer'
@@ -27,12 +27,12 @@ export const createTokenIssuer = (keys: KeyStore) => {
     return { access_token: token, token_type: 'Bearer', expires_in: expiresIn }
   }
   return {
-    /** Of a sign-in, new or refreshed. */
+    /** The tokens of a session, new or refreshed. */
     signedIn: async (owner: TokenOwner, refreshToken: string): Promise<Tokens> => ({
       ...(await issue(owner, false)),
       refresh_token: refreshToken,
     }),
-    /** Of a person who has just proven who they are. */
+    /** A token of a person who has just proven their identity. */
     reauthenticated: (owner: TokenOwner): Promise<AccessToken> => issue(owner, true),
   }
 }
