@@ -1,11 +1,11 @@
 export interface Cache<T> {
-  /** Undefined when it is not there, or no longer good. */
+  /** Undefined if missing or expired. */
   get(key: string): T | undefined
   /** @param until epoch milliseconds */
   set(key: string, value: T, until: number): void
 }
 
-/** What is known, for as long as it is good; of more than `max` entries, those that were not asked for longest go. */
+/** A cache with expiry; of more than `max` entries, the least recently used are evicted. */
 export const createCache = <T>(max = 4096): Cache<T> => {
   const entries = new Map<string, { readonly value: T; readonly until: number }>()
   return {
@@ -14,7 +14,7 @@ export const createCache = <T>(max = 4096): Cache<T> => {
       if (!entry) return undefined
       entries.delete(key)
       if (entry.until <= Date.now()) return undefined
-      // Behind all others: a Map keeps the order in which its entries came.
+      // Moves it to the end: a Map keeps insertion order.
       entries.set(key, entry)
       return entry.value
     },

@@ -2,7 +2,7 @@ import { trace } from '@opentelemetry/api'
 import { newTraceparent, newUuid } from './ids.ts'
 import type { Role } from './permission.ts'
 
-/** Who acts: nobody known, a person's account, or a service on its own behalf. */
+/** The actor: unknown, a person's account, or a service on its own behalf. */
 export interface Actor {
   readonly type: 'anonymous' | 'user' | 'service'
   readonly id: string | null
@@ -10,27 +10,27 @@ export interface Actor {
 
 export const anonymous: Actor = { type: 'anonymous', id: null }
 
-/** Travels with every call: until when (epoch milliseconds), on whose behalf, in which trace (W3C traceparent). */
+/** Travels with every call: the deadline (epoch milliseconds), the actor, the trace (W3C traceparent). */
 export interface CallContext {
   readonly deadline: number
   readonly actor: Actor
   readonly traceparent: string
   readonly requestId: string
-  /** Of the policy that this request was judged by. */
+  /** The version of the policy that was applied to this request. */
   readonly policyVersion: string
-  /** The person's role; null for anybody else. */
+  /** The person's role; null for any other actor. */
   readonly role: Role | null
-  /** The module that calls, proven where it calls over the network; undefined for a request from outside and with AUTH=off. */
+  /** The calling module, proven if it calls over the network; undefined for a request from outside and with AUTH=off. */
   readonly caller?: string | undefined
-  /** Whether the person has proven a moment ago who they are, as what is as good as a password asks for. */
+  /** Whether the person has just passed step-up authentication, as sensitive changes require. */
   readonly reauthenticated?: boolean
-  /** What the policy lets this call reach: everything, or only what belongs to the actor. */
+  /** The data that the policy allows for this call: all, or only the actor's own. */
   readonly scope: 'all' | 'own'
 }
 
 /**
- * The user whose rows a call may reach, or undefined where it may reach all: goes into the statement's WHERE. 0, which is
- * nobody's id, for whoever has no account here, as a person of an external issuer.
+ * The user whose rows a call may access, or undefined for all: goes into the statement's WHERE. 0, which is nobody's id, for a
+ * person without an account here, such as one of an external issuer.
  */
 export const ownerOf = ({ scope, actor }: Pick<CallContext, 'scope' | 'actor'>): number | undefined => {
   if (scope !== 'own') return undefined
@@ -41,7 +41,7 @@ const wellFormed = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
 
 export const traceIdOf = (traceparent: string): string => traceparent.slice(3, 35)
 
-/** The active span's traceparent, else the given one where it is well formed, else a new one (W3C Trace Context, 2021). */
+/** The active span's traceparent, otherwise the given one if it is valid, otherwise a new one (W3C Trace Context, 2021). */
 export const continueTrace = (incoming?: string): string => {
   const span = trace.getActiveSpan()?.spanContext()
   if (span) return `00-${span.traceId}-${span.spanId}-0${span.traceFlags & 1}`
@@ -50,7 +50,10 @@ export const continueTrace = (incoming?: string): string => {
   return newTraceparent()
 }
 
-/** Of what a service does on its own behalf, for so many milliseconds and in a trace of its own; no policy allowed it by default. */
+/**
+ * For work that a service does on its own behalf, with a time limit in milliseconds and its own trace; by default no policy
+ * allowed it.
+ */
 export const serviceContext = (service: string, milliseconds: number, policyVersion = ''): CallContext => ({
   deadline: Date.now() + milliseconds,
   actor: { type: 'service', id: service },
@@ -61,10 +64,13 @@ export const serviceContext = (service: string, milliseconds: number, policyVers
   scope: 'all',
 })
 
-/** For a request to another service. Inside a span OpenTelemetry's instrumentation adds its own, and two would be none. */
+/**
+ * For a request to another service. Inside a span, OpenTelemetry's instrumentation adds its own header; two would invalidate
+ * both.
+ */
 export const traceHeaders = (traceparent: string): { traceparent?: string } => (trace.getActiveSpan() ? {} : { traceparent })
 
-/** What an event says of its change, as of a call: on whose behalf, in which trace, judged by which policy. */
+/** The context of an event, taken from a call: actor, trace, policy version. */
 export interface Cause {
   readonly id: string
   readonly actor: Actor
@@ -72,7 +78,7 @@ export interface Cause {
   readonly policy_version?: string | undefined
 }
 
-/** Of the work that an event causes, for so many milliseconds. */
+/** For the work that an event causes, with a time limit in milliseconds. */
 export const eventContext = ({ id, actor, traceparent, policy_version }: Cause, milliseconds: number): CallContext => ({
   deadline: Date.now() + milliseconds,
   actor,

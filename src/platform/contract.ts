@@ -6,21 +6,21 @@ import type { ErrorTable } from './errors.ts'
 export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSchema> {
   readonly input: I
   readonly output: O
-  /** May be repeated after a lost answer. */
+  /** Safe to repeat after a lost response. */
   readonly idempotent?: boolean
-  /** Milliseconds; the caller's remaining deadline applies where it is shorter. */
+  /** Milliseconds; the caller's remaining deadline applies if it is shorter. */
   readonly timeoutMs: number
-  /** Every process calls it, whatever it runs; any other operation is for the modules that name it among their dependencies. */
+  /** Every process calls it; other operations are only for the modules that name it among their dependencies. */
   readonly forEveryProcess?: boolean
 }
 
-/** Subscribes to all that any module publishes, also to what is added later. */
+/** Subscribes to everything that any module publishes, including future events. */
 export const everyEvent = '*'
 
-/** Of the event that has a dead letter of this module delivered again. */
+/** The event that replays a dead letter of this module. */
 export const replayEventOf = (module: string): string => `${module}.dead_letter_replayed`
 
-/** `type`: of the event that is delivered again. */
+/** `type`: of the replayed event. */
 export const DeadLetterReplayed = Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() })
 export type DeadLetterReplayed = Static<typeof DeadLetterReplayed>
 
@@ -29,37 +29,37 @@ type Events = Record<string, TSchema>
 
 export interface Contract<Ops extends Operations = Operations, E extends Events = Events, Err extends ErrorTable = ErrorTable> {
   readonly name: string
-  /** On which the module listens where it runs alone. */
+  /** The port of the module as a separate service. */
   readonly port: number
-  /** Keeps no data: is given no database. */
+  /** Stores no data and gets no database. */
   readonly stateless: boolean
-  /** Its error codes: those that its routes and operations may return beside the platform's. */
+  /** Its error codes: those that its routes and operations may return in addition to the platform's. */
   readonly errors: Err
-  /** Under which its public routes are listed in the OpenAPI document. */
+  /** The tags of its public routes in the OpenAPI document. */
   readonly tags: readonly string[]
-  /** Rules that a change falls under, by the type of the changed resource, as its events begin. */
+  /** Regulations that apply to a change, by the type of the changed resource (the first part of its event types). */
   readonly complianceTags: Readonly<Record<string, readonly string[]>>
-  /** Where the module's public routes live below /api/v1, e.g. '/orders'; the gateway routes by them. */
+  /** Paths of the module's public routes below /api/v1, such as '/orders'; the gateway routes by them. */
   readonly paths: readonly string[]
   readonly ops: Ops
-  /** Bytes that the body of a public route may have, as in 'POST /orders', where that is more than `defaultBodyLimit`. */
+  /** Maximum body size in bytes of a public route, such as 'POST /orders', if more than `defaultBodyLimit`. */
   readonly bodyLimits: Readonly<Record<string, number>>
-  /** What the module publishes: event type to the schema of its data. No personal data. */
+  /** The events that the module publishes: event type to the schema of its data. No personal data. */
   readonly events: E
   /** Event types of any module that this one consumes, or `everyEvent`; the relay derives the queues from it. */
   readonly subscribes: readonly string[]
-  /** Of what it subscribes to, event types that wait behind no others: each in the queue of this name, which begins with the module's. */
+  /** Event types with their own queue, so that they do not wait behind others: queue name (begins with the module's) to types. */
   readonly apart: Readonly<Record<string, readonly string[]>>
 }
 
-/** The queues that a module takes its events from, with the types that each has. */
+/** The queues that a module consumes, with the event types of each. */
 export const queuesOf = ({ name, subscribes, apart }: Contract): (readonly [queue: string, types: readonly string[]])[] => {
   const elsewhere = Object.values(apart).flat()
   const own = subscribes.filter((type) => !elsewhere.includes(type))
   return [...(own.length > 0 ? [[name, own] as const] : []), ...Object.entries(apart)]
 }
 
-/** The functions behind a contract: one type, whether they run in this process or behind HTTP. */
+/** The functions of a contract: one type, whether they run in this process or behind HTTP. */
 export type Api<C extends Contract> = {
   readonly [K in keyof C['ops']]: (
     input: Static<C['ops'][K]['input']>,
@@ -77,15 +77,15 @@ export type Uses = Readonly<Record<string, Use>>
 /** The functions of those operations. */
 export type Client<U> = U extends Use<infer C, infer Op> ? Pick<Api<C>, Op & keyof Api<C>> : never
 
-/** Names what a module calls of another one, in its dependencies.ts; it is given those functions and no others. */
+/** Names the operations of another module that a module calls, in its dependencies.ts; it gets only those functions. */
 export const use = <C extends Contract, const Op extends keyof C['ops'] & string>(
   contract: C,
   ...ops: readonly [Op, ...Op[]]
 ): Use<C, Op> => ({ contract, ops })
 
 /**
- * Declares a module's face to the others as data: it is bound to functions or to HTTP elsewhere. A module that subscribes to
- * something also publishes and takes the event that has its dead letters delivered again.
+ * Declares a module's interface as data; the composition root binds it to functions or to HTTP. A module that subscribes to
+ * events also publishes and consumes the event that replays its dead letters.
  */
 export const defineContract = <
   const Ops extends Operations = Record<never, never>,
@@ -127,7 +127,7 @@ export const defineContract = <
     tags,
     complianceTags,
     paths,
-    // A hundred ids of events, in the longest form that JSON has for them.
+    // A hundred event ids in the longest JSON form.
     bodyLimits: replayed ? { ...bodyLimits, [`POST ${paths[0]}/dead-letters/replay`]: 32 * 1024 } : bodyLimits,
     ops,
     events: replayed ? { ...events, [replayed]: DeadLetterReplayed } : events,

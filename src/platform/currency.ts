@@ -1,14 +1,16 @@
 import { data } from 'currency-codes'
 
-/** Of ISO 4217 list one without what has no minor unit ("N.A."): metals, bond market units, units of account, tests. */
+/**
+ * From ISO 4217 list one, without entries that have no minor unit ("N.A."): metals, bond market units, units of account, tests.
+ */
 const withoutMinorUnit = new Set('XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA XXX'.split(' '))
-/** Amendments since the library's list of 2024-06-25: the Caribbean guilder took the place of ANG, the euro that of BGN. */
+/** Amendments since the library's list of 2024-06-25: the Caribbean guilder replaced ANG, the euro replaced BGN. */
 const added = [['XCG', 2]] as const
 const withdrawn = new Set(['ANG', 'BGN'])
 /** By decision (docs/adr/0032): nobody pays in cents of a New Taiwan dollar, although ISO 4217 has two digits for it. */
 const decided = [['TWD', 0]] as const
 
-/** Digits of the minor unit by code: an amount is an integer, of which one is 10^-digits of the currency. */
+/** Digits of the minor unit by code: an amount of 1 is 10^-digits of the currency. */
 export const currencyDigits: ReadonlyMap<string, number> = new Map([
   ...data
     .filter(({ code }) => !withoutMinorUnit.has(code) && !withdrawn.has(code))
@@ -22,13 +24,13 @@ const lookAlike = new Set(['XAF', 'XOF'])
 
 export const isCurrency = (code: string): boolean => currencyDigits.has(code)
 
-/** Making one takes a hundred times as long as using it. */
+/** Creating one takes a hundred times as long as using it. */
 const formats = new Map<string, Intl.NumberFormat>()
 
 /**
- * An amount in minor units as people of both languages read it: `NT$1,999`, `US$19.99`, `CHF 19.99`. English and Chinese
- * write numbers alike; each of them leaves its own dollar's country out, and neutral English does not. An amount in a
- * currency that is not in the table, from before there was one, is shown as it is.
+ * An amount in minor units as text for both languages: `NT$1,999`, `US$19.99`, `CHF 19.99`. English and Chinese write numbers in
+ * the same way. Each omits its own dollar's country, which neutral English does not. An amount in an unknown currency, stored
+ * before the table existed, is shown as it is.
  */
 export const formatMoney = (amount: number, currency: string, currencyDisplay: 'symbol' | 'code' = 'symbol'): string => {
   const digits = currencyDigits.get(currency) ?? 0

@@ -10,13 +10,13 @@ import { type AuditEntry, signEntry } from './entry.ts'
 type Unsigned = Omit<AuditEntry, 'service' | 'key_id' | 'signature'>
 
 export interface AccessTrailOptions {
-  /** Who refuses or shows, and signs. */
+  /** The service that denies or shows data, and signs. */
   readonly service: string
   readonly keys: KeyStore
   readonly policyVersion: string
-  /** Takes entries into the trail, or rejects; one that it has already does no harm. */
+  /** Records entries on the trail, or rejects. Idempotent. */
   readonly record: (input: { entries: AuditEntry[] }, context: CallContext) => Promise<unknown>
-  /** Codes with which the trail keeps what it refuses, and takes the rest: trying again changes nothing. */
+  /** Codes with which the trail keeps the refused entries as dead letters and records the others: a retry changes nothing. */
   readonly finalCodes: readonly string[]
   readonly log: Logger
 }
@@ -24,14 +24,14 @@ export interface AccessTrailOptions {
 export interface AccessTrail {
   add(access: Access): void
   start(): void
-  /** Writes what is left, for a few seconds at most. */
+  /** Sends what is left, for a few seconds at most. */
   close(): Promise<void>
 }
 
 const flushMs = 250
 const pauses = { backoffMs: flushMs, longestBackoffMs: 5000 }
 const batch = 500
-/** Entries that wait for the audit service, at most; beyond that accesses are only counted. */
+/** Maximum entries that wait for the audit service; beyond that, accesses are only counted. */
 const bufferSize = 5000
 
 const entryOf = ({ first, count, lastAt }: Counted, policyVersion: string): Unsigned => ({
@@ -56,9 +56,9 @@ const entryOf = ({ first, count, lastAt }: Counted, policyVersion: string): Unsi
 })
 
 /**
- * Puts what this process refuses, and whose data it shows to others, on the audit trail: signed, bursts counted, at most a
- * quarter of a second afterwards, and for as long as the audit service is away kept here. A process that is killed loses
- * that much: such a request changes nothing, so there is no row that it could commit with.
+ * Records this process's denials, and whose data it shows to others, on the audit trail: signed, bursts aggregated, at most a
+ * quarter of a second later. While the audit service is down, entries are buffered here. A killed process loses that much: such a
+ * request changes nothing, so there is no row that its entry could commit with.
  */
 export const createAccessTrail = ({ service, keys, policyVersion, record, finalCodes, log }: AccessTrailOptions): AccessTrail => {
   const denialAggregator = createDenialAggregator()

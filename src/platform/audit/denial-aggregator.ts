@@ -1,28 +1,28 @@
 import type { Actor } from '../context.ts'
 
-/** One request that is on the trail for itself: it was refused, or it showed somebody's personal data. */
+/** One request that belongs on the trail: it was denied, or it showed somebody's personal data. */
 export interface Access {
   /** Epoch milliseconds. */
   readonly at: number
   readonly actor: Actor
-  /** Tells clients apart without saying where they are. */
+  /** Tells clients apart without revealing their address. */
   readonly client: string
-  /** Method and route of what was refused, as `GET /api/v1/orders/:id`, or `personal_data.read`. */
+  /** Method and route of the denial, such as `GET /api/v1/orders/:id`, or `personal_data.read`. */
   readonly action: string
   readonly decision: 'approved' | 'denied'
   readonly resource: { readonly type: string; readonly id: string | null }
-  /** Accesses to another resource are of another kind; otherwise the sum names it where all had the same. */
+  /** Different resources are different kinds; otherwise the entry names the resource only if all had the same. */
   readonly apart: boolean
-  /** What is the same for the whole kind: code and status of a refusal, route of a read. */
+  /** Common to the whole kind: code and status of a denial, route of a read. */
   readonly facts: Readonly<Record<string, string | number>>
-  /** The persons whose data was shown, where there may be several. */
+  /** The persons whose data was shown, if there may be several. */
   readonly subjects: readonly string[]
   readonly traceparent: string
 }
 
 /**
- * Accesses of one kind as one: the first of them, how many there were, and when the last was. The resource has an id where
- * all had the same; the subjects are those of all.
+ * Aggregated accesses of one kind: the first one, their number, and the time of the last. The resource has an id if all had the
+ * same; the subjects are those of all.
  */
 export interface Counted {
   readonly first: Access
@@ -31,26 +31,26 @@ export interface Counted {
 }
 
 export interface DenialAggregator {
-  /** Counts an access; returns it when it is to be written at once. `room`: whether it could be. */
+  /** Counts an access; returns it if it is to be recorded at once. `room`: whether there is room for it. */
   add(access: Access, room: boolean): Counted | undefined
-  /** The sums whose time is over, at most `limit`; with `now` as Infinity all that there are. */
+  /** The aggregates whose window has ended, at most `limit`; with `now` as Infinity, all. */
   due(now: number, limit: number): Counted[]
 }
 
 export interface DenialAggregatorOptions {
-  /** How long accesses of a kind are summed, in milliseconds. */
+  /** Length of the window for accesses of a kind, in milliseconds. */
   readonly windowMs?: number
-  /** Kinds told apart at once, at most. */
+  /** Maximum number of kinds at once. */
   readonly maxKinds?: number
 }
 
-/** Persons that one entry names, at most: two full pages of a list. */
+/** Maximum persons per entry: two full pages of a list. */
 const mostSubjects = 200
 
 const kindOf = ({ actor, client, action, facts, apart, resource }: Access): string =>
   JSON.stringify([actor.type, actor.id, client, action, facts, apart ? resource : null])
 
-/** What all have in common that are too many to tell apart. Who has read personal data stays known. */
+/** Common fields of accesses that are too many to tell apart. The reader of personal data stays known. */
 const asOther = (access: Access): Access => {
   const other = { ...access, client: 'other', resource: { type: 'other', id: null }, apart: false, subjects: [] }
   if (access.decision === 'approved') return { ...other, facts: { route: 'other' } }
@@ -67,9 +67,9 @@ const merged = (sum: Counted | undefined, access: Access): Counted => {
 }
 
 /**
- * The first access of a kind (who, from where, route and code) is one of its own; those of the next seconds are summed.
- * Beyond `maxKinds`, and when there is no room, refusals count as `other`, one kind for each status, and reads as one kind
- * for each reader: none is left out.
+ * The first access of a kind (who, from where, route and code) is returned at once; those of the next seconds are aggregated.
+ * Beyond `maxKinds`, or without room, denials are counted as `other`, one kind for each status, and reads as one kind for each
+ * reader: every access is counted.
  */
 export const createDenialAggregator = ({
   windowMs = 10_000,
@@ -98,7 +98,7 @@ export const createDenialAggregator = ({
       for (const [kind, { until, sum }] of kinds) {
         if (until > now || (sum && sums.length >= limit)) continue
         if (sum) sums.push(sum)
-        // It goes on being summed for as long as it goes on.
+        // A new window begins as long as accesses continue.
         if (sum && now < Number.POSITIVE_INFINITY) kinds.set(kind, { until: now + windowMs, sum: undefined })
         else kinds.delete(kind)
       }

@@ -7,7 +7,7 @@ import { AuditEntry } from './schema.ts'
 
 export { AuditEntry }
 
-/** The bytes that are signed: RFC 8785 (JSON canonicalization) of the entry without its signature. */
+/** The signed bytes: RFC 8785 (JSON canonicalization) of the entry without its signature. */
 export const signedBytes = ({ signature: _, ...entry }: Omit<AuditEntry, 'signature'> & { signature?: string }): Buffer =>
   Buffer.from(canonicalize(entry) as string)
 
@@ -21,7 +21,7 @@ export const signEntry = (
   return { ...unsigned, signature: sign(null, signedBytes(unsigned), key).toString('base64') }
 }
 
-/** Whether the service that an entry names signed it; a key that is not known here yet says nothing about it. */
+/** Whether the service that an entry names signed it; `unknown_key` if the key is not known here yet. */
 export type Verdict = 'signed' | 'forged' | 'unknown_key'
 
 export const judge = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): Verdict => {
@@ -32,10 +32,10 @@ export const judge = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): Verd
 
 export const isSigned = (keys: Pick<KeyStore, 'verifier'>, entry: AuditEntry): boolean => judge(keys, entry) === 'signed'
 
-/** Rules that a change falls under, by the type of the changed resource. */
+/** Regulations that apply to a change, by the type of the changed resource. */
 export type ComplianceTags = Readonly<Record<string, readonly string[]>>
 
-/** What a committed change says on the trail, signed by the service that made it. The same event gives the same entry. */
+/** The audit entry of a committed change, signed by the service that made it. The same event gives the same entry. */
 export const entryOf = (keys: KeyStore, service: string, event: EventEnvelope, complianceTags: ComplianceTags): AuditEntry => {
   const [type = ''] = event.type.split('.')
   return signEntry(keys, service, {

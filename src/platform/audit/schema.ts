@@ -1,10 +1,10 @@
 import { type Static, Type } from 'typebox'
 import { Nullable, Timestamp } from '../schema.ts'
 
-/** One thing that somebody did, or was refused, to one resource. No personal data. */
+/** What somebody did, or was denied, to one resource. No personal data. */
 export const AuditEntry = Type.Object(
   {
-    /** The event's id (uuid v7), or a refusal's or a read's own: an event has one entry, for ever. */
+    /** The event's id (uuid v7), or a denial's or a read's own id: an event has exactly one entry. */
     event_id: Type.String({ format: 'uuid' }),
     timestamp: Timestamp,
     trace_id: Type.String(),

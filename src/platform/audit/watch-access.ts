@@ -7,32 +7,32 @@ import { createPseudonyms } from './pseudonyms.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The persons whose data the answer shows, where the route is one that the trail wants to know of. */
+    /** The persons whose data the response shows, if the route is audited. */
     shown: readonly string[] | undefined
   }
 }
 
 export interface WatchOptions {
   readonly trail: Pick<AccessTrail, 'add'>
-  /** Routes whose answer is about persons, as `GET /api/v1/orders/:id`, with the member of `data` that says about whom. */
+  /** Routes that return data about persons, such as `GET /api/v1/orders/:id`, with the member of `data` that names the person. */
   readonly reads: Readonly<Record<string, string>>
-  /** Routes whose body names an account by its e-mail address, with the member that does. */
+  /** Routes whose body names an account by its e-mail address, with that member. */
   readonly accounts: Readonly<Record<string, string>>
-  /** The hash that stands for an account's e-mail address. */
+  /** The keyed hash of an account's e-mail address. */
   readonly accountHash: (email: string) => string
   readonly log: Logger
-  /** An access could not be described. */
+  /** Called when an access could not be recorded. */
   readonly onError: () => void
 }
 
 const refused: ReadonlySet<number> = new Set([401, 403, 429])
 
-/** An id as we give them. Anything else that a client writes in its place could be anything. */
+/** An id in our own format. A client can write anything else in its place. */
 const ourId = /^(\d{1,15}|[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12})$/
 
 /**
- * A person who reaches their own alone, and asked for something by its id that is not there for them: another's, or nobody's.
- * Which of both is no more in the entry than it is in the answer; the id is.
+ * A person who may access only their own data requested an id that they cannot see: somebody else's, or none. The entry, like the
+ * response, does not say which of the two; it has the id.
  */
 const isForeign = ({ call, params, failureCode }: FastifyRequest, status: number): boolean =>
   status === 404 &&
@@ -41,14 +41,14 @@ const isForeign = ({ call, params, failureCode }: FastifyRequest, status: number
   failureCode !== 'route.not_found' &&
   Object.keys((params ?? {}) as object).length > 0
 
-/** Of a route's first parameter, as text: after validation an id is a number. */
+/** The first parameter of a route, as text: after validation an id is a number. */
 const idOf = ({ params }: FastifyRequest): string | null => {
   const [parameter = ''] = Object.values((params ?? {}) as Record<string, unknown>)
   const [id = ''] = String(parameter).split('/')
   return ourId.test(id) ? id : null
 }
 
-/** The persons in an answer's data, a row or a list of rows. */
+/** The persons in a response's data, a row or a list of rows. */
 const personsIn = (payload: unknown, member: string): string[] => {
   const data = (payload as { data?: unknown } | null)?.data
   const rows = Array.isArray(data) ? data : [data]
@@ -57,9 +57,9 @@ const personsIn = (payload: unknown, member: string): string[] => {
 }
 
 /**
- * Puts on the trail what this server refuses: every 401, 403 and 429 that was decided here, and every 404 of a person who
- * reaches their own alone; one that a service behind it gave is that service's to tell. And whose personal data it shows to
- * somebody who may see everybody's.
+ * Records the denials of this server on the trail: every 401, 403 and 429 that was decided here, and every 404 of a person who
+ * may access only their own data. A service behind this one records its own. Also records whose personal data was shown to a role
+ * that may see everybody's.
  */
 export const watchAccess = (app: FastifyInstance, options: WatchOptions): void => {
   const { trail, reads, accounts, accountHash, log, onError } = options
@@ -120,7 +120,7 @@ export const watchAccess = (app: FastifyInstance, options: WatchOptions): void =
   app.addHook('onRoute', (route) => {
     const member = [route.method].flat().includes('GET') ? reads[`GET ${route.url}`] : undefined
     if (member === undefined) return
-    // What goes through to a service behind this one is a stream, which this hook does not see: that service tells.
+    // A forwarded response is a stream, which this hook does not see: the service behind records it.
     route.preSerialization = [
       ...[route.preSerialization ?? []].flat(),
       (request, _reply, payload, done) => {
@@ -130,7 +130,7 @@ export const watchAccess = (app: FastifyInstance, options: WatchOptions): void =
     ]
   })
   app.addHook('onResponse', (request, reply, done) => {
-    // Fastify passes over what this hook throws.
+    // Fastify ignores errors of this hook.
     try {
       const access = accessOf(request, reply.statusCode)
       if (access) trail.add(access)

@@ -8,17 +8,17 @@ import { acceptedSkewSeconds, tokenTime } from './clock.ts'
 
 /** Seconds. */
 const lifetime = 600
-/** Of one that says that its owner has just proven who they are: that long it opens what is as good as a password. */
+/** Lifetime of a step-up token: it allows sensitive changes for this long. */
 const reauthenticatedLifetime = 300
-/** What such a token says (acr: RFC 9470, 4). */
+/** The claim of a step-up token (acr: RFC 9470, 4). */
 const reauthenticatedClass = 'urn:orderhub:reauthenticated'
 /**
- * Names and not addresses: the same token is good whatever host name clients reach the gateway by, and a token of ours is
- * never good at, nor mistaken for one of, another issuer. Keys: /.well-known/jwks.json.
+ * Names, not addresses: a token is valid whatever host name clients use for the gateway, and our tokens are never valid at
+ * another issuer, nor mistaken for its tokens. Keys: /.well-known/jwks.json.
  */
 const issuer = 'urn:orderhub'
 const audience = 'urn:orderhub:api'
-/** Ed25519 alone (RFC 8037); no other algorithm is ever looked at. */
+/** Only Ed25519 (RFC 8037); no other algorithm is ever accepted. */
 const algorithm = 'EdDSA'
 
 export interface AccessClaims {
@@ -26,14 +26,14 @@ export interface AccessClaims {
   readonly sessionVersion: number
   /** How its owner signed in (RFC 8176): `pwd`, and `otp` with a code of the second factor. */
   readonly amr: readonly string[]
-  /** Whether its owner has proven a moment ago, and after signing in, who they are. */
+  /** Whether its owner has just passed step-up authentication, after signing in. */
   readonly reauthenticated: boolean
 }
 
-/** Of a sign-in with the password alone, where nothing else is said. */
+/** Default: a sign-in with the password alone. */
 export type NewAccessClaims = Pick<AccessClaims, 'userId' | 'sessionVersion'> & Partial<AccessClaims>
 
-/** A signed token for a person who has signed in (RFC 9068), good for ten minutes, or five where they have proven it again. */
+/** A signed access token (RFC 9068), valid for ten minutes, or five after step-up authentication. */
 export const issueAccessToken = async (
   keys: KeyStore,
   { userId, sessionVersion, amr = ['pwd'], reauthenticated = false }: NewAccessClaims,
@@ -54,8 +54,8 @@ export const issueAccessToken = async (
 }
 
 /**
- * Verifies access tokens, each once: what it says is then known until it expires, or until the keys in the folder change.
- * @throws auth.invalid_token whatever is wrong with it
+ * Verifies access tokens, each once: the result is cached until the token expires, or until the keys in the folder change.
+ * @throws auth.invalid_token for any invalid token
  */
 export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => Promise<AccessClaims>) => {
   const known = createCache<{ readonly kid: string; readonly key: KeyObject; readonly claims: AccessClaims }>()
@@ -76,7 +76,7 @@ export const createAccessTokenVerifier = (keys: KeyStore): ((token: string) => P
       })
       const userId = Number(payload.sub)
       if (!Number.isSafeInteger(userId) || typeof payload.session_version !== 'number') throw new Error('claims are missing')
-      // One of the version before says nothing of how its owner signed in.
+      // A token of the previous version has no authentication method.
       const amr = Array.isArray(payload.amr) ? payload.amr.filter((method) => typeof method === 'string') : []
       const reauthenticated = payload.acr === reauthenticatedClass
       const claims = { userId, sessionVersion: payload.session_version, amr, reauthenticated }

@@ -5,46 +5,46 @@ import type { Permission, Role } from '../permission.ts'
 import { rejectedHeader, rejectedValue } from './rejected-tokens.ts'
 import { claimedSkew, isServiceToken, type ServiceTokens } from './service-tokens.ts'
 
-/** Who a token stands for, as of now. */
+/** The identity behind a token, as of now. */
 export interface Identity {
   readonly actor: CallContext['actor']
   readonly role: Role | null
-  /** What is missing where the role demands a second factor: to enrol one, or to sign in with it. */
+  /** The missing step if the role requires a second factor: to enrol one, or to sign in with it. */
   readonly mfaMissing?: 'enrolment' | 'sign-in' | undefined
-  /** Whether the person has proven a moment ago who they are; only such a token says so. */
+  /** Whether the person has just passed step-up authentication; only a step-up token says so. */
   readonly reauthenticated?: boolean
 }
 
 export interface AuthenticateOptions {
   readonly routes: Readonly<Record<string, Permission>>
-  /** This process's modules, with their paths below /api/v1: a service's token is good at the module that it names alone. */
+  /** This process's modules, with their paths below /api/v1: a service's token is valid only for the module that it names. */
   readonly modules: readonly { readonly name: string; readonly paths: readonly string[] }[]
-  /** Undefined: everybody may do everything (AUTH=off). Routes must stand in the policy all the same. */
+  /** Undefined: no checks (AUTH=off). Routes must still be in the policy. */
   readonly serviceTokens: ServiceTokens | undefined
-  /** The service that has seen a person's token: at public routes its word alone says who a person is. */
+  /** The service that has verified the person's token: at public routes, only its word says who the person is. */
   readonly gatewayName: string
-  /** Everybody reaches this port: a service's token means nothing at its public routes. */
+  /** Everybody can reach this port: a service's token is not accepted at its public routes. */
   readonly isPublicPort: boolean
   /**
-   * Who a person's access token stands for; with `mayBeStale` perhaps as of a moment ago, where that cannot be asked now.
+   * The identity behind a person's access token; with `mayBeStale` perhaps a cached one, if it cannot be checked now.
    * @throws auth.invalid_token, user.unavailable
    */
   readonly identify: (token: string, context: CallContext, mayBeStale: boolean) => Promise<Identity>
-  /** Paths at which even a read needs to know who asks as of now. */
+  /** Paths where even a read needs a fresh session check. */
   readonly asOfNow: readonly string[]
-  /** Another service's token was refused. */
+  /** Called when another service's token was rejected. */
   readonly onRefused?: () => void
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The modules for which a service's token must be meant. */
+    /** The modules that a service's token may name as its audience. */
     audiences?: readonly string[]
-    /** The services that may call it; every service where it is undefined. */
+    /** The services that may call it; every service if undefined. */
     callers?: readonly string[] | undefined
   }
   interface FastifyRequest {
-    /** The client's address as the gateway passes it on, where the gateway proved that it did; empty for any other request. */
+    /** The client's address as the gateway forwards it, if the gateway's token proves it; empty for any other request. */
     clientAddress: string
   }
 }
@@ -53,26 +53,26 @@ declare module 'fastify' {
 export const bearerOf = ({ headers }: FastifyRequest): string | undefined =>
   /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
 
-/** The gateway writes the client first, by its own TRUST_PROXY. */
+/** The gateway writes the client first, according to its own TRUST_PROXY. */
 const forwardedFor = ({ headers }: FastifyRequest): string => headers['x-forwarded-for']?.toString().split(',')[0]?.trim() ?? ''
 
 /**
- * The client's address. The gateway alone speaks for a client of its own: for any other request it is the peer's, by this
- * process's TRUST_PROXY.
+ * The client's address. Only the gateway can pass on a client's address; for any other request it is the peer's, according to
+ * this process's TRUST_PROXY.
  */
 export const clientAddressOf = ({ clientAddress, ip }: FastifyRequest): string => clientAddress || ip
 
 const isInternal = (url: string): boolean => url.startsWith('/internal/')
 
-/** What the permission lets this role reach; undefined for nothing. */
+/** The data that the permission allows for this role; undefined for none. */
 const scopeOf = ({ all, own, anonymous }: Permission, role: Role | null): CallContext['scope'] | undefined => {
   if (role !== null && all.includes(role)) return 'all'
   return anonymous || (role !== null && own.includes(role)) ? 'own' : undefined
 }
 
 /**
- * Says who asks and whether they may, before anything of the request's body is read. Every route that is registered after
- * it must stand in `routes` or be internal. @throws Error at the registration of any other
+ * Authenticates and authorizes each request before its body is read. Every route that is registered afterwards must be in
+ * `routes` or be internal. @throws Error when another one is registered
  */
 export const authenticate = (app: FastifyInstance, options: AuthenticateOptions): void => {
   const { routes, modules, serviceTokens, gatewayName, isPublicPort, identify, asOfNow, onRefused } = options
@@ -93,7 +93,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
   app.decorateRequest('clientAddress', '')
   if (!serviceTokens) return
 
-  /** A service speaks for the person that it names, with that person's role; for itself it has none. */
+  /** A service acts for the person that it names, with that person's role; for itself it has none. */
   const verifyCaller = async (
     token: string,
     request: FastifyRequest,
@@ -113,7 +113,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     }
   }
 
-  /** By the route and not by the URL: the router also takes /%75sers for /users. */
+  /** By the route, not by the URL: the router also accepts /%75sers for /users. */
   const mayBeStale = ({ method, routeOptions: { url } }: FastifyRequest): boolean =>
     (method === 'GET' || method === 'HEAD') && !asOfNow.some((path) => `${url}/`.startsWith(`${path}/`))
 
@@ -126,7 +126,7 @@ export const authenticate = (app: FastifyInstance, options: AuthenticateOptions)
     return identity
   }
 
-  /** At a route that looks at no token, the gateway's still says whose address it passes on. */
+  /** At a route that ignores tokens, the gateway's token still proves the address that it forwards. */
   const noteClient = async (token: string, request: FastifyRequest): Promise<void> => {
     if (isPublicPort || !isServiceToken(token)) return
     const claims = await serviceTokens.verify(token, request.routeOptions.config.audiences ?? []).catch(() => undefined)

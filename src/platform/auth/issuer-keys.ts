@@ -3,14 +3,14 @@ import { type Failure, fail } from '../errors.ts'
 
 export type Fetch = (url: string, options: RequestInit) => Promise<Response>
 
-/** Signatures with a key pair: a secret that both sides know could be the issuer's published key. */
+/** Only signatures with a key pair: a shared secret could be the issuer's published key. */
 export const asymmetricAlgorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ]
 
 const timeoutMs = 5000
-/** Between two looks for a key that is not known: the issuer's rotation is seen, and false ids do not flood it. */
+/** Minimum pause between two look-ups of an unknown key: the issuer's rotation is noticed, and false ids do not flood it. */
 const cooldownMs = 5000
 
 const discover = async (issuer: string, get: Fetch): Promise<URL> => {
@@ -26,8 +26,8 @@ const discover = async (issuer: string, get: Fetch): Promise<URL> => {
 }
 
 /**
- * The published keys of an issuer, as it says where they are (OpenID Connect Discovery 1.0, 4); asked for when they are first
- * needed, every ten minutes, and when a token names one that is not known.
+ * The published keys of an issuer (OpenID Connect Discovery 1.0, 4). Fetched when they are first needed, every ten minutes, and
+ * when a token names an unknown one.
  */
 export const createIssuerKeys = (issuer: string, get: Fetch = fetch): JWTVerifyGetKey => {
   let found: Promise<ReturnType<typeof createRemoteJWKSet>> | undefined
@@ -45,10 +45,10 @@ export const createIssuerKeys = (issuer: string, get: Fetch = fetch): JWTVerifyG
   }
 }
 
-/** Faults of the token itself; anything else means that the issuer could not be asked. */
+/** Errors of the token itself; any other error means that the issuer could not be reached. */
 const ofToken = (error: unknown): boolean =>
   error instanceof errors.JOSEError && !/^ERR_(JOSE_GENERIC|JWKS_INVALID|JWKS_TIMEOUT)$/.test(error.code)
 
-/** auth.invalid_token, or upstream.unavailable when it is the issuer that does not answer. */
+/** auth.invalid_token, or upstream.unavailable if the issuer does not respond. */
 export const tokenFailure = (error: unknown): Failure =>
   fail(ofToken(error) ? 'auth.invalid_token' : 'upstream.unavailable', {}, error)

@@ -4,7 +4,7 @@ import type { KeyStore } from '../keys/key-store.ts'
 /** Shorter than the time for which a new key is published before it signs. */
 const keptSeconds = 60
 
-/** The public keys of access tokens (RFC 7517), for whoever verifies them without us. */
+/** The public keys of access tokens (RFC 7517), for third parties that verify them. */
 export const jwksRoutes = (app: FastifyInstance, keys: KeyStore): void => {
   app.get('/.well-known/jwks.json', { schema: { hide: true } }, (_request, reply) =>
     reply

@@ -10,22 +10,22 @@ export interface OidcOptions {
   readonly audience: string
   /** A claim's name, or a path to it: `realm_access.roles`. */
   readonly rolesClaim: string
-  /** Values of `acr` or `amr` that say that a second factor was used; undefined where administrators need none. */
+  /** Values of `acr` or `amr` that prove a second factor; undefined if administrators need none. */
   readonly adminMfa: readonly string[] | undefined
 }
 
 /** An OpenID Connect issuer whose access tokens are accepted. */
 export interface Oidc {
-  /** Whether a token says that it is from there; it may still be a false one. */
+  /** Whether a token claims to be from this issuer; it may still be forged. */
   issued(token: string): boolean
   /** @throws auth.invalid_token, upstream.unavailable */
   identify(token: string): Promise<Identity>
 }
 
-/** A token is verified again after so long, so that a key which the issuer withdraws does not live on here. */
+/** A token is verified again after this time, so that a withdrawn key of the issuer does not stay valid here. */
 const knownMs = 60_000
 
-/** Of header and payload: an access token, and not an ID, refresh or logout token (RFC 9068, 2.1; RFC 8725, 3.11). */
+/** By header and payload: an access token, not an ID, refresh or logout token (RFC 9068, 2.1; RFC 8725, 3.11). */
 const isAccessToken = (headerType: string | undefined, claims: JWTPayload): boolean =>
   (headerType === undefined || /^((application\/)?at\+)?jwt$/i.test(headerType)) &&
   !['nonce', 'at_hash', 'c_hash', 'events'].some((claim) => claim in claims) &&
@@ -39,17 +39,17 @@ const at = (claims: JWTPayload, path: string): unknown =>
         return holds ? (value as Record<string, unknown>)[name] : undefined
       }, claims)
 
-/** The first of ours, strongest first, that the claim has: a list, or words with spaces between. */
+/** The strongest OrderHub role in the claim: a list, or space-separated words. */
 const roleOf = (claim: unknown): Role => {
   const named = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
   return roles.find((role) => named.includes(role)) ?? 'user'
 }
 
-/** Whether the issuer says that the sign-in took more than a password (OpenID Connect Core 1.0, 2: acr, amr; RFC 8176). */
+/** Whether the issuer says that the sign-in used more than a password (OpenID Connect Core 1.0, 2: acr, amr; RFC 8176). */
 const usedSecondFactor = ({ acr, amr }: JWTPayload, accepted: readonly string[]): boolean =>
   [acr, ...(Array.isArray(amr) ? amr : [])].some((value) => typeof value === 'string' && accepted.includes(value))
 
-/** The person has no account here: what the token says is all there is, and it owns no rows. */
+/** The person has no account here: the token is all we know, and the person owns no rows. */
 export const createOidc = ({ issuer, audience, rolesClaim, adminMfa }: OidcOptions): Oidc => {
   const keys = createIssuerKeys(issuer)
   const known = createCache<Identity>()

@@ -4,26 +4,26 @@ import { type Failure, fail } from '../errors.ts'
 import { now } from './clock.ts'
 
 /**
- * On a 401 that is about the token of the service that calls, not about whom it speaks for. The caller turns it into a 503
- * for its own client; it never leaves by the gateway.
+ * Marks a 401 about the token of the calling service, not about the person. The caller converts it to a 503 for its own client;
+ * the gateway never forwards it.
  */
 export const rejectedHeader = 'x-orderhub-service-token'
 export const rejectedValue = 'rejected'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>> | IncomingHttpHeaders
 
-/** auth.service_token_rejected when this answer of `audience` says that our own token was refused. */
+/** auth.service_token_rejected if this response of `audience` says that our own token was rejected. */
 export type Rejection = (audience: string, headers: Headers) => Failure | undefined
 
 const tellEveryMs = 10_000
 
-/** Seconds by which our clock is ahead of the one that wrote the answer (RFC 9110, 6.6.1); it counts whole seconds. */
+/** Seconds by which our clock is ahead of the one in the response (RFC 9110, 6.6.1); it counts whole seconds. */
 export const skewOf = (date: unknown): number | undefined => {
   const theirs = Date.parse(String(date))
   return Number.isNaN(theirs) ? undefined : Math.round((now() - theirs) / 1000)
 }
 
-/** Counts each rejection, and logs one of each audience every ten seconds, with how far the two clocks differ. */
+/** Counts each rejection, and logs one per audience every ten seconds, with the clock difference. */
 export const createRejection = ({ log, count }: { log: Pick<Logger, 'error'>; count: () => void }): Rejection => {
   const toldAt = new Map<string, number>()
   return (audience, headers) => {

@@ -9,29 +9,29 @@ import { acceptedSkewSeconds, now, tokenTime } from './clock.ts'
 import { asymmetricAlgorithms, createIssuerKeys, type Fetch, tokenFailure } from './issuer-keys.ts'
 import { accountSeparator, type BoundTokens, type ServiceTokens } from './service-tokens.ts'
 
-/** An account's exact name; in this process's own namespace where none is named. */
+/** An account's exact name; default namespace: this process's own. */
 export interface AccountName {
   readonly namespace: string | undefined
   readonly name: string
 }
 
 export interface ServiceAccountOptions {
-  /** Where the projected tokens are, `{service}` standing for the one that is called; the kubelet writes new ones in time. */
+  /** Path of the projected tokens, with `{service}` for the called one; the kubelet renews them in time. */
   readonly tokenFile: string
-  /** Authorities that vouch for the issuer, beside the public ones; it need not be there. */
+  /** Additional certificate authorities for the issuer; the file may be missing. */
   readonly caFile: string
-  /** Shown to an issuer that does not answer everybody: a token that is meant for the cluster's API. It need not be there. */
+  /** A token for the cluster's API, for an issuer that requires one. The file may be missing. */
   readonly apiTokenFile: string
-  /** The account that each service runs under. */
+  /** The account of each service. */
   readonly accounts: ReadonlyMap<string, AccountName>
-  /** What this process calls: it needs a token for each. */
+  /** The services that this process calls: it needs a token for each. */
   readonly called: readonly string[]
 }
 
-/** Each token is good at one service: what one was shown it cannot show to another. */
+/** Each token is valid at one service, which cannot replay it at another. */
 const audienceOf = (service: string): string => `orderhub-${service}`
 const rereadMs = 1000
-/** A token is verified again after so long, so that a key which the cluster withdraws does not live on here. */
+/** A token is verified again after this time, so that a withdrawn key of the cluster does not stay valid here. */
 const knownMs = 60_000
 
 interface Account {
@@ -39,7 +39,7 @@ interface Account {
   readonly name: string
 }
 
-/** @throws Error when the claims are not those of a service account's token */
+/** @throws Error unless the claims are those of a service account's token */
 const accountOf = (claims: JWTPayload): Account => {
   const { namespace, serviceaccount } = (claims['kubernetes.io'] ?? {}) as Record<string, unknown>
   const { name } = (serviceaccount ?? {}) as Record<string, unknown>
@@ -48,7 +48,7 @@ const accountOf = (claims: JWTPayload): Account => {
   return { namespace, name }
 }
 
-/** The token of now: read again as it rotates. @throws KeysError */
+/** The current token, read again when it rotates. @throws KeysError */
 const createTokenFile = (file: string) => {
   let token = ''
   let readAt = 0
@@ -65,7 +65,7 @@ const createTokenFile = (file: string) => {
   }
 }
 
-/** What the kubelet's own word is for this process: whose tokens count, and who it is itself. */
+/** The kubelet's own token tells this process the issuer and its own account. */
 const ownAccount = (token: string, file: string): { issuer: string; own: Account } => {
   try {
     const { iss: issuer = '', ...claims } = decodeJwt(token)
@@ -76,7 +76,7 @@ const ownAccount = (token: string, file: string): { issuer: string; own: Account
   }
 }
 
-/** GET with the cluster's authorities; a token is shown only where nobody is answered without. */
+/** GET with the cluster's authorities; sends a token only if the issuer requires one. */
 const createFetch =
   (caFile: string, apiTokenFile: string): Fetch =>
   async (url, { signal }) => {
@@ -96,7 +96,7 @@ const createFetch =
     }
   }
 
-/** Kubernetes says who calls: the verifier of projected tokens. @throws KeysError when there is none of this process's own */
+/** Verifier of projected tokens: Kubernetes says who the caller is. @throws KeysError if this process has no token */
 const createAccounts = ({ tokenFile, caFile, apiTokenFile, accounts, called }: ServiceAccountOptions) => {
   const fileOf = (service: string) => tokenFile.replaceAll('{service}', service)
   const tokens = new Map([...accounts.keys()].map((service) => [service, createTokenFile(fileOf(service))]))
@@ -105,7 +105,7 @@ const createAccounts = ({ tokenFile, caFile, apiTokenFile, accounts, called }: S
     if (!read) throw new KeysError(`SERVICE_ACCOUNT_NAMES does not name the account of ${service}`)
     return read()
   }
-  // One that calls nobody needs a token all the same, to know the cluster's issuer by.
+  // A process that calls no service still needs a token, to learn the cluster's issuer.
   const shown = called.length > 0 ? called : [...accounts.keys()].filter((service) => existsSync(fileOf(service))).slice(0, 1)
   if (shown.length === 0) throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: there is no ${tokenFile} for any service`)
   const [first] = shown.map((service) => ownAccount(ownToken(service), fileOf(service)))
@@ -141,10 +141,10 @@ const createAccounts = ({ tokenFile, caFile, apiTokenFile, accounts, called }: S
 }
 
 /**
- * Two proofs in one credential: the projected token of the caller's account, meant for the service that is called, and the
- * service's own token, which says on whose behalf and is signed for this account's token alone. A token that is stolen from
- * a pod says nothing without the service's key, and the key says nothing without a pod of the service.
- * @returns what each module of the process mints and verifies with. @throws KeysError when there is no token
+ * Two proofs in one credential: the projected token of the caller's account, for the called service, and the service's own token,
+ * which names the person and is bound to this account token. A token stolen from a pod is useless without the service's key, and
+ * the key is useless without a pod of the service.
+ * @returns how each module of the process creates and verifies credentials. @throws KeysError if there is no token
  */
 export const createServiceAccount = (options: ServiceAccountOptions): ((self: string, tokens: BoundTokens) => ServiceTokens) => {
   const accounts = createAccounts(options)
@@ -161,7 +161,7 @@ export const createServiceAccount = (options: ServiceAccountOptions): ((self: st
       verify: async (credential, audiences) => {
         const [token = '', origin = '', ...more] = credential.split(accountSeparator)
         if (more.length > 0) throw fail('auth.invalid_token', {}, new Error('not a credential'))
-        // First the signature, which asks nobody.
+        // The signature first: it needs no request.
         const claims = await tokens.verify(origin, audiences, token)
         try {
           if (!accounts.isOf(claims.caller, await accounts.verify(token, audiences)))

@@ -10,18 +10,18 @@ import type { Rejection } from './rejected-tokens.ts'
 
 /** Seconds; as short as a call may take, and never more than a minute. */
 const lifetime = 60
-/** A token serves the calls of so long, so that each does not cost a signature. */
+/** A token is reused for calls within this time, to save signatures. */
 const usedAgainMs = 20_000
 const typ = 'orderhub-service+jwt'
 const algorithm = 'EdDSA'
 
-/** What one service tells another about who asks: itself, and the person on whose behalf. */
+/** What one service tells another: its own name, and the person on whose behalf it calls. */
 export interface ServiceClaims {
   /** The calling service. */
   readonly caller: string
   readonly actor: Actor
   readonly role: Role | null
-  /** The person has proven a moment ago who they are. */
+  /** The person has just passed step-up authentication. */
   readonly reauthenticated?: boolean
 }
 
@@ -33,15 +33,15 @@ export interface ServiceTokens {
   readonly rejection: Rejection
 }
 
-/** Tokens that are good only together with another credential, where one is given: a service account's token. */
+/** Tokens that are valid only together with another credential, if one is given: a service account's token. */
 export interface BoundTokens extends ServiceTokens {
   mint(audience: string, claims: Omit<ServiceClaims, 'caller'>, boundTo?: string): Promise<string>
   verify(token: string, audiences: readonly string[], boundTo?: string): Promise<ServiceClaims>
 }
 
-/** Whether a bearer token says that it is a service's; it may still be a false one. */
+/** Whether a bearer token claims to be a service's; it may still be forged. */
 export const isServiceToken = (token: string): boolean => {
-  // A service account's (service-account.ts) is two parts.
+  // A service account's (service-account.ts) has two parts.
   if (token.includes(accountSeparator)) return true
   try {
     return decodeProtectedHeader(token).typ === typ
@@ -50,12 +50,12 @@ export const isServiceToken = (token: string): boolean => {
   }
 }
 
-/** Between a service account's token and the service's own, which says on whose behalf: a character of no JWT, but of a bearer token (RFC 6750, 2.1). */
+/** Separates a service account's token from the service's own: a character of no JWT, but of a bearer token (RFC 6750, 2.1). */
 export const accountSeparator = '~'
 
 const prefix = 'urn:orderhub:service:'
 
-/** On whose behalf, as another service says it. @throws Error when it says nothing that can be */
+/** The person, as another service names them. @throws Error for invalid claims */
 const originOf = (claims: Record<string, unknown>): Omit<ServiceClaims, 'caller'> => {
   const { actor, role = null } = claims
   const { type, id = null } = (actor ?? {}) as Record<string, unknown>
@@ -68,7 +68,7 @@ const originOf = (claims: Record<string, unknown>): Omit<ServiceClaims, 'caller'
 /** As RFC 9449 (4.2) binds a proof to an access token. */
 const hashOf = (credential: string): string => createHash('sha256').update(credential).digest('base64url')
 
-/** Seconds by which the caller's clock seems to be ahead, as a token of its own says; undefined where it does not say. */
+/** Seconds by which the caller's clock seems to be ahead, according to its own token; undefined if it does not say. */
 export const claimedSkew = (token: string): number | undefined => {
   try {
     const { iat } = decodeJwt(token.split(accountSeparator).at(-1) ?? '')

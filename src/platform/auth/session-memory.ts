@@ -4,35 +4,35 @@ export interface VersionedSession {
 }
 
 /**
- * The last answers about people's sessions, for the time when nobody answers. An answer that revokes is final: what was once
- * seen changed or gone is never recalled again, in whatever order the answers come.
+ * The last known sessions, for the time when the user service does not respond. A revocation is final: a session that was once
+ * seen changed or deleted is never accepted again, regardless of the order of responses.
  */
 export interface SessionMemory<S extends VersionedSession> {
-  /** @param session undefined where there is none any more @param askedAt when the question was sent, by `now` */
+  /** @param session undefined if there is none any more @param askedAt when the query was sent, by `now` */
   note(id: number, session: S | undefined, askedAt: number): void
-  /** The session that a token of this version had, where an answer that is fresh enough said so and none spoke against it. */
+  /** The session of a token with this version, if a response that is fresh enough confirmed it and none contradicted it. */
   recall(id: number, version: number): S | undefined
   size(): number
 }
 
 export interface SessionMemoryOptions {
-  /** How long an answer may be recalled, from the question on. */
+  /** How long a response may be used, counted from the query. */
   readonly freshMs: number
-  /** The most people kept; those whose last answer is oldest are dropped. */
+  /** Maximum number of people; the one with the oldest response is evicted. */
   readonly max?: number
-  /** Longer than any question takes: an answer that comes later than this is not kept. */
+  /** Longer than any query takes: a response that comes later is ignored. */
   readonly lateMs?: number
-  /** Milliseconds of a clock that never goes back. */
+  /** A monotonic clock in milliseconds. */
   readonly now?: () => number
 }
 
 interface Known<S> {
   readonly session: S | undefined
-  /** No version below it is good any more; Infinity for somebody who is gone, whose id nobody gets again. */
+  /** Lower versions are invalid; Infinity for a deleted person, whose id is never reused. */
   readonly least: number
   readonly askedAt: number
   readonly notedAt: number
-  /** Answers to questions from before it may be older than one that was forgotten. */
+  /** Responses to earlier queries may be older than a response that was evicted. */
   readonly since: number
 }
 
@@ -42,7 +42,7 @@ export const createSessionMemory = <S extends VersionedSession>({
   lateMs = 10_000,
   now = () => performance.now(),
 }: SessionMemoryOptions): SessionMemory<S> => {
-  /** In the order of the last answer about each. */
+  /** In the order of the last response about each. */
   const people = new Map<number, Known<S>>()
   let forgottenAt = -Infinity
 
@@ -53,7 +53,7 @@ export const createSessionMemory = <S extends VersionedSession>({
     const [oldest] = people
     if (!oldest) return
     people.delete(oldest[0])
-    // An older answer about this person may still be on its way, and would be taken for the last one.
+    // An older response about this person may still be on its way, and would be taken for the last one.
     if (now() - oldest[1].notedAt <= lateMs) forgottenAt = now()
   }
 

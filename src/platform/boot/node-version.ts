@@ -1,8 +1,8 @@
 import { exitStatus } from './exit-status.ts'
 
 /**
- * Imported first by every program, which imports the rest dynamically after it: an older Node would fail in a dependency before
- * it could say what is wrong.
+ * Imported first by every program, which imports the rest dynamically afterwards: an older Node.js would fail in a dependency
+ * before it could report the cause.
  */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {

@@ -8,7 +8,7 @@ export interface PortHolder {
   readonly pid: number
 }
 
-/** Programs that know may hang; without the name the message is still of use. */
+/** The commands may hang; without the name, the message is still useful. */
 const commandTimeoutMs = 2000
 
 const outputOf = (command: string, ...args: readonly string[]): Promise<string> =>
@@ -19,7 +19,7 @@ const outputOf = (command: string, ...args: readonly string[]): Promise<string> 
 
 const listening = '0A'
 
-/** The inodes of sockets that listen on the port, of /proc/net/tcp or tcp6 (proc_net_tcp.txt of the kernel). */
+/** The inodes of sockets that listen on the port, from /proc/net/tcp or tcp6 (proc_net_tcp.txt of the kernel). */
 export const listeningInodes = (table: string, port: number): string[] =>
   table
     .split('\n')
@@ -33,7 +33,7 @@ const findInProc = async (port: number): Promise<PortHolder | undefined> => {
   const sockets = new Set(tables.flatMap((table) => listeningInodes(table, port)).map((inode) => `socket:[${inode}]`))
   if (sockets.size === 0) return undefined
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    // Another account's process does not show what it has open.
+    // A process of another account hides its open files.
     const open = await readdir(`/proc/${pid}/fd`).catch(() => [])
     const targets = await Promise.all(open.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')))
     if (!targets.some((target) => sockets.has(target))) continue
@@ -43,14 +43,14 @@ const findInProc = async (port: number): Promise<PortHolder | undefined> => {
   return undefined
 }
 
-/** Of `lsof -Fpc`: a line for each field, which begins with the field's letter. */
+/** Output of `lsof -Fpc`: one line per field, which begins with the field's letter. */
 export const readLsof = (text: string): PortHolder | undefined => {
   const pid = /^p(\d+)$/m.exec(text)?.[1]
   const name = /^c(.+)$/m.exec(text)?.[1]
   return pid && name ? { name, pid: Number(pid) } : undefined
 }
 
-/** The process that listens on the port, of `netstat -ano`. Its words are in the system's language; the foreign port 0 is not. */
+/** The process that listens on the port, from `netstat -ano`. Its words are localized; the foreign port 0 is not. */
 export const readNetstat = (text: string, port: number): number | undefined => {
   const pid = text
     .split('\n')
@@ -67,7 +67,7 @@ const findOnWindows = async (port: number): Promise<PortHolder | undefined> => {
   return { name: /^"([^"]+)"/.exec(task.trim())?.[1] ?? 'a program', pid }
 }
 
-/** Which program listens on a TCP port of this machine; undefined where that cannot be found out. */
+/** Which program listens on a TCP port of this machine; undefined if unknown. */
 export const findPortHolder = async (
   port: number,
   platform: NodeJS.Platform = process.platform,

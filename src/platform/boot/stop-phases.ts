@@ -1,17 +1,17 @@
 import type { Logger } from 'pino'
 import { endsWithin } from '../concurrency/deadline.ts'
 
-/** One step of a stop, for which the next does not wait longer than its limit. */
+/** One step of a shutdown, with a time limit. */
 export interface StopPhase {
   readonly name: string
   /** Milliseconds. */
   readonly limitMs: number
   readonly run: () => Promise<unknown> | undefined
-  /** Ends by force what `run` has not ended in time. */
+  /** Forces the end if `run` is late. */
   readonly force?: () => void
 }
 
-/** Ends one phase after the other. What fails, or takes too long, is logged and keeps no other from its end. */
+/** Runs the phases in order. A phase that fails or is late is logged and does not prevent the next ones. */
 export const runPhases = async (phases: readonly StopPhase[], log: Pick<Logger, 'warn'>): Promise<void> => {
   for (const { name, limitMs, run, force } of phases) {
     try {

@@ -2,13 +2,13 @@ import { setTimeout } from 'node:timers/promises'
 
 export interface Background {
   start(): void
-  /** Ends the wait, and resolves when the round under way has ended. */
+  /** Ends the wait, and resolves when the current round has ended. */
   close(): Promise<void>
 }
 
 /**
- * Runs `round` again and again between `start` and `close`: each resolves with the milliseconds until the next, and looks at
- * `signal` where it takes long. A round must not reject. The wait does not keep the process alive.
+ * Runs `round` repeatedly between `start` and `close`. Each round resolves with the milliseconds until the next, and checks
+ * `signal` if it takes long. A round must not reject. The wait does not keep the process alive.
  */
 export const createBackground = (round: (signal: AbortSignal) => Promise<number>): Background => {
   const ending = new AbortController()

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.ts'
 
-/** A server that has its port and cannot serve yet: it refuses every request but those about its health. */
+/** A server that has bound its port and cannot serve yet: it refuses every request except health checks. */
 export interface Bulkhead {
   readonly closed: () => boolean
   close(): void

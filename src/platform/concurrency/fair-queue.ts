@@ -1,13 +1,13 @@
-/** A piece of work that takes the event loop for milliseconds. */
+/** A piece of work that blocks the event loop for milliseconds. */
 export interface Work {
-  /** Who it is for: each gets a turn after the others. */
+  /** The client: clients take turns. */
   readonly client: string
-  /** What it holds in memory while it waits. */
+  /** Memory that it holds while it waits. */
   readonly bytes: number
   /** Nobody waits for it any more. */
   readonly gone: () => boolean
   readonly run: () => void
-  /** In place of `run`: it is gone, or too much waits. */
+  /** Called instead of `run` if it is gone, or too much waits. */
   readonly drop: () => void
 }
 
@@ -22,9 +22,9 @@ export type FairQueue = ReturnType<typeof createFairQueue>
 const sumOf = (works: readonly Work[]): number => works.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /**
- * Runs one piece of work in each turn of the event loop, so that many pieces do not add up to one stall: of each client in
- * order, and the clients in rotation (round robin). What is gone takes no turn. Where more than `mostBytes` would wait, the
- * client that has most of them loses its newest (longest queue drop, as in fair queueing), so that one cannot fill it for all.
+ * Runs one piece of work per iteration of the event loop, so that many pieces do not add up to one stall: first in first out per
+ * client, and round robin over the clients. Abandoned work takes no turn. If more than `mostBytes` would wait, the client with
+ * most of them loses its newest (longest queue drop, as in fair queueing), so that one client cannot fill the queue.
  */
 export const createFairQueue = ({ mostBytes, nextTurn = setImmediate }: FairQueueOptions) => {
   /** In the order of their turns; none is empty. */

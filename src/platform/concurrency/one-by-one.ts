@@ -2,9 +2,9 @@ import { type BulkheadPolicy, BulkheadRejectedError, bulkhead } from 'cockatiel'
 import { fail } from '../errors.ts'
 
 /**
- * Runs work about one key one after the other, in the order in which it came; other keys do not wait for it. Of one key at most
- * `waiting` wait. For changes that read a row before they write it: at once in one process they would undo each other's work, and
- * their number of statements would grow with the square.
+ * Runs work for one key sequentially, in the order of arrival; other keys do not wait for it. At most `waiting` pieces wait per
+ * key. For changes that read a row before they write it: concurrently, they would undo each other's work, and the number of
+ * statements would grow with the square.
  */
 export const createOneByOne = <K>(waiting: number) => {
   const gates = new Map<K, BulkheadPolicy>()

@@ -1,4 +1,4 @@
-/** The same work for all that ask while it runs: it begins again with the first that asks afterwards. */
+/** Callers share the result of work that is already running; the first call afterwards starts it again. */
 export const singleFlight = <T>(work: () => Promise<T>): (() => Promise<T>) => {
   let running: Promise<T> | undefined
   return () => {

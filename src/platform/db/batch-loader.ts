@@ -1,9 +1,9 @@
 import { Failure } from '../errors.ts'
 
 export interface CoalesceOptions {
-  /** Inputs of one call, at the most. */
+  /** Maximum inputs per call. */
   readonly max: number
-  /** Calls under way at once, at the most. */
+  /** Maximum concurrent calls. */
   readonly lanes: number
 }
 
@@ -14,9 +14,9 @@ interface Waiting<I, O> {
 }
 
 /**
- * Makes one call of many: inputs that come while calls are under way wait and then go together, so that under load many
- * requests share one statement and one commit, and a single one waits for nobody. `run` answers one output for each input,
- * in order. An input never joins a call that has started: a read sees every write that was answered before it.
+ * Combines many calls into one: inputs that arrive while calls are in flight wait and then go together, so that under load many
+ * requests share one statement and one commit. A single input does not wait. `run` returns one output for each input, in order.
+ * An input never joins a call that has started: a read sees every write that was confirmed before it.
  */
 export const coalesce = <I, O>(
   run: (inputs: readonly I[]) => Promise<readonly O[]>,
@@ -31,7 +31,7 @@ export const coalesce = <I, O>(
       const outputs = await run(batch.map(({ input }) => input))
       for (const [n, { resolve }] of batch.entries()) resolve(outputs[n] as O)
     } catch (error) {
-      // The fault of one input must not be everybody's; a database that is away is.
+      // One bad input must not fail the others; an unavailable database fails all.
       if (batch.length > 1 && !(error instanceof Failure)) await Promise.all(batch.map((one) => settle([one])))
       else for (const { reject } of batch) reject(error)
     }
@@ -51,13 +51,13 @@ export const coalesce = <I, O>(
   return (input) =>
     new Promise((resolve, reject) => {
       waiting.push({ input, resolve, reject })
-      // After what else this turn of the event loop brings.
+      // After the other work of this event loop iteration.
       if (!scheduled) setImmediate(go)
       scheduled = true
     })
 }
 
-/** Reads rows by their ids: lists that come at once share a statement. Rows come in the order of the ids, missing ones left out. */
+/** Reads rows by their ids: concurrent reads share a statement. Returns rows in the order of the ids, without missing ones. */
 export const readByIds = <T extends { readonly id: number }>(
   select: (ids: readonly number[]) => Promise<readonly T[]>,
 ): ((ids: readonly number[]) => Promise<T[]>) =>

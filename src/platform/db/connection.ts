@@ -7,13 +7,13 @@ import type { Endpoint } from './socket.ts'
 import { type DatabaseAddress, postgresJsOptions } from './url.ts'
 
 /**
- * Errors after which a connection is of no use: it broke (class 08), the server ends or begins (57P0x), is full (class 53), or takes
- * no writes any more (25006). 25P02 speaks of a transaction, and none is ours: a pooler gave us somebody else's.
+ * Errors after which a connection is unusable: it broke (class 08), the server stops or starts (57P0x), is full (class 53), or no
+ * longer accepts writes (25006). 25P02 is about a transaction, and we have none: a pooler gave us another client's connection.
  */
 const connectionLost =
   /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|25006$|25P02$|53[0-9A-Z]{3}$)/
 
-/** What a driver's error means to a caller: away, too slow, or as it is. */
+/** Maps a driver's error: unavailable, too slow, or unchanged. */
 export const databaseFailure = (error: unknown): unknown => {
   const cause = error instanceof DrizzleQueryError ? error.cause : error // Drizzle's message holds the parameters: personal data.
   const code = (cause as { code?: unknown } | undefined)?.code
@@ -23,19 +23,19 @@ export const databaseFailure = (error: unknown): unknown => {
   return cause
 }
 
-/** Whether a lost connection says nothing about the others: it was ended, and its server may be fine. */
+/** Whether a lost connection says nothing about the others: it was closed on purpose, and its server may be fine. */
 export const isBackendAlone = ({ cause }: Failure): boolean => {
   const { code } = (cause ?? {}) as { code?: string }
   return code !== undefined && code !== '25006'
 }
 
-/** PostgreSQL's text in UTC, as in 2025-01-01 10:00:00.5+00, in the form of RFC 3339. */
+/** PostgreSQL's text in UTC, such as 2025-01-01 10:00:00.5+00, in the form of RFC 3339. */
 const isoTimestamp = (text: string): string => {
   const [seconds = '', fraction] = text.slice(0, -3).split('.')
   return `${seconds.replace(' ', 'T')}${fraction ? `.${fraction.padEnd(3, '0')}` : ''}Z`
 }
 
-/** An idle connection ends after a minute, and a busy one within an hour: its server keeps memory for it. */
+/** An idle connection ends after a minute, and a busy one within an hour: the server keeps memory for it. */
 const idleMs = 60_000
 const lifetimeMs = 3_600_000
 
@@ -46,7 +46,7 @@ interface ConnectionOptions {
   readonly onRefused?: (reason: string) => void
 }
 
-/** One connection to one server, which opens when it is first used; that is to be its check. */
+/** One connection to one server. It opens at its first use, which must be its check. */
 export const connect = (address: DatabaseAddress, endpoint: Endpoint, options: ConnectionOptions) => {
   const { statementTimeoutMs, applicationName, role, onRefused } = options
   let open = true
@@ -57,7 +57,7 @@ export const connect = (address: DatabaseAddress, endpoint: Endpoint, options: C
     max: 1,
     fetch_types: false,
     connect_timeout: 5,
-    // When a connection ends is decided here.
+    // This code decides when a connection ends.
     idle_timeout: 0,
     max_lifetime: 0,
     onclose: () => {
@@ -74,13 +74,13 @@ export const connect = (address: DatabaseAddress, endpoint: Endpoint, options: C
     types: { int8: { to: 20, from: [20], parse: Number, serialize: String } },
   })
   const unsafe = client.unsafe
-  // Drizzle leaves statements unprepared, which costs a round trip and a plan each time.
+  // Drizzle sends statements unprepared, which costs a round trip and a plan each time.
   client.unsafe = ((text: string, parameters?: never[], options?: object) =>
     unsafe(text, parameters, { ...options, prepare: true })) as typeof unsafe
   const orm = drizzle(client)
   client.options.parsers[1184] = isoTimestamp
 
-  /** @throws database.unavailable for a server that takes no writes, and for one where statements would run otherwise than asked */
+  /** @throws database.unavailable for a server that accepts no writes, or whose session settings differ from those required */
   const check = async (): Promise<void> => {
     const [session] = await unsafe<Session[]>(sessionQuery)
     if (address.writes && session?.read_only) throw refused(readOnlyReason)

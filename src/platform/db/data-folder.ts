@@ -4,10 +4,10 @@ import { access, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
-/** The folder of the database below DATA_DIR. PostgreSQL starts only as the account that owns it. */
+/** The folder of the database below DATA_DIR. PostgreSQL starts only under the account that owns it. */
 export const databaseFolder = 'postgres'
 
-/** The numeric id of an account; undefined where there is none. */
+/** The numeric id of an account; undefined if there is none. */
 export const accountId = (name: string): Promise<number | undefined> =>
   promisify(execFile)('id', ['-u', name]).then(
     ({ stdout }) => Number(stdout),
@@ -19,7 +19,7 @@ const nameOf = (uid: number, postgres: number | undefined): string => {
   return `the account with the id ${uid}`
 }
 
-/** The account that one of the folder's entries, or the folder itself, belongs to, where this process cannot use it. */
+/** The account that owns the folder or one of its entries, if this process cannot use it. */
 const foreignOwner = async (folder: string, own: number, withDatabase: boolean): Promise<number | undefined> => {
   const usable = (path: string, mode: number) =>
     access(path, mode).then(
@@ -40,8 +40,8 @@ const foreignOwner = async (folder: string, own: number, withDatabase: boolean):
 }
 
 /**
- * A line that says so where DATA_DIR was filled by another account, whose keys or database this one cannot use; undefined
- * where all is well, and on Windows. `withDatabase`: whether the embedded database will be started.
+ * An error line if DATA_DIR has keys or a database of another account, which this account cannot use; undefined if all is well,
+ * and on Windows. `withDatabase`: whether the embedded database will be started.
  */
 export const whyNotOurs = async (dataDir: string, withDatabase = true): Promise<string | undefined> => {
   const own = process.getuid?.()

@@ -12,18 +12,18 @@ import { createEndpoints, parseDatabaseUrl } from './url.ts'
 export interface Database {
   /** A statement or a read by drizzle's builder; waits for a connection, then runs. */
   use<T>(query: (orm: PostgresJsDatabase) => PromiseLike<T>): Promise<T>
-  /** One raw statement; answers its rows. int8 comes as a number, timestamps as ISO 8601 in UTC. */
+  /** One raw statement; returns its rows. int8 comes as a number, timestamps as ISO 8601 in UTC. */
   run<T extends object>(statement: SQL): Promise<T[]>
   /**
    * As `run`, for a statement that appends outbox rows. Wakes the module's relay after the commit, unless the statement changed
    * nothing: each row that it returns must be of a change with an event, or `changed` says which are (see withRelay).
    */
   write<T extends object>(statement: SQL, changed?: (row: T) => boolean): Promise<T[]>
-  /** A statement whose text is made once, for what every request asks; its values come by the names of its placeholders. */
+  /** A statement whose text is built once, for frequent queries; its values come by the names of its placeholders. */
   prepare<T extends object>(statement: SQL): (values: Readonly<Record<string, unknown>>) => Promise<T[]>
   /**
-   * Resolves when the database takes writes. Has a connection of its own, so that it neither waits for those of statements nor
-   * takes one; calls at the same time share one look.
+   * Resolves when the database accepts writes. Has its own connection, so that it neither waits for those of statements nor takes
+   * one; concurrent calls share one check.
    * @throws database.unavailable
    */
   ping(): Promise<void>
@@ -32,21 +32,21 @@ export interface Database {
 
 export interface DatabaseOptions {
   readonly url: string
-  /** Connections at the most. */
+  /** Maximum connections. */
   readonly max: number
   readonly statementTimeoutMs: number
   readonly applicationName: string
-  /** Whose rights statements have, from the first one on: a role that the login is a member of; otherwise the login's own. */
+  /** The role of all statements, of which the login is a member; default: the login itself. */
   readonly role?: string | undefined
-  /** For reading alone: a server that takes no writes will do. */
+  /** Only for reads: a server that accepts no writes is fine. */
   readonly readsOnly?: boolean
   /** Seconds that a statement waited for a connection. */
   readonly onWait?: (seconds: number) => void
-  /** Why connections are refused that the server took, in one line. */
+  /** One line about why connections are refused although the server accepted them. */
   readonly onRefused?: (reason: string) => void
 }
 
-/** The name of the unique constraint that an error is about, or undefined. */
+/** The name of the unique constraint in an error, or undefined. */
 export const violatedConstraint = (error: unknown): string | undefined =>
   error instanceof postgres.PostgresError && error.code === '23505' ? error.constraint_name : undefined
 
@@ -55,11 +55,11 @@ export const arrayLiteral = (values: readonly (number | string)[]): string => `{
 
 const dialect = new PgDialect()
 
-/** A statement's own limit, and a little for the way: the server cannot say that it does not answer. */
+/** The statement's own limit plus the network's time: a server that hangs cannot report a timeout. */
 const graceMs = 1000
 
 const pruneEveryMs = 10_000
-/** For one look whether the database takes writes: it reads no table. */
+/** For a check whether the database accepts writes: it reads no table. */
 const lookMs = 2_000
 
 const away = (error: unknown): Failure => {
@@ -91,7 +91,7 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     all.delete(connection)
     void connection.close(0)
   }
-  /** The server of this connection is lost, or takes no writes any more: nothing else goes there over an old connection. */
+  /** The server of this connection is lost, or accepts no writes any more: drop its idle connections. */
   const leave = (lost: Connection) => {
     discard(lost)
     endpoints.failed(lost.endpoint)
@@ -132,8 +132,8 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     idle.push(connection)
   }
 
-  // Waiting happens here and not in the driver: it can be measured, and it has an end. So does the choice of a connection:
-  // the driver's own pool (3.4.9) goes on with lost ones, some of which never answer again. See porsager/postgres#1193.
+  // Waiting happens here and not in the driver, so it can be measured and has a limit. So does the choice of a connection: the
+  // driver's own pool (3.4.9) keeps using lost ones, some of which never respond again. See porsager/postgres#1193.
   const gate = bulkhead(max, max * 50)
   const withConnection = async <T>(query: (connection: Connection) => PromiseLike<T>): Promise<T> => {
     const asked = performance.now()
