@@ -1,10 +1,10 @@
 export type Locale = 'en' | 'zh-TW'
 export type LocalizedText = Readonly<Record<Locale, string>>
 
-/** What a code stands for: its HTTP status, and what a person reads. */
+/** The meaning of a code: its HTTP status, and its texts. */
 export interface ErrorKind extends LocalizedText {
   readonly status: number
-  /** Where more can be said than in the title: `{name}` stands for the fact of that name. */
+  /** If more can be said than in the title: `{name}` is replaced by the fact of that name. */
   readonly detail?: LocalizedText
 }
 /** Codes are part of the API; their texts are not. */
@@ -97,14 +97,14 @@ export const platformErrors = {
 const none: LocalizedText = { en: 'nothing', 'zh-TW': '無' }
 const isLocalized = (value: unknown): value is LocalizedText =>
   typeof value === 'object' && value !== null && 'en' in value && 'zh-TW' in value
-/** A fact in a language, where it is a text of ours. */
+/** A fact in one language, if it is a text of ours. */
 export const inLocale = (fact: unknown, locale: Locale): unknown => (isLocalized(fact) ? fact[locale] : fact)
 
-/** Values one after the other, as each language writes them. */
+/** A list of values, as each language writes it. */
 export const listOf = (values: readonly unknown[], locale: Locale): string =>
   values.length === 0 ? none[locale] : values.join(locale === 'en' ? ', ' : '、')
 
-/** What went wrong, as the problem's title and detail (RFC 9457, 3.1); the title alone where a fact that the detail names is missing. */
+/** The problem's title and detail (RFC 9457, 3.1); only the title if a fact of the detail is missing. */
 export const textsOf = (
   { kind, details }: Pick<Failure, 'kind' | 'details'>,
   locale: Locale,
@@ -120,7 +120,7 @@ export const textsOf = (
   return { title, detail }
 }
 
-/** An expected error: a code, what it stands for, and facts for the reader of the response. */
+/** An expected error: a code, its meaning, and facts for the reader of the response. */
 export class Failure extends Error {
   readonly code: string
   readonly kind: ErrorKind
@@ -138,16 +138,16 @@ export class Failure extends Error {
 
 type Fail<Code extends string> = (code: Code, details?: Readonly<Record<string, unknown>>, cause?: unknown) => Failure
 
-/** Makes errors with the codes of a module beside the platform's own. */
+/** Creates errors with the codes of a module in addition to the platform's own. */
 export const failWith = <const T extends ErrorTable>(table: T): Fail<(keyof T & string) | keyof typeof platformErrors> => {
   const kinds: ErrorTable = { ...platformErrors, ...table }
   return (code, details = {}, cause) => new Failure(code, kinds[code] as ErrorKind, details, cause)
 }
 
-/** Makes errors with the platform's codes. */
+/** Creates errors with the platform's codes. */
 export const fail = failWith({})
 
-/** The error that a code of this table, or of the platform, stands for; undefined for any other. */
+/** The error for a code of this table, or of the platform; undefined for any other. */
 export const failureOf = (
   table: ErrorTable,
   code: unknown,

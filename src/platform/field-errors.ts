@@ -8,16 +8,16 @@ export interface FieldError {
   readonly message: LocalizedText
 }
 
-/** A client that sends a thousand faults is told of twenty. */
+/** A client that sends a thousand errors gets twenty. */
 const mostErrors = 20
-/** A union has one for each of its branches. */
+/** A union has one error for each of its branches. */
 export const mostLookedAt = 200
 
-/** A refusal by a rule that no schema says. */
+/** An error of a rule that is in no schema. */
 export const invalid = (errors: readonly FieldError[]): Failure =>
   fail('request.invalid', { errors: errors.slice(0, mostErrors) })
 
-/** A client's own key, of any length: as much of it as finds it. */
+/** A client's own key, of any length: truncated. */
 const short = (key: string): string => (key.length > 64 ? `${key.slice(0, 64)}…` : key).toWellFormed()
 const pointed = (key: string): string => short(key).replaceAll('~', '~0').replaceAll('/', '~1')
 
@@ -42,7 +42,7 @@ const messages: Readonly<Record<string, (params: ErrorObject['params']) => Local
   minItems: ({ limit }) => rules.minItems(limit),
   maxItems: ({ limit }) => rules.maxItems(limit),
   minProperties: ({ limit }) => rules.minProperties(limit),
-  // The form's own words: normal-form.ts has them.
+  // The normal form's own texts are in normal-form.ts.
   'x-normal-form': ({ texts }) => texts,
 }
 
@@ -57,7 +57,7 @@ interface Branch {
   readonly enum?: readonly unknown[]
 }
 
-/** One message of a union: its fixed values as a list, and of each other branch the first thing that it asks. */
+/** One message for a union: its constants as a list, and the first requirement of each other branch. */
 const messageOfUnion = (errors: readonly ErrorObject[], union: ErrorObject): LocalizedText => {
   const branches = (union.schema ?? []) as readonly Branch[]
   const values = branches.flatMap((branch) => (branch.const === undefined ? (branch.enum ?? []) : [branch.const]))
@@ -69,7 +69,7 @@ const messageOfUnion = (errors: readonly ErrorObject[], union: ErrorObject): Loc
   return rules.either([...(values.length > 0 ? [rules.oneOf(values)] : []), ...others])
 }
 
-/** What Ajv found, one line for each fault, in every language. */
+/** Ajv's errors as one text per field, in every language. */
 export const fieldErrors = (errors: readonly ErrorObject[] | null | undefined): FieldError[] => {
   const found = (errors ?? []).slice(0, mostLookedAt)
   const unions = found.filter(({ keyword }) => keyword === 'anyOf')

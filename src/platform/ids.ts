@@ -2,11 +2,11 @@ import { randomFillSync } from 'node:crypto'
 import { v7 } from 'uuid'
 
 const size = 16
-/** One call of the system for many ids. */
+/** One system call for many ids. */
 const pool = Buffer.alloc(size * 256)
 let used = pool.length
 
-/** Random bytes that nobody has had; to be read before the next call. */
+/** Fresh random bytes; use them before the next call. */
 const fresh = (bytes: number): Buffer => {
   if (used + bytes > pool.length) {
     randomFillSync(pool)
@@ -16,7 +16,7 @@ const fresh = (bytes: number): Buffer => {
   return pool.subarray(used - bytes, used)
 }
 
-/** A uuid v7 (RFC 9562): grows with time, to the millisecond. */
+/** A uuid v7 (RFC 9562): sorted by time, with millisecond precision. */
 export const newUuid = (): string => v7({ random: fresh(16) })
 
 /** A new trace's traceparent (W3C Trace Context): sampled. */

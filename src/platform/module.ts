@@ -16,22 +16,22 @@ import type { Metrics } from './observability/metrics.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
 export type Clients<D extends Uses> = { readonly [K in keyof D]: Client<D[K]> }
-/** Undefined where the module is neither in this process nor reachable by URL. */
+/** Undefined if the module is neither in this process nor reachable by URL. */
 export type OptionalClients<D extends Uses> = { readonly [K in keyof D]: Client<D[K]> | undefined }
 
-/** What the composition root has for modules; each is given what its definition names in `uses`. */
+/** Resources of the composition root; a module gets those that its definition names in `uses`. */
 export interface Resources {
   readonly db: Database
   readonly keys: KeyStore
-  /** How often what failed is tried again: messages as events. */
+  /** Retry policy for events and messages. */
   readonly retry: RetryPolicy
   /** Background work shares it with the consumers of the process. */
   readonly deliveryLimiter: DeliveryLimiter
-  /** The gateway's: the services that requests are forwarded to. */
+  /** For the gateway: the services that requests are forwarded to. */
   readonly upstreams: Upstreams
 }
 
-/** What a module is made of: what its definition names, and no more. */
+/** What a module receives: only what its definition names. */
 export type ModuleContext<
   D extends Uses = Uses,
   O extends Uses = Uses,
@@ -39,7 +39,7 @@ export type ModuleContext<
   R extends keyof Resources = keyof Resources,
 > = Pick<Resources, R> & {
   readonly clients: Clients<D>
-  /** Not to be called before the process serves: the module may be created after this one. */
+  /** Do not call them before the process serves: their module may be created after this one. */
   readonly optionalClients: OptionalClients<O>
   readonly config: Pick<Config, K>
   readonly log: Logger
@@ -49,54 +49,54 @@ export type ModuleContext<
 export interface Upstreams {
   /** Modules with public routes that are not in this process. */
   readonly remotes: readonly Remote[]
-  /** For calls in the name of the requests' senders; undefined with AUTH=off. */
+  /** For calls on behalf of the clients; undefined with AUTH=off. */
   readonly tokens: ServiceTokens | undefined
-  /** How connections are opened: with this process's certificate, where it has one. */
+  /** How connections are opened: with this process's certificate, if it has one. */
   readonly connect: Agent.Options['connect']
 }
 
 export interface Remote {
   readonly name: string
-  /** Its public routes below /api/v1, as in `GET /orders/:id`. */
+  /** Its public routes below /api/v1, such as `GET /orders/:id`. */
   readonly routes: readonly string[]
   readonly upstream: Upstream
-  /** It does not respond. */
+  /** Error for a service that does not respond. */
   readonly unavailable: (cause?: unknown) => Failure
 }
 
 /** How the first person signs in to a new system. */
 export interface FirstSignIn {
   readonly email: string
-  /** Made up and told this once; undefined where somebody knows it already. */
+  /** Generated, and returned only once; undefined if somebody knows it already. */
   readonly password: string | undefined
 }
 
-/** What a module gives back. */
+/** What a module provides. */
 export interface ModuleInstance<C extends Contract = Contract> {
   /** Its functions for other modules. */
   readonly api: Api<C>
   /** Public routes, mounted below /api/v1. */
   readonly routes?: (app: FastifyInstance) => Promise<void>
-  /** Hooks and routes of the whole server, registered before any route: the gateway's guard. */
+  /** Hooks and routes of the whole server, registered before any route: the gateway's security headers. */
   readonly server?: (app: FastifyInstance) => Promise<void>
   /** Routes outside the API: pages for people. */
   readonly pages?: (app: FastifyInstance) => Promise<void>
   readonly handlers?: EventHandlers
-  /** Writes the sample data; does nothing where there is data already. */
+  /** Writes the sample data; does nothing if there is data already. */
   readonly seed?: () => Promise<void>
-  /** More to show in /health. */
+  /** More fields in /health. */
   readonly health?: () => Record<string, unknown>
   /**
-   * Sees to it that somebody can sign in: whom the configuration names or, with `generate`, somebody with a password that
-   * is made up. @returns undefined when nobody can
+   * Ensures that somebody can sign in: the configured administrator or, with `generate`, one with a generated password. @returns
+   * undefined if nobody can
    */
   readonly firstSignIn?: (generate: boolean, context: EventContext) => Promise<FirstSignIn | undefined>
   /**
-   * Gives the administrator with this address, or the first one, a new password that is made up, and ends their sign-ins.
-   * @returns undefined where there is no such administrator
+   * Gives the administrator with this address, or the first one, a new generated password, and ends their sessions.
+   * @returns undefined if there is no such administrator
    */
   readonly resetAdmin?: (email: string | undefined, context: EventContext) => Promise<FirstSignIn | undefined>
-  /** Begins work of its own, when the process serves; `close` ends it. */
+  /** Starts background work when the process serves; `close` ends it. */
   readonly start?: () => void
   readonly close?: () => Promise<void>
 }
@@ -111,14 +111,14 @@ export interface ModuleDefinition<
   readonly contract: C
   /** From the module's dependencies.ts, which the registry reads too. */
   readonly dependencies?: D
-  /** What it can do without: no part of the order in which modules start (docs/adr/0010). */
+  /** Dependencies that it can do without: they do not affect the order in which modules start (docs/adr/0010). */
   readonly optionalDependencies?: O
   /** Its part of the configuration. */
   readonly config?: readonly K[]
   readonly uses?: readonly R[]
   /** The module's own event tables; a module without a database has none. */
   readonly tables?: { readonly outbox: OutboxTable; readonly inbox?: InboxTable; readonly deadLetters?: DeadLetterTable }
-  /** The database role that its statements run as; otherwise the login's own. */
+  /** The database role of its statements; default: the login itself. */
   readonly databaseRole?: string
   readonly create: (context: ModuleContext<D, O, K, R>) => ModuleInstance<C> | Promise<ModuleInstance<C>>
 }

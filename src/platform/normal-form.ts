@@ -1,35 +1,37 @@
 /**
- * What people type, brought to one form: the only place that knows the forms. A schema names the form of a field as
- * `x-normal-form` (see `Text` in schema.ts), and validation puts the normal form in the place of what was typed.
+ * Normalization of input: the only place that knows the forms. A schema names the form of a field as `x-normal-form` (see `Text`
+ * in schema.ts), and validation replaces the input by its normal form.
  */
 
 export interface InputForm {
-  /** Idempotent: of a normal form, itself. */
+  /** Idempotent: a normal form maps to itself. */
   readonly normal: (typed: string) => string
-  /** What is wrong with a normal form; undefined where nothing is. */
+  /** The error of a normal form; undefined if it is valid. */
   readonly problem?: (text: string) => Problem | undefined
 }
 
-/** What is wrong, in each language of errors.ts. */
+/** The error text, in each language of errors.ts. */
 export interface Problem {
   readonly en: string
   readonly 'zh-TW': string
 }
 
-/** Takes no place on a screen (Unicode, Default_Ignorable_Code_Point), and U+2800, whose dots are all blank. */
+/** Invisible on a screen (Unicode, Default_Ignorable_Code_Point), and U+2800, whose dots are all blank. */
 const invisible = /[\p{Default_Ignorable_Code_Point}\u2800]/gu
-/** Without meaning in a name or an address, but copied along with them: zero width space, word joiner, byte order mark, soft hyphen. */
+/**
+ * Meaningless in a name or an address, but often copied with them: zero width space, word joiner, byte order mark, soft hyphen.
+ */
 const copiedAlong = /[\u200b\u2060\ufeff\u00ad]/g
 const space = /\s+/gu
 const dash = /[\p{Dash_Punctuation}\u2212]/gu
-/** A letter, digit, sign or picture that can be seen; a private character is a rare name's. */
+/** A visible letter, digit, sign or picture; private-use characters occur in rare names. */
 const visible = /[[\p{L}\p{N}\p{P}\p{S}\p{Co}]--[\p{Default_Ignorable_Code_Point}\u2800]]/v
 const onlyVisible = /^[[\p{L}\p{N}\p{P}\p{S}\p{M}]--[\p{Default_Ignorable_Code_Point}\u2800]]+$/v
 const control = /[\p{Cc}\u2028\u2029\p{Noncharacter_Code_Point}]/u
 const controlInText = /[[\p{Cc}\u2028\u2029\p{Noncharacter_Code_Point}]--[\t\n\r]]/v
-/** Turns the order of what follows on a screen, so that it reads as something else (Unicode Technical Report 36, 3.2). */
+/** Changes the order of the following text on a screen, so that it reads differently (Unicode Technical Report 36, 3.2). */
 const turning = /[\u202a-\u202e\u2066-\u2069]/
-/** Of flags such as that of Wales, and of nothing else. */
+/** Used only in flags such as that of Wales. */
 const tag = /[\u{e0000}-\u{e007f}]/u
 const emoji = /\p{RGI_Emoji}/gv
 
@@ -39,7 +41,7 @@ const hidden: Problem = {
 }
 const unseen: Problem = { en: 'must contain a character that can be seen', 'zh-TW': '必須包含看得見的字元' }
 
-/** What a mail program makes a link of: a scheme, a path behind a host, a host by its usual endings; "J.de Vries" is none. */
+/** What mail programs turn into a link: a scheme, a path behind a host, a host with a common ending; "J.de Vries" is none. */
 const link = new RegExp(
   [
     ':\\/\\/|\\bwww\\.|[\\p{L}\\p{N}]\\.\\p{L}{2,24}\\/',
@@ -54,7 +56,10 @@ const linked: Problem = { en: 'must not contain an address of the web', 'zh-TW':
 const clean = (text: string, forbidden: RegExp): boolean =>
   !forbidden.test(text) && !turning.test(text) && !tag.test(text.replace(emoji, ''))
 
-/** As a browser trims, and without what is copied along. NFC: shown as it was typed, whatever the keyboard composed it of. */
+/**
+ * Trimmed like a browser does, and without copied invisible characters. NFC: looks as it was typed, whatever the keyboard
+ * composed.
+ */
 const line = (typed: string): string => typed.replace(copiedAlong, '').trim().normalize('NFC')
 
 const name: InputForm = {
@@ -62,19 +67,19 @@ const name: InputForm = {
   problem: (text) => (!clean(text, control) ? hidden : visible.test(text) ? undefined : unseen),
 }
 
-/** Of a person: it is written to others in mails, so it holds no link. */
+/** A person's name: mails to other people contain it, so it may hold no link. */
 const person: InputForm = {
   normal: line,
   problem: (text) => name.problem?.(text) ?? (link.test(text.normalize('NFKC')) ? linked : undefined),
 }
 
-/** Of several lines; may be empty. */
+/** Several lines; may be empty. */
 const text: InputForm = {
   normal: (typed) => typed.normalize('NFC'),
   problem: (text) => (clean(text, controlInText) ? undefined : hidden),
 }
 
-/** NFKC, as identifiers are compared (Unicode Standard Annex 31): full-width letters are the letters. */
+/** NFKC, as identifiers are compared (Unicode Standard Annex 31): full-width letters become plain letters. */
 const sku: InputForm = {
   normal: (typed) => typed.replace(copiedAlong, '').normalize('NFKC').trim(),
   problem: (text) =>
@@ -83,7 +88,7 @@ const sku: InputForm = {
       : { en: 'must consist of characters that can be seen, without spaces', 'zh-TW': '只能包含看得見的字元，且不得有空格' },
 }
 
-/** Addresses here are ASCII alone, so that NFKC only undoes an input method's full-width letters. A domain has no case (RFC 5321, 2.4). */
+/** Addresses are ASCII only, so NFKC only undoes an input method's full-width letters. A domain has no case (RFC 5321, 2.4). */
 const email: InputForm = {
   normal: (typed) => {
     const address = typed.replace(invisible, '').normalize('NFKC').trim()
@@ -92,7 +97,7 @@ const email: InputForm = {
   },
 }
 
-/** Six digits of an authenticator, or a recovery code, as apps and keyboards group and widen them. */
+/** Six digits of an authenticator, or a recovery code, with any grouping and width of apps and keyboards. */
 const code: InputForm = {
   normal: (typed) =>
     typed.normalize('NFKC').replace(invisible, '').replace(space, '').replace(dash, '').toLowerCase().normalize('NFKC'),
@@ -108,14 +113,14 @@ const country: InputForm = { normal: (typed) => typed.normalize('NFKC').trim().t
 /** As a client or a mail program copies it. */
 const token: InputForm = { normal: (typed) => typed.replace(invisible, '').trim() }
 
-/** NFKC, under which it is hashed (NIST SP 800-63B-4, 3.1.1.2): keyboards differ. What else it must be: password-policy.ts. */
+/** NFKC, under which it is hashed (NIST SP 800-63B-4, 3.1.1.2): keyboards differ. Further rules: password-policy.ts. */
 const password: InputForm = {
   normal: (typed) => typed.normalize('NFKC'),
   problem: (text) =>
     control.test(text) ? { en: 'must not contain control characters', 'zh-TW': '不得包含控制字元' } : undefined,
 }
 
-/** Left as it is: text that is only compared, in its own place, or that a library reads. */
+/** Unchanged: text that is only compared, elsewhere, or that a library parses. */
 const typed: InputForm = { normal: (text) => text }
 
 export const forms = { name, person, text, sku, email, code, country, token, password, typed } as const satisfies Record<
@@ -125,8 +130,8 @@ export const forms = { name, person, text, sku, email, code, country, token, pas
 export type FormName = keyof typeof forms
 
 /**
- * Text without its case, its compatibility forms and what is invisible, for comparing: NFKC_Casefold (Unicode, 3.13) as far as
- * JavaScript has it. The application folds and not the database, whose `lower` differs with its version and locale.
+ * Text without case, compatibility forms and invisible characters, for comparison: NFKC_Casefold (Unicode, 3.13) as far as
+ * JavaScript supports it. The application folds, not the database, whose `lower` differs with its version and locale.
  */
 export const fold = (text: string): string =>
   text
@@ -139,5 +144,5 @@ export const fold = (text: string): string =>
     .normalize('NFKC')
     .replace(space, ' ')
 
-/** How many characters of it a person can tell apart from nothing: a run of spaces is one, what is invisible none. */
+/** Number of visibly distinct characters: a run of spaces is one, invisible characters are none. */
 export const seenLength = (text: string): number => [...text.replace(invisible, '').trim().replace(space, ' ')].length

@@ -2,7 +2,7 @@ import { type TSchema, Type } from 'typebox'
 import { fail } from './errors.ts'
 import { maxId } from './schema.ts'
 
-/** The last row of a page in its total order, newest first. */
+/** The last row of a page in its total order, newest first (keyset pagination). */
 export interface Position {
   /** created_at: ISO 8601 with milliseconds. */
   readonly at: string
@@ -27,7 +27,7 @@ export const pageQuery = {
 
 export const encodeCursor = ({ at, id }: Position): string => Buffer.from(`${at} ${id}`).toString('base64url')
 
-/** A day that exists, written as our answers write it; PostgreSQL has no year 0000. */
+/** A valid time in the format of our responses; PostgreSQL has no year 0000. */
 const isTimestamp = (text: string): boolean =>
   /^(?!0000)\d{4}-/.test(text) && Number.isFinite(Date.parse(text)) && new Date(text).toISOString().replace('.000Z', 'Z') === text
 
@@ -35,7 +35,7 @@ const isTimestamp = (text: string): boolean =>
 export const decodeCursor = (cursor: string, largest = maxId): Position => {
   const [at, id] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ')
   const position = { at: at ?? '', id: Number(id) }
-  // Written again it is the same: one form of each number, and nothing behind it.
+  // Encoding it again gives the same text: one form of each number, and nothing behind it.
   const inRange = Number.isSafeInteger(position.id) && position.id >= 0 && position.id <= largest
   if (!isTimestamp(position.at) || !inRange || encodeCursor(position) !== cursor) throw fail('request.invalid_cursor')
   return position
@@ -46,14 +46,14 @@ export const pageRequest = ({ limit, cursor }: { limit: number; cursor?: string 
   after: cursor === undefined ? undefined : decodeCursor(cursor, largest),
 })
 
-/** Makes a page of `limit` from up to `limit + 1` rows: the one too many says that there is more. */
+/** Builds a page of `limit` from up to `limit + 1` rows: the extra one shows that there are more. */
 export const pageOf = <T>(rows: readonly T[], limit: number, position: (row: T) => Position): Page<T> => {
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   return rows.length > limit && last !== undefined ? { items, next: encodeCursor(position(last)) } : { items }
 }
 
-/** The body of a list's answer. */
+/** The body of a list's response. */
 export const pageReply = <T>({ items, next }: Page<T>) => ({
   success: true as const,
   data: items,

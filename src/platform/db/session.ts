@@ -1,7 +1,7 @@
-/** What a new connection is asked first: what a pooler on the way drops, or another server is, shows here. */
+/** The first query of a new connection: detects settings that a pooler drops, and a wrong server. */
 export interface Session {
   readonly role: string
-  /** Milliseconds; 0 is without a limit. */
+  /** Milliseconds; 0 means no limit. */
   readonly statement_timeout: number
   readonly time_zone: string
   readonly read_only: boolean
@@ -12,10 +12,10 @@ export interface WantedSession {
   readonly statementTimeoutMs?: number | undefined
 }
 
-/** Of a standby, and of what was the primary. */
+/** True for a standby, and for a demoted primary. */
 export const takesNoWrites = `pg_is_in_recovery() or current_setting('transaction_read_only')::boolean`
 
-/** One row of the form of Session. */
+/** One row of the type Session. */
 export const sessionQuery = `
   select current_user::text as role,
          (extract(epoch from current_setting('statement_timeout')::interval) * 1000)::int as statement_timeout,
@@ -24,7 +24,7 @@ export const sessionQuery = `
 
 export const readOnlyReason = 'the server takes no writes: it is a standby, or was the primary'
 
-/** What was asked for and is not so, in one line; undefined where all is. */
+/** The difference from the required settings, in one line; undefined if there is none. */
 export const sessionFault = (found: Session, { role, statementTimeoutMs }: WantedSession): string | undefined => {
   const wrong: string[] = []
   if (role !== undefined && found.role !== role) wrong.push(`statements run as ${found.role}, not as ${role}`)

@@ -6,7 +6,7 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** The file of a Unix socket; undefined for a host of the network. */
+/** The file of a Unix socket; undefined for a network host. */
 export const socketFileOf = ({ host, port }: Endpoint): string | undefined =>
   host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
 
@@ -15,9 +15,9 @@ const connectMs = 5_000
 const failed = (message: string, code: string) => Object.assign(new Error(message), { code })
 
 /**
- * Opens the only socket that a client of postgres.js may have. By itself the driver (3.4.9) connects again, at once and without end,
- * when a connection closes during its start, as it does behind a proxy whose server is away; and it uses a new connection that
- * nobody has checked. See porsager/postgres#1193.
+ * Opens the only socket that a client of postgres.js may have. The driver (3.4.9) itself reconnects at once and without end when
+ * a connection closes during its start, for example behind a proxy whose server is down, and it uses new connections that were
+ * not checked. See porsager/postgres#1193.
  */
 export const onlySocket = (endpoint: Endpoint) => {
   const file = socketFileOf(endpoint)

@@ -8,16 +8,16 @@ import { readOnlyReason, type Session, sessionFault, sessionQuery } from './sess
 import { type Endpoint, socketFileOf } from './socket.ts'
 import { createEndpoints, type DatabaseAddress, parseDatabaseUrl, postgresJsOptions } from './url.ts'
 
-/** A database and what this process wants of it. */
+/** A database and the requirements of this process. */
 export interface DatabasePlace {
   readonly url: string
-  /** For whom, as in `user, order`. */
+  /** The modules that use it, such as `user, order`. */
   readonly of: readonly string[]
-  /** Whose rights the statements have; otherwise the login's own. */
+  /** The role of the statements; default: the login itself. */
   readonly role?: string | undefined
-  /** The limit of each statement. */
+  /** The time limit of each statement. */
   readonly statementTimeoutMs?: number
-  /** Schemas that must be open to that role where they are there. */
+  /** Schemas that this role must be able to access, if they exist. */
   readonly schemas?: readonly string[]
 }
 
@@ -31,7 +31,7 @@ export class DatabaseStartError extends Error {
   }
 }
 
-/** One step of one try, milliseconds. */
+/** Time limit of one step of one attempt, milliseconds. */
 const lookupMs = 3000
 const connectMs = 3000
 const loginMs = 5000
@@ -48,7 +48,7 @@ const connected = (socket: Socket) =>
     socket.once('error', reject)
   })
 
-/** Whether a server offers TLS: its answer to SSLRequest (PostgreSQL, 54.2.11) is `S`, or `N`. */
+/** Whether a server offers TLS: it responds to SSLRequest with `S` or `N` (PostgreSQL, 54.2.11). */
 const offersTls = async (socket: Socket): Promise<boolean> => {
   socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]))
   const answer = await new Promise<Buffer>((resolve, reject) => {
@@ -59,7 +59,7 @@ const offersTls = async (socket: Socket): Promise<boolean> => {
   return answer[0] === 83
 }
 
-/** Which step it was that took too long, or broke off: the driver has one time limit for all of them. */
+/** Which step took too long, or was interrupted: the driver has one time limit for all steps. */
 const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: DatabaseFault): Promise<DatabaseFault> => {
   const { host, port } = endpoint
   const socketFile = socketFileOf(endpoint)
@@ -85,7 +85,7 @@ const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: Datab
   }
 }
 
-/** One try of the whole way to one server; undefined when it came through. */
+/** One attempt at all steps for one server; undefined on success. */
 const tryEndpoint = async (
   { role, statementTimeoutMs, schemas = [] }: DatabasePlace,
   address: DatabaseAddress,
@@ -129,7 +129,7 @@ const tryEndpoint = async (
   }
 }
 
-/** Undefined when one of the servers can be used; otherwise what somebody has to put right, or the last one's fault. */
+/** Undefined if one of the servers can be used; otherwise the lasting fault, or the last one. */
 const tryOnce = async (place: DatabasePlace, address: DatabaseAddress): Promise<DatabaseFault | undefined> => {
   let worst: DatabaseFault | undefined
   for (const endpoint of address.endpoints) {
@@ -140,7 +140,7 @@ const tryOnce = async (place: DatabasePlace, address: DatabaseAddress): Promise<
   return worst
 }
 
-/** The options of postgres.js for the one server of a URL, or of several the first that can be used. */
+/** The options of postgres.js for the only server of a URL, or the first usable one of several. */
 export const usableServer = async (url: string) => {
   const address = parseDatabaseUrl(url)
   const endpoints = createEndpoints(address)
@@ -155,7 +155,7 @@ export const usableServer = async (url: string) => {
 const lineOf = ({ of }: DatabasePlace, where: string, { step, reason }: DatabaseFault): string =>
   `the database of ${of.join(', ')}${where}: ${step} failed: ${reason}`
 
-/** An error on the way to a database as one line that names the step; anything else as it is. */
+/** An error on the way to a database as one line that names the step; other errors unchanged. */
 export const explained = (place: DatabasePlace, error: unknown): unknown => {
   const fault = faultOf(error)
   return fault ? new DatabaseStartError(lineOf(place, '', fault), fault.lasting) : error
@@ -163,13 +163,13 @@ export const explained = (place: DatabasePlace, error: unknown): unknown => {
 
 export interface WaitOptions {
   readonly waitMs: number
-  /** What is waited for, when it begins and when the reason changes. */
+  /** Called when the wait begins and when its reason changes. */
   readonly onWait: (line: string) => void
 }
 
 /**
- * Resolves when the database can be used; tries again for `waitMs` while it may still come up.
- * @throws DatabaseStartError after that, or at once for what waiting does not change
+ * Resolves when the database can be used; retries for `waitMs` while it may still come up.
+ * @throws DatabaseStartError after that, or at once if waiting does not help
  */
 export const untilUsable = async (place: DatabasePlace, { waitMs, onWait }: WaitOptions): Promise<void> => {
   let address: DatabaseAddress

@@ -5,16 +5,16 @@ import { type Endpoint, onlySocket, socketFileOf } from './socket.ts'
 
 type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 
-/** What a database URL says, for both drivers. */
+/** The content of a database URL, for both drivers. */
 export interface DatabaseAddress {
   readonly endpoints: readonly Endpoint[]
-  /** Left out where the URL has none: the drivers then take PGUSER, PGPASSWORD and the user's name as the database's. */
+  /** Left out if the URL has none: the drivers then use PGUSER, PGPASSWORD and the user's name as the database's. */
   readonly login: { readonly user?: string; readonly password?: string; readonly database?: string }
   readonly tls: TlsMode
   /** A file with certificates in PEM; otherwise the authorities that Node.js knows. */
   readonly rootCertificates?: string | undefined
   readonly directTls: boolean
-  /** Whether only a server that takes writes will do. */
+  /** Whether the server must accept writes. */
   readonly writes: boolean
   readonly applicationName?: string | undefined
 }
@@ -25,12 +25,12 @@ const endpointOf = (text: string): Endpoint => {
   return { host: host || 'localhost', port: Number(url.port || 5432) }
 }
 
-/** @throws when it cannot be read; the message does not hold the password */
+/** @throws for an unreadable URL; the message does not contain the password */
 export const parseDatabaseUrl = (text: string): DatabaseAddress => {
   const [, scheme, login = '', hosts = '', rest] = /^(postgres(?:ql)?):\/\/([^/?#]*@)?([^@/?#]*)([/?].*)?$/i.exec(text) ?? []
   if (!scheme) throw new Error('it is not the URL of a PostgreSQL database')
   const url = URL.parse(`postgres://${login}first-host${rest ?? ''}`)
-  // A # in the password begins a fragment, and what comes before it looks like a host.
+  // A # in the password begins a fragment, and the part before it looks like a host.
   if (!url || url.hash) throw new Error('it is not a URL')
   const user = decodeURIComponent(url.username)
   const password = decodeURIComponent(url.password)
@@ -48,9 +48,9 @@ export const parseDatabaseUrl = (text: string): DatabaseAddress => {
   }
 }
 
-/** As libpq has it (PostgreSQL's manual, 32.19.1): `require` checks the authority where a file of authorities is given. */
+/** As in libpq (PostgreSQL's manual, 32.19.1): `require` checks the authority if a file of authorities is given. */
 const tlsOptions = ({ tls, rootCertificates }: DatabaseAddress, { host }: Endpoint): ConnectionOptions => {
-  // Not for an address (RFC 6066, 3).
+  // Not for an IP address (RFC 6066, 3).
   const servername = isIP(host) ? {} : { servername: host }
   if (tls === 'prefer' || (tls === 'require' && !rootCertificates)) return { ...servername, rejectUnauthorized: false }
   const ca = rootCertificates ? { ca: readFileSync(rootCertificates) } : {}
@@ -62,7 +62,7 @@ const tlsOptions = ({ tls, rootCertificates }: DatabaseAddress, { host }: Endpoi
 const usesTls = ({ tls }: DatabaseAddress, endpoint: Endpoint) => tls !== 'disable' && !socketFileOf(endpoint)
 
 /**
- * For postgres.js, which then reads no URL and none of PostgreSQL's variables but PGUSER, PGPASSWORD and PGDATABASE. For one
+ * For postgres.js, which then reads no URL and, of PostgreSQL's variables, only PGUSER, PGPASSWORD and PGDATABASE. For one
  * connection: a second one is refused.
  */
 export const postgresJsOptions = (address: DatabaseAddress, endpoint: Endpoint) => {
@@ -77,7 +77,7 @@ export const postgresJsOptions = (address: DatabaseAddress, endpoint: Endpoint) 
   }
 }
 
-/** For pg. `plain` is for a server that does not offer TLS, where the URL only prefers it. */
+/** For pg. `plain` is for a server without TLS, if the URL only prefers it. */
 export const pgOptions = (address: DatabaseAddress, endpoint: Endpoint, plain = false) => {
   const tls = usesTls(address, endpoint) && !plain
   return {
@@ -90,14 +90,14 @@ export const pgOptions = (address: DatabaseAddress, endpoint: Endpoint, plain = 
 
 const ownHost = /^(localhost|127\.\d+\.\d+\.\d+|::1|\/.*)$/
 
-/** Whether passwords and rows travel to another host in the open, or may. */
+/** Whether passwords and rows go, or may go, to another host unencrypted. */
 export const isPlainText = ({ endpoints, tls }: DatabaseAddress): boolean =>
   (tls === 'disable' || tls === 'prefer') && endpoints.some(({ host }) => !ownHost.test(host))
 
-/** Which of several servers the next connection goes to. */
+/** Chooses among several servers for the next connection. */
 export interface Endpoints {
   current(): Endpoint
-  /** This one cannot be reached, or takes no writes: the next connection goes to the one after it. */
+  /** This server cannot be reached, or accepts no writes: the next connection goes to the following one. */
   failed(endpoint: Endpoint): void
 }
 
@@ -106,7 +106,7 @@ export const createEndpoints = ({ endpoints }: DatabaseAddress): Endpoints => {
   const current = () => endpoints[at % endpoints.length] as Endpoint
   return {
     current,
-    // Many connections fail at once, and must not go round together past the one that works.
+    // Many connections fail at once; together they must not skip the server that works.
     failed: (endpoint) => {
       if (endpoint === current()) at += 1
     },

@@ -12,25 +12,25 @@ import type { DeliveryLimiter } from './delivery-limiter.ts'
 import type { EventEnvelope } from './event.ts'
 import type { InboxRepository } from './outbox-repository.ts'
 
-/** Applies one event. It may run again for the same event, and must then change nothing more: see receiveEvents. */
+/** Handles one event. It may run again for the same event, and must then have no further effect: see receiveEvents. */
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
 export type EventHandlers = Readonly<Record<string, EventHandler>>
 
-/** A handler that takes only events whose data fits the publisher's schema; others become dead letters. */
+/** A handler that accepts only events whose data fits the publisher's schema; others become dead letters. */
 export const handlerOf =
   <S extends TSchema>(data: S, handle: EventHandler<EventEnvelope<Static<S>>>): EventHandler =>
   (event, context) =>
     handle({ ...event, data: parse(data, event.data) }, context)
 
 export interface ConsumerOptions {
-  /** Of the queue. */
+  /** Name of the queue. */
   readonly name: string
   readonly handlers: EventHandlers
   readonly queues: EventQueues
   readonly deadLetters: DeadLetterRepository
   readonly inbox: InboxRepository
   readonly log: Logger
-  /** Events at once. */
+  /** Concurrent events. */
   readonly concurrency: number
   /** Shared by all consumers of the process: deliveries can wait, people cannot. */
   readonly deliveryLimiter?: DeliveryLimiter
@@ -42,7 +42,7 @@ const pruneEveryMs = 3_600_000
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? `${error.name}: ${safeMessage(error)}` : typeof error).slice(0, 500)
 
-/** Takes events from the module's queue until closed. What fails to the last attempt becomes a dead letter. */
+/** Consumes the module's queue until closed. An event that fails at the last attempt becomes a dead letter. */
 export const startConsumer = async (options: ConsumerOptions): Promise<QueueConsumer> => {
   const { name, handlers, queues, deadLetters, inbox, concurrency, deliveryLimiter, timeoutMs = 30_000 } = options
 
@@ -57,9 +57,9 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
       await handle(event, context)
     } catch (error) {
       if (!lastAttempt) {
-        // Hours of tries: the 1st, 2nd, 4th, 8th … say enough.
+        // Retries take hours: logging the 1st, 2nd, 4th, 8th … is enough.
         if (Number.isInteger(Math.log2(attempt))) log.warn({ err: error, attempt }, 'event handler failed; will retry')
-        // The queue keeps the message and the stack of what is thrown.
+        // The queue stores the message and the stack of this error.
         throw new Error(reasonOf(error))
       }
       log.error({ err: error, attempt }, 'event handler failed; moving the event to the dead letters')
@@ -69,7 +69,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     if (replay === true) await deadLetters.remove(event.id)
   }
 
-  /** The delivery as a span of the request's trace. */
+  /** A span of the request's trace for the delivery. */
   const traced = (delivery: Delivery) => {
     const { type, traceparent } = delivery.message.payload as unknown as EventEnvelope
     return inSpan(`${name} ${type}`, SpanKind.CONSUMER, traceparent, () => deliver(delivery))

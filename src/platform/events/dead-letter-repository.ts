@@ -16,18 +16,18 @@ export interface DeadLetter {
   failed_at: string
 }
 
-/** Which letters are meant: those that fit everything that is given. */
+/** Selects the dead letters that fit all given criteria. */
 export interface DeadLetterFilter {
   readonly event_ids?: readonly string[]
   readonly type?: string
-  /** Given up before this time, ISO 8601. */
+  /** Failed before this time, ISO 8601. */
   readonly before?: string
 }
 
 export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
 
 export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => {
-  /** One event for each of at most `events.length` letters, which has it delivered again. */
+  /** Replays at most `events.length` letters, with one event each. */
   const replay = (where: SQL, lock: SQL, events: readonly NewEvent[]) =>
     db.write<DeadLetter>(sql`
       with locked as materialized (
@@ -72,15 +72,15 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
       return row
     },
 
-    /** Says that it is to be delivered again, with the event that has it delivered; undefined when there is none. */
+    /** Marks a letter for replay, with the event that replays it; undefined if there is none. */
     requestReplay: async (eventId: string, event: NewEvent): Promise<DeadLetter | undefined> => {
       const [row] = await replay(sql`event_id = ${eventId}::uuid`, sql`for update`, [event])
       return row
     },
 
     /**
-     * The same for as many letters as there are events, those that were delivered again least often and are oldest first;
-     * returns how many there were. Letters that somebody else is about to have delivered are left to them.
+     * The same for as many letters as there are events: those with the fewest replays, oldest first. Returns how many there were.
+     * Skips letters that a concurrent replay has locked.
      */
     requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly NewEvent[]): Promise<number> => {
       const conditions = [

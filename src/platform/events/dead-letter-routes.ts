@@ -52,12 +52,12 @@ const messages = {
 export interface DeadLetterRouteOptions {
   /** The consuming module. */
   readonly module: string
-  /** Where its routes live below /api/v1. */
+  /** Path of its routes below /api/v1. */
   readonly path: string
   readonly repository: DeadLetterRepository
 }
 
-/** A consumer's dead letters: to see them with their reason, and to have one or many delivered again. */
+/** A consumer's dead letters: routes to list them with their reason, and to replay one or many. */
 export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (app, { module, path, repository }) => {
   const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
   const tags = [path.slice(1)]

@@ -1,17 +1,20 @@
-/** One delivery at a time for all consumers of this process, while somebody waits for an answer of it. */
+/** Limits deliveries to one at a time for all consumers of this process, while a request is in flight. */
 export interface DeliveryLimiter {
   readonly busy: () => boolean
-  /** Runs `work` when it is its turn: at once where nobody waits for an answer. */
+  /** Runs `work` in its turn, or at once if no request is in flight. */
   run<T>(work: () => Promise<T>): Promise<T>
 }
 
 const lookAtLoadMs = 100
-/** A delivery that takes longer waits for somebody else, as for a provider, and costs this process nothing. */
+/** A delivery that takes longer waits for something else, such as a provider, and uses no CPU here. */
 const longestTurnMs = 1000
-/** While somebody waits, a delivery is followed by a pause as long as it took, and no longer than this: half of the time is theirs. */
+/**
+ * While requests are in flight, each delivery is followed by an equally long pause, up to this: half of the time belongs to
+ * requests.
+ */
 const longestRestMs = 50
 
-/** Turns go in the order in which they were asked for. */
+/** First come, first served. */
 export const createDeliveryLimiter = (busy: () => boolean): DeliveryLimiter => {
   let running = 0
   const waiting: (() => void)[] = []

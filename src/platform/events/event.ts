@@ -1,17 +1,17 @@
 import type { Actor, CallContext } from '../context.ts'
 import { newUuid } from '../ids.ts'
 
-/** What travels from a committed change to its consumers. Ids and facts of the change; no personal data. */
+/** The form of an event between a committed change and its consumers. Ids and facts of the change; no personal data. */
 export interface EventEnvelope<Data = Record<string, unknown>> {
   /** uuid v7 (RFC 9562); also the job's id and the providers' idempotency key. */
   readonly id: string
   readonly type: string
   readonly aggregate_id: string
-  /** Of the aggregate after the change; grows by one with each. */
+  /** Version of the aggregate after the change; grows by one each time. */
   readonly version: number
   readonly actor: Actor
   readonly traceparent: string
-  /** Of the policy that allowed the change. */
+  /** The version of the policy that allowed the change. */
   readonly policy_version: string
   readonly occurred_at: string
   readonly data: Data
@@ -26,7 +26,7 @@ export interface NewEvent {
   readonly policy_version: string
 }
 
-/** On whose behalf something happens, in which trace, judged by which policy. */
+/** The actor, the trace, and the policy version of a change. */
 export type EventContext = Pick<CallContext, 'actor' | 'traceparent' | 'policyVersion'>
 
 export const newEvent = (type: string, context: EventContext): NewEvent => ({

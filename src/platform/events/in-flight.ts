@@ -1,14 +1,14 @@
-/** The events that were handed over to one queue and are not yet seen done. */
+/** The events that were dispatched to one queue and are not yet completed. */
 export interface InFlight {
   /** How many more there may be. */
   room(): number
   add(ids: readonly string[]): void
-  /** The queue is done with these; returns those that were in the window, and no longer are. */
+  /** The queue has completed these; returns those that were in the window. */
   done(ids: readonly string[]): string[]
   clear(): void
 }
 
-/** At most `size` events, each counting for `ms`: whatever is not seen done by then is due again. */
+/** At most `size` events, each for up to `ms`: after that it is due again. */
 export const createInFlight = (size: number, ms: number): InFlight => {
   const until = new Map<string, number>()
   return {

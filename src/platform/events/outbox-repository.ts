@@ -6,15 +6,15 @@ import type { DeadLetterTable, InboxTable, OutboxTable } from './tables.ts'
 
 /**
  * The outbox rows of a change, as the body of a CTE in the change's own statement: for each row of `source`, which has the
- * aggregate's `id` and `version`, one for each queue that subscribes. `data` is an SQL expression of type jsonb over `source`; an
- * event says nothing more where it is left out.
+ * aggregate's `id` and `version`, one per subscribed queue. `data` is an SQL expression of type jsonb over `source`; without it,
+ * the event has no data.
  */
 export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data?: SQL): SQL =>
   append(outbox, sql`${event.id}::uuid`, event, source, data)
 
 /**
- * The same where each row of `source` gets an event of its own: the one at the position that its `n` says, from 1. They are
- * alike in all but their id. @throws Error without any event
+ * The same if each row of `source` gets its own event: the one at its position `n`, from 1. The events differ only in their id.
+ * @throws Error without any event
  */
 export const appendEvents = (outbox: OutboxTable, events: readonly NewEvent[], source: SQL, data?: SQL): SQL => {
   const [first] = events
@@ -35,7 +35,7 @@ export interface ClaimedEvent {
   readonly attempts: number
 }
 
-/** What waits for one queue: in rows, and the oldest row's age in seconds. */
+/** The backlog of one queue: number of rows, and the oldest row's age in seconds. */
 export interface Backlog {
   readonly queue: string
   readonly depth: number
@@ -52,9 +52,9 @@ export type OutboxRepository = ReturnType<typeof createOutboxRepository>
 
 export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
   /**
-   * Takes rows that are due, of each queue as many as it has room for, and puts them off: by 15 s at first, then twice as
-   * long each time, up to 5 min. A row comes back when its job was not seen completed by then. Queues that are left out
-   * cost nothing: neither one without room, nor one that only another version knows.
+   * Claims due rows, per queue as many as it has room for, with a lease of 15 s at first, doubled each time up to 5 min. A row
+   * becomes due again if its job was not seen completed by then. Queues that are left out cost nothing: those without room, and
+   * those that only another version knows.
    */
   claim: async (rooms: readonly Room[]): Promise<ClaimedEvent[]> => {
     const rows = await db.run<EventEnvelope & { queue: string; attempts: number }>(sql`
@@ -71,8 +71,8 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
   },
 
   /**
-   * Gives up to `limit` rows that were written without a queue one for each subscriber that is known by now. Those that
-   * nobody at all subscribes to stay.
+   * Replaces up to `limit` rows without a queue by one row per subscriber that is registered by now. Rows without any subscriber
+   * stay.
    */
   address: async (limit: number): Promise<number> => {
     const [row] = await db.run<{ addressed: number }>(sql`
@@ -93,14 +93,14 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
     return row?.addressed ?? 0
   },
 
-  /** Gives rows back after a failed hand-over: due again after `delayMs`. */
+  /** Releases rows after a failed dispatch: due again after `delayMs`. */
   release: async (queue: string, ids: readonly string[], delayMs: number): Promise<void> => {
     await db.run(sql`
       update ${outbox} set available_at = now() + ${delayMs}::int * interval '1 millisecond', attempts = greatest(attempts - 1, 0)
        where id = any (${arrayLiteral(ids)}::uuid[]) and queue = ${queue}`)
   },
 
-  /** Makes up to `limit` rows due that were put off; returns how many there were. */
+  /** Makes up to `limit` leased rows due; returns how many there were. */
   recall: async (limit: number): Promise<number> => {
     const [row] = await db.run<{ recalled: number }>(sql`
       with recalled as (
@@ -112,7 +112,7 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
     return row?.recalled ?? 0
   },
 
-  /** The queue is done with these events; what waits for others stays. */
+  /** The queue has completed these events; rows for other queues stay. */
   delivered: async (ids: readonly string[], queue: string): Promise<void> => {
     await db.run(sql`delete from ${outbox} where id = any (${arrayLiteral(ids)}::uuid[]) and queue = ${queue}`)
   },
@@ -121,23 +121,23 @@ export const createOutboxRepository = (db: Database, outbox: OutboxTable) => ({
     db.run<Backlog>(sql`
       select queue, count(*)::int as depth, extract(epoch from now() - min(created_at))::float8 as "ageSeconds" from ${outbox} group by queue`),
 
-  /** Says who subscribes to the module's events; see `register`. */
+  /** Registers the subscribers of the module's events; see `register`. */
   register: async (subscriptions: readonly Subscription[]): Promise<void> => {
     await db.run(register(schemaOf(outbox), subscriptions))
   },
 })
 
-/** The inbox rows of the events of `source`, as the body of a CTE: it has a row for an event's first delivery alone. */
+/** The inbox rows of the events of `source`, as the body of a CTE: returns a row only for an event's first delivery. */
 export const receiveEvents = (inbox: InboxTable, source: SQL): SQL =>
   sql`insert into ${inbox} (event_id) select event_id from ${source} order by event_id on conflict do nothing returning event_id`
 
-/** Twice as long as an event can be tried (EVENT_RETRY_HOURS): by then no second delivery is to be recognized any more. */
+/** Twice as long as an event can be retried (EVENT_RETRY_HOURS): after that, no second delivery can arrive. */
 const inboxDays = 14
 
 export type InboxRepository = ReturnType<typeof createInboxRepository>
 
 export const createInboxRepository = (db: Database, inbox: InboxTable, deadLetters: DeadLetterTable) => ({
-  /** Forgets events received so long ago that they cannot be delivered again; a dead letter can, whenever somebody wants. */
+  /** Deletes inbox rows so old that their event cannot be delivered again; a dead letter can, at any time. */
   prune: async (): Promise<void> => {
     await db.run(sql`
       delete from ${inbox} as i where i.received_at < now() - ${inboxDays} * interval '1 day'

@@ -7,9 +7,9 @@ import type { ClaimedEvent, OutboxRepository } from './outbox-repository.ts'
 
 export interface Relay {
   start(): void
-  /** Something was committed just now: look without waiting for the next poll. */
+  /** Something was committed just now: poll without waiting for the next round. */
   wake(): void
-  /** The transport was away and may have lost what it held: look at every event now. */
+  /** The queue was down and may have lost its jobs: check every event now. */
   recheck(): void
   close(): Promise<void>
 }
@@ -21,38 +21,37 @@ export interface RelayOptions {
   readonly known: readonly string[]
   /** The queues that get each event's audit entry with it, as `entry`. */
   readonly auditQueues: readonly string[]
-  /** The event as this service says it on the audit trail: the same event gives the same entry. */
+  /** The audit entry of an event, signed by this service: the same event gives the same entry. */
   readonly sign: (event: EventEnvelope) => object
   readonly log: Logger
   readonly pollMs?: number
   readonly batch?: number
 }
 
-/** Several wake-ups become one poll of the outbox for all that are committed in this time. */
+/** Wake-ups within this time are combined into one poll of the outbox. */
 const gatherMs = 20
 
 const recallBatch = 5000
 /** Rows without a queue that one statement addresses. */
 const addressBatch = 500
 
-/** Events handed over to a queue and not yet seen delivered, at most: the outbox holds a backlog better than a queue does. */
+/** Maximum events in flight per queue: the outbox holds a backlog better than a queue does. */
 const maxInFlight = 500
-/** A hand-over counts for so long; its row is due again by then. */
+/** How long a dispatched event counts as in flight; its row is due again by then. */
 const inFlightMs = 15_000
 
-/** A signature takes 50 µs; after so many of them requests have a chance. */
+/** A signature takes 50 µs; after this many, requests get a turn. */
 const signedAtOnce = 20
 
-/** A little after the hand-over failed; short, so that delivery goes on soon when the transport is back. */
+/** Pause after a failed dispatch; short, so that delivery continues soon when the queue is up. */
 const retryMs = 1000
 
 const idsOf = (claimed: readonly ClaimedEvent[]): string[] => claimed.map(({ event }) => event.id)
 
 /**
- * Carries committed events from the outbox to their subscribers' queues, at least once, and deletes a row when its job is
- * seen completed. PostgreSQL is the truth: a row whose job does not complete in time is looked at again, and its job is
- * added again where the transport has lost it (a job's id is the event's). A queue that does not move fills its own window,
- * and no other's.
+ * Delivers committed events from the transactional outbox to their subscribers' queues, at least once, and deletes a row when its
+ * job is seen completed. PostgreSQL is the source of truth: when a row's job does not complete in time, it is checked again, and
+ * added again if the queue has lost it (a job's id is the event's). A stuck queue fills its own in-flight window, and no other's.
  */
 export const createRelay = (options: RelayOptions): Relay => {
   const { outbox, queues, known, auditQueues, sign, log, pollMs = 1000, batch = 200 } = options
@@ -64,7 +63,9 @@ export const createRelay = (options: RelayOptions): Relay => {
   const inFlight = new Map(known.map((queue) => [queue, createInFlight(maxInFlight, inFlightMs)]))
   const full = new Set<string>()
 
-  /** The queue is done with these events. Those of other relays are theirs; those of ended ones come back with their lease. */
+  /**
+   * The queue has completed these events. Those of other relays are theirs; those of dead relays come back when their lease ends.
+   */
   const settle = (queue: string, ids: readonly string[]) => {
     const finished = inFlight.get(queue)?.done(ids) ?? []
     if (finished.length === 0) return
@@ -80,7 +81,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     await watching.catch(() => watched.delete(queue))
   }
 
-  /** Of rows that were handed over before: completed ones go, failed ones run again. @returns those whose jobs are not there */
+  /** For rows that were dispatched before: deletes completed ones, retries failed ones. @returns those whose jobs are missing */
   const review = async (queue: string, ids: readonly string[]): Promise<ReadonlySet<string>> => {
     if (ids.length === 0) return new Set()
     const states = await queues.states(queue, ids)

@@ -4,8 +4,8 @@ import { type EventHandlers, handlerOf } from './consumer.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
 
 /**
- * A module's handlers, with the one that has a dead letter delivered again: what the module does with that event itself, as
- * with any other, comes first. The event says who wanted it, and outlives a transport that is away.
+ * A module's handlers, with the one that replays a dead letter. What the module itself does with that event, as with any other,
+ * comes first. The event records who wanted it, and outlives an outage of the queue.
  */
 export const withReplay = (
   module: string,

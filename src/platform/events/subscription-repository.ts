@@ -9,7 +9,7 @@ export interface Subscription {
   readonly queue: string
 }
 
-/** A subscriber that no process has named for so long is gone, and gets no more events. */
+/** A subscriber that no process has registered for this long is gone, and gets no more events. */
 const subscriptionDays = 7
 
 const tableIn = (schema: string): SQL => sql`${sql.identifier(schema)}.subscriptions`
@@ -17,8 +17,8 @@ const tableIn = (schema: string): SQL => sql`${sql.identifier(schema)}.subscript
 export const schemaOf = (outbox: OutboxTable): string => getTableConfig(outbox).schema ?? 'public'
 
 /**
- * Says who subscribes to what the module of this schema publishes. From then on each process that commits an event writes a
- * row for these queues, also one of a version that does not know them. What others have said stays.
+ * Registers the subscribers of what the module of this schema publishes. From then on, each process that commits an event writes
+ * a row for these queues, including processes of a version that does not know them. Other registrations stay.
  */
 export const register = (schema: string, subscriptions: readonly Subscription[]): SQL => sql`
   insert into ${tableIn(schema)} as known (type, queue)
@@ -27,8 +27,8 @@ export const register = (schema: string, subscriptions: readonly Subscription[])
   on conflict (type, queue) do update set seen_at = now() where known.seen_at < now() - interval '1 minute'`
 
 /**
- * The queues of an event of `type`, an SQL expression, to be joined `left join lateral (…) on true`: no row where nobody is
- * known, and then the outbox row is written without a queue.
+ * The queues of an event of `type`, an SQL expression, to be joined `left join lateral (…) on true`: no row if nobody is
+ * registered, and then the outbox row is written without a queue.
  */
 export const subscribersOf = (outbox: OutboxTable, type: SQL): SQL => sql`
   select distinct s.queue from ${tableIn(schemaOf(outbox))} as s

@@ -1,16 +1,16 @@
 import { index, integer, jsonb, type PgSchema, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import type { Actor } from '../context.ts'
 
-/** Millisecond precision, so that a cursor made from what JSON shows is exact. */
+/** Millisecond precision, so that a cursor made from the JSON form is exact. */
 export const timestamptz = () => timestamp({ withTimezone: true, mode: 'string', precision: 3 })
 
-/** Events that this module has committed and whose delivery is not yet seen: a row for each queue that an event goes to. */
+/** Transactional outbox: committed events whose delivery is not confirmed yet, one row per destination queue. */
 export const outboxTable = (schema: PgSchema) =>
   schema.table(
     'outbox',
     {
       id: uuid().notNull(),
-      /** Written at commit. Empty where nobody knew who subscribes, as in rows of versions before: a relay finds out. */
+      /** Written at commit. Empty if no subscriber was registered, as in rows of earlier versions: a relay looks them up. */
       queue: text().notNull().default(''),
       type: text().notNull(),
       aggregate_id: text().notNull(),
@@ -18,13 +18,13 @@ export const outboxTable = (schema: PgSchema) =>
       actor: jsonb().$type<Actor>().notNull(),
       traceparent: text().notNull(),
       data: jsonb().$type<Record<string, unknown>>().notNull(),
-      /** Of the policy that allowed the change; empty for one that no request asked for. */
+      /** The version of the policy that allowed the change; empty if no request caused it. */
       policy_version: text().notNull().default(''),
       created_at: timestamptz().notNull().defaultNow(),
-      /** When the relay looks at it next; in the future while a relay holds it. */
+      /** When the relay takes it next; in the future while a relay holds a lease. */
       available_at: timestamptz().notNull().defaultNow(),
       attempts: integer().notNull().default(0),
-      /** Written by versions before: of a row without a queue, the queues that are done with it. */
+      /** Written by earlier versions: the queues that have completed a row without a queue. */
       delivered: text().array().notNull().default([]),
     },
     (table) => [
@@ -34,8 +34,8 @@ export const outboxTable = (schema: PgSchema) =>
   )
 
 /**
- * Which queues take the events that this module commits, by type: those of every version that runs or has lately run, so
- * that also an event which an older process commits goes to a newer one's subscriber (docs/adr/0035).
+ * Which queues take the events that this module commits, by type: those of every version that runs or has lately run, so that an
+ * event which an older process commits also goes to a newer one's subscriber (docs/adr/0035).
  */
 export const subscriptionTable = (schema: PgSchema) =>
   schema.table(
@@ -44,7 +44,7 @@ export const subscriptionTable = (schema: PgSchema) =>
       /** An event's type, or `everyEvent`. */
       type: text().notNull(),
       queue: text().notNull(),
-      /** When a process last said that it knows the subscriber. */
+      /** When a process last registered the subscriber. */
       seen_at: timestamptz().notNull().defaultNow(),
     },
     (table) => [primaryKey({ name: 'subscriptions_type_queue', columns: [table.type, table.queue] })],
@@ -61,7 +61,7 @@ export const inboxTable = (schema: PgSchema) =>
     (table) => [index('inbox_received').on(table.received_at)],
   )
 
-/** Events that this consumer gave up on, with the reason. */
+/** Dead letters: events that this consumer gave up on, with the reason. */
 export const deadLetterTable = (schema: PgSchema) =>
   schema.table(
     'dead_letters',
@@ -72,7 +72,7 @@ export const deadLetterTable = (schema: PgSchema) =>
       event: jsonb().$type<Record<string, unknown>>().notNull(),
       reason: text().notNull(),
       attempts: integer().notNull(),
-      /** How often somebody had it delivered again. */
+      /** How often it was replayed. */
       version: integer().notNull().default(0),
       failed_at: timestamptz().notNull().defaultNow(),
     },

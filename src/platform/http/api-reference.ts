@@ -9,7 +9,7 @@ const path = '/docs'
 const pluginScript = 'js/scalar.js'
 const sliceBytes = 64 * 1024
 
-/** What leads away from this server. */
+/** Links that lead away from this server. */
 const hidden = { agent: { disabled: true }, mcp: { disabled: true }, showDeveloperTools: 'never', hideClientButton: true }
 const configuration = {
   url: '/openapi.json',
@@ -30,7 +30,7 @@ const compress = {
 } as const
 type Coding = keyof typeof compress
 
-/** The shortest coding that a client takes (RFC 9110, 12.5.3). */
+/** The shortest coding that a client accepts (RFC 9110, 12.5.3). */
 const codingOf = (header: string | string[] | undefined): Coding => {
   const accepted = String(header ?? '')
     .toLowerCase()
@@ -40,19 +40,19 @@ const codingOf = (header: string | string[] | undefined): Coding => {
   return (['br', 'gzip'] as const).find((coding) => accepted.includes(coding)) ?? 'identity'
 }
 
-/** One copy of the content for all clients: each holds the slices that it has not read yet by reference. */
+/** One copy of the content for all clients: each holds only references to the slices that it has not read yet. */
 const slices = function* (content: Buffer): Generator<Buffer> {
   for (let start = 0; start < content.length; start += sliceBytes) yield content.subarray(start, start + sliceBytes)
 }
 
 interface Reference {
   readonly html: string
-  /** With a digest of its content, so that it can be kept for ever. */
+  /** With a digest of its content, so that it can be cached for ever. */
   readonly scriptName: string
   script(coding: Coding): Promise<Buffer>
 }
 
-/** Scalar's page with its script: 25 MB in memory, so nobody has it who does not look at it. */
+/** Scalar's page with its script takes 25 MB of memory, so it is loaded only when somebody opens it. */
 const loadReference = async (): Promise<Reference> => {
   const { default: plugin } = await import('@scalar/fastify-api-reference')
   const server = Fastify()
@@ -73,7 +73,7 @@ const loadReference = async (): Promise<Reference> => {
   }
 }
 
-/** The reference of /openapi.json for people, at /docs/; loaded at its first request. */
+/** The API reference of /openapi.json, at /docs/; loaded at its first request. */
 export const referenceRoutes = (app: FastifyInstance): void => {
   let loading: Promise<Reference> | undefined
   const answer = async (request: FastifyRequest, reply: FastifyReply) => {

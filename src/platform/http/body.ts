@@ -5,28 +5,28 @@ import { scanJson } from './json-scan.ts'
 import { inTurn } from './long-requests.ts'
 import { malformed, reasons } from './malformed.ts'
 
-/** Bytes; a route whose body can be larger says so in its module's contract. */
+/** Bytes; a route with larger bodies sets its limit in its module's contract. */
 export const defaultBodyLimit = 16 * 1024
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Values that the JSON of a body may have, where that is more than `jsonLimits`. */
+    /** Maximum JSON values in a body, if more than in `jsonLimits`. */
     mostValues?: number
   }
 }
 
 type Done = (error: Error | null, body?: unknown) => void
 
-/** Makes the request's body of JSON that was scanned. */
+/** Parses the scanned JSON of a request's body. */
 export type TakeJson = (request: FastifyRequest, text: string, bytes: Buffer, done: Done) => void
 
-/** JSON that is sent between systems is UTF-8 (RFC 8259, 8.1); the type has no parameter that could say otherwise. */
+/** JSON between systems is UTF-8 (RFC 8259, 8.1); the type has no charset parameter. */
 const otherCharset = /;\s*charset\s*=\s*(?!"?utf-?8"?\s*(;|$))/i
 
 const withoutMark = (bytes: Buffer): Buffer =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes
 
-/** Refused before a byte of it is looked at. */
+/** Refused before a byte of it is read. */
 const checkHeaders = ({ headers }: FastifyRequest, isJson: boolean): void => {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw fail('request.unsupported_encoding')
@@ -44,15 +44,15 @@ const readText = (bytes: Buffer, mostValues: number | undefined): string => {
 }
 
 /**
- * What is taken as a body: none at all, whatever type the client names for it, or JSON in UTF-8. In front of other services
- * the same as there. @throws Failure request.unsupported_encoding, request.unsupported_media_type, request.unsupported_charset,
- * request.malformed, request.invalid_text, service.busy where too many long ones wait
+ * Accepts no body at all, with any type, or JSON in UTF-8. In front of other services the same as there. @throws Failure
+ * request.unsupported_encoding, request.unsupported_media_type, request.unsupported_charset, request.malformed,
+ * request.invalid_text, service.busy if too many long ones wait
  */
 export const takeBodies = (app: FastifyInstance, take: TakeJson): void => {
   const parser = (isJson: boolean) => (request: FastifyRequest, bytes: Buffer, done: Done) => {
-    // What is not there has no body to be wrong.
+    // An unknown route has no body to validate.
     if (request.is404 || bytes.length === 0) return done(null, undefined)
-    // With `done` Fastify validates the body, in the same turn.
+    // With `done` Fastify validates the body in the same iteration.
     const read = () => {
       try {
         take(request, readText(bytes, request.routeOptions.config.mostValues), bytes, done)

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 
-/** What one client can choose from freely counts as one: an IPv6 network of 64 bits, an IPv4 address. */
+/** A client's network: an IPv6 network of 64 bits, within which a client can choose its address, or an IPv4 address. */
 export const networkOf = (address: string): string => {
   const [plain = ''] = address.replace(/^::ffff:(?=\d+\.)/i, '').split('%', 1)
   if (!isIPv6(plain)) return plain

@@ -3,15 +3,15 @@ import { Type } from 'typebox'
 import { within } from '../concurrency/deadline.ts'
 
 export interface HealthOptions {
-  /** As in `order-service`. */
+  /** Such as `order-service`. */
   readonly service: string
   readonly starting: () => boolean
   readonly stopping: () => boolean
-  /** What readiness needs; each rejects when its dependency is away. */
+  /** Checks for readiness; each rejects when its dependency is down. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
-  /** Consumers that take nothing while jobs wait, with the seconds: shown, and no reason to send requests elsewhere. */
+  /** Stuck consumers, with the seconds: reported, but no reason to send requests elsewhere. */
   readonly stuck?: () => Readonly<Record<string, number>>
-  /** More to show in /health: the gateway's upstreams. */
+  /** More fields in /health: the gateway's upstreams. */
   readonly details?: () => Record<string, unknown>
 }
 
@@ -20,11 +20,11 @@ const Health = Type.Object(
   { title: 'Health', additionalProperties: true },
 )
 
-/** Milliseconds. A probe sees what was true this long ago, however many there are. */
+/** Milliseconds that a result is cached for all probes. */
 const freshMs = 1000
 const limitMs = 2000
 
-/** Whether a check passes: looked at once in a while, by one at a time, and not for longer than its limit. */
+/** Whether a check passes: runs at most once per interval, one at a time, with a time limit. */
 const keepState = (check: () => Promise<void>): (() => Promise<boolean>) => {
   let state = Promise.resolve(false)
   let until = Number.NEGATIVE_INFINITY
@@ -42,7 +42,7 @@ const keepState = (check: () => Promise<void>): (() => Promise<boolean>) => {
   }
 }
 
-/** /health says what this is, /health/live that the process turns, /health/ready whether to send requests here. */
+/** /health describes the process, /health/live says that the event loop responds, /health/ready whether to send requests here. */
 export const healthRoutes = async (
   app: FastifyInstance,
   { service, starting, stopping, checks, stuck = () => ({}), details }: HealthOptions,

@@ -2,18 +2,18 @@ import { fail } from '../errors.ts'
 import { malformed, reasons, repeatedKey, tooMany } from './malformed.ts'
 
 /**
- * What a body may be beyond being JSON: far more than any of ours is, and little enough that a recursive function or a
- * validator can be given it. Bytes are limited by the route. The largest order has 505 values: a contract test compares.
+ * Limits of a body beyond valid JSON: far above any real body, and low enough for a recursive function or a validator. The route
+ * limits the bytes. The largest order has 505 values: a contract test compares.
  */
 export const jsonLimits = { depth: 32, values: 2000, members: 100 } as const
 
 const [quote, comma, openArray, closeArray, openObject, closeObject] = [...'",[]{}'].map((sign) => sign.charCodeAt(0))
 const backslash = 0x5c
 
-/** JSON can say either only by an escape, so most bodies have no string to look into. */
+/** JSON can contain either only as an escape, so most bodies have no string to check. */
 const mayHideText = (json: string): boolean => /\\u(0000|d[89a-f])/i.test(json)
 
-/** Index of the closing quote of the string that begins at `start`; the text's length where there is none. */
+/** Index of the closing quote of the string that begins at `start`; the text's length if there is none. */
 const endOfString = (text: string, start: number): number => {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let escapes = 0
@@ -33,19 +33,19 @@ const unescaped = (literal: string): string => {
 }
 
 /**
- * Goes over a body once, without recursion and in time that its length bounds, before anything is made of it: how deep and
- * how large it is, whether an object names a key twice (RFC 8259, 4: what that means is anybody's guess), and whether a text
- * holds what PostgreSQL or UTF-8 cannot say. Whether it is JSON is for JSON.parse to find: of a body that is not, this may
- * refuse another fault first. @throws Failure request.malformed with the reason, request.invalid_text
+ * Scans a body once, without recursion and in linear time, before it is parsed: how deep and how large it is, whether an object
+ * repeats a key (RFC 8259, 4: parsers differ), and whether a text contains what PostgreSQL or UTF-8 cannot encode. JSON.parse
+ * decides whether it is JSON: for invalid JSON, this may report another error first. @throws Failure request.malformed with the
+ * reason, request.invalid_text
  */
 export const scanJson = (text: string, mostValues: number = jsonLimits.values): void => {
   const looksInside = mayHideText(text)
-  /** For each open object its keys, for each open array undefined. */
+  /** The keys of each open object; undefined for each open array. */
   const open: (Set<string> | undefined)[] = []
   let keys: Set<string> | undefined
   let keyIsNext = false
   let values = 1
-  /** A member has two at most, so that of JSON `values` is passed first. */
+  /** A member has at most two, so valid JSON exceeds `values` first. */
   let strings = 0
   const tooManyValues = () => malformed(tooMany.values(mostValues))
   for (let at = 0; at < text.length; at++) {
@@ -57,7 +57,7 @@ export const scanJson = (text: string, mostValues: number = jsonLimits.values): 
         const string = unescaped(text.slice(at, end + 1))
         if (looksInside && (string.includes('\0') || !string.isWellFormed())) throw fail('request.invalid_text')
         if (keyIsNext && keys) {
-          // JSON.parse makes a member of it, and what copies the object a prototype.
+          // JSON.parse creates a member of it, and copying the object makes it a prototype.
           if (string === '__proto__') throw malformed(reasons.prototype)
           if (keys.has(string)) throw malformed(repeatedKey(string))
           if (keys.size === jsonLimits.members) throw malformed(tooMany.members(jsonLimits.members))

@@ -8,12 +8,12 @@ declare module 'fastify' {
   }
 }
 
-/** Bytes. What is longer can cost milliseconds, and what is usual is shorter: a token has one or two KiB. */
+/** Bytes. Longer requests can take milliseconds; usual ones are shorter: a token has one or two KiB. */
 const short = 4 * 1024
-/** Bytes of requests that wait, together. */
+/** Maximum bytes of waiting requests together. */
 const mostWaiting = 32 * 1024 * 1024
 
-/** Goes on with a part of a request: at once where it is short, else in a turn of the event loop that no other long one has. */
+/** Continues with a part of a request: at once if it is short, otherwise in its own event loop iteration. */
 export const inTurn = (
   { longRequests }: FastifyInstance,
   { ip, raw }: FastifyRequest,
@@ -27,8 +27,8 @@ export const inTurn = (
 }
 
 /**
- * Long heads and bodies are handled one in each turn of the event loop: each may take milliseconds, and many that come at once
- * would make one stall of them. Errors: service.busy where too many wait.
+ * Handles one long head or body per event loop iteration: each may take milliseconds, and many at once would add up to one stall.
+ * Errors: service.busy if too many wait.
  */
 export const handleLongInTurn = (app: FastifyInstance): void => {
   app.decorate('longRequests', createFairQueue({ mostBytes: mostWaiting }))

@@ -15,7 +15,7 @@ export const reasons = {
   address: { en: 'the address cannot be decoded', 'zh-TW': '無法解碼此位址' },
 } as const satisfies Record<string, LocalizedText>
 
-/** Only a name that cannot be long, or a person's data, is repeated to the client. */
+/** Repeats to the client only a short name without personal data. */
 export const repeatedKey = (key: string): LocalizedText =>
   /^[a-z][a-z0-9_.-]{0,63}$/i.test(key)
     ? { en: `an object names the key ${key} twice`, 'zh-TW': `同一個物件中有重複的鍵 ${key}` }

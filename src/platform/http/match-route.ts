@@ -1,4 +1,4 @@
-/** Percent-decoded as the router does it: reserved characters stay as they are; undefined where it cannot be decoded. */
+/** Percent-decoded like the router does it: reserved characters stay encoded; undefined if invalid. */
 const decoded = (path: string): string | undefined => {
   try {
     return decodeURI(path)
@@ -15,8 +15,8 @@ const fits = (pattern: readonly string[], path: readonly string[]): boolean =>
 const literals = (pattern: readonly string[]): string => pattern.map((part) => (part.startsWith(':') ? '1' : '0')).join('')
 
 /**
- * Returns the entry of a table of routes, as in `GET /orders/:id`, for a method and URL of a request: the router knows one
- * method alone. Of two patterns that fit, the one whose literal comes first wins.
+ * Returns the entry of a table of routes, such as `GET /orders/:id`, for a method and URL: the router finds routes of one method
+ * only. Of two matching patterns, the one whose literal comes first wins.
  */
 export const matchRoutes = <T>(routes: Readonly<Record<string, T>>): ((method: string, url: string) => T | undefined) => {
   const byMethod = Map.groupBy(

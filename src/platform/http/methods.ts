@@ -3,10 +3,10 @@ import { fail } from '../errors.ts'
 import { matchRoutes } from './match-route.ts'
 import { sendProblem } from './problem.ts'
 
-/** What `OPTIONS *` tells of the server as a whole (RFC 9110, 9.3.7). */
+/** The methods of the whole server for `OPTIONS *` (RFC 9110, 9.3.7). */
 export const everyMethod = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
-/** Notes every route that is registered after it. @returns the methods that a URL takes, none where there is no such path */
+/** Records every route that is registered afterwards. @returns the methods of a URL, none if there is no such path */
 export const watchMethods = (app: FastifyInstance): ((url: string) => string[]) => {
   const routes: Record<string, true> = {}
   let match: ((method: string, url: string) => true | undefined) | undefined
@@ -27,7 +27,7 @@ export const sendAllowed = (methods: readonly string[], reply: FastifyReply): Fa
     .headers({ allow: methods.join(', '), 'cache-control': 'no-store' })
     .send()
 
-/** Answers what no route took: 404, or 405 with what the path takes, which OPTIONS asks for. */
+/** Handles requests without a route: 404, or 405 with the allowed methods, or OPTIONS. */
 export const answerNotFound =
   (allowedOf: (url: string) => readonly string[]) =>
   (request: FastifyRequest, reply: FastifyReply): FastifyReply => {

@@ -11,7 +11,7 @@ type Json = Record<string, unknown>
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Moves each schema that has a title to components/schemas, once, so that a generated client has types with names. */
+/** Moves each schema with a title to components/schemas, once, so that a generated client has named types. */
 const nameSchemas = (document: Json): Json => {
   const schemas: Json = {}
   const visit = (value: unknown): unknown => {
@@ -28,7 +28,7 @@ const nameSchemas = (document: Json): Json => {
   return { ...document, paths, components: { ...components, schemas: Object.fromEntries(Object.entries(schemas).sort()) } }
 }
 
-/** A parameter with a default need not be sent: a generated client must not ask for it, nor the reference's lines send it. */
+/** A parameter with a default is optional: for generated clients, and for the reference's examples. */
 const withoutDefaulted = (document: Json): Json => {
   const operations = Object.values(document.paths as Json).flatMap((methods) => Object.values(methods as Json)) as Json[]
   for (const { parameters = [] } of operations)
@@ -43,7 +43,7 @@ const withoutDefaulted = (document: Json): Json => {
 
 const problemResponse = (description: string) => ({ description, content: { 'application/problem+json': { schema: Problem } } })
 
-/** Who may call a route, as a generated client reads it: with a token, with or without, or nothing to show. */
+/** Security requirement of a route for generated clients: a token, an optional token, or none. */
 const securityOf = (permission: Permission | undefined): Record<string, string[]>[] => {
   if (permission?.tokenIgnored) return []
   return permission?.anonymous ? [{}, { bearer: [] }] : [{ bearer: [] }]
@@ -53,7 +53,7 @@ const description = `Users, products, orders with stock, and notifications. Erro
 
 Most calls need a token: run the curl line of [Sign in](#tag/auth/POST/api/v1/auth/login) with your address and password, those of the sample data's administrator being what the first start printed. Paste the \`access_token\` of its answer into the field *Bearer Token* under Authentication, and every line of this page has it in the place of \`YOUR_SECRET_TOKEN\`.`
 
-/** Describes every route that is registered after it. Each route can answer with a Problem, so each says so. */
+/** Describes every route that is registered afterwards, including the Problem response that each can return. */
 export const describeRoutes = async (
   app: FastifyInstance,
   routes: Readonly<Record<string, Permission>>,
@@ -67,7 +67,7 @@ export const describeRoutes = async (
         version: '1.0.0',
         description,
       },
-      // Relative to the document: wherever this server is reached.
+      // Relative to the document: works under any address of this server.
       servers: [{ url: '/' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
       tags: [...tags, 'health'].map((name) => ({ name })),
@@ -85,13 +85,13 @@ export const describeRoutes = async (
   })
 }
 
-/** GET /openapi.json and the reference at /docs. `document` is given where the routes are not all in this process. */
+/** GET /openapi.json and the reference at /docs. `document` is given if not all routes are in this process. */
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {
   const bytesOf = (openapi: unknown) => {
     const bytes = Buffer.from(JSON.stringify(openapi))
     return { bytes, etag: entityTag(bytes) }
   }
-  // Written and hashed once: doing it for each request would take more time than the rest of the request.
+  // Serialized and hashed once: per request, this would take more time than the rest of the request.
   let written = document && bytesOf(JSON.parse(await readFile(document, 'utf8')))
   app.get('/openapi.json', { schema: { hide: true }, onSend: revalidate }, async (_request, reply) => {
     written ??= bytesOf(app.swagger())

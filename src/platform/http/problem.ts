@@ -8,12 +8,12 @@ import { newUuid } from '../ids.ts'
 import type { Problem } from '../schema.ts'
 import { malformed, reasons } from './malformed.ts'
 
-/** Characters of an Accept-Language header that are looked at: browsers send some fifty. */
+/** Characters of an Accept-Language header that are read: browsers send about fifty. */
 const mostLanguages = 500
 const looksAt = (header: string): string =>
   header.length <= mostLanguages ? header : header.slice(0, header.lastIndexOf(',', mostLanguages) + 1)
 
-/** The first of our languages in an Accept-Language header by its weights (RFC 9110, 12.5.4); English otherwise. */
+/** The supported language that an Accept-Language header prefers (RFC 9110, 12.5.4); English otherwise. */
 export const localeOf = (header: string | undefined): Locale => {
   const wanted = looksAt(header ?? '')
     .split(',')
@@ -28,7 +28,7 @@ export const localeOf = (header: string | undefined): Locale => {
   return first?.tag.startsWith('zh') ? 'zh-TW' : 'en'
 }
 
-/** What went wrong as a coded error, whoever threw it. */
+/** Any thrown error as a coded error. */
 export const toFailure = (error: unknown): Failure => {
   if (error instanceof Failure) return error
   const { validation, validationContext, statusCode, code } = error as Partial<FastifyError>
@@ -48,7 +48,7 @@ export const toFailure = (error: unknown): Failure => {
   return fail('internal', {}, error)
 }
 
-/** An error's facts as somebody reads them: what is wrong with which field, in their language. */
+/** An error's facts for the reader: which field has which error, in their language. */
 const factsOf = ({ details }: Failure, locale: Locale): Readonly<Record<string, unknown>> => {
   const facts = Object.fromEntries(Object.entries(details).map(([name, fact]) => [name, inLocale(fact, locale)]))
   if (!Array.isArray(facts.errors)) return facts
@@ -58,7 +58,7 @@ const factsOf = ({ details }: Failure, locale: Locale): Readonly<Record<string, 
   }
 }
 
-/** The answer's body (RFC 9457). A 5xx says nothing of what was inside. */
+/** The response's body (RFC 9457). A 5xx reveals nothing internal. */
 export const problemOf = (failure: Failure, locale: Locale, traceparent: string): Problem => {
   const { code, kind, status } = failure
   const details = factsOf(failure, locale)
@@ -73,7 +73,7 @@ export const problemOf = (failure: Failure, locale: Locale, traceparent: string)
   }
 }
 
-/** A header's value with one more field name in its list. */
+/** A list header's value with one more field name. */
 export const withVary = (vary: unknown, name: string): string => {
   const names = String(vary ?? '')
     .split(',')
@@ -84,20 +84,20 @@ export const withVary = (vary: unknown, name: string): string => {
     : [...names, name].join(', ')
 }
 
-/** The headers of a text in one of our languages, which nobody keeps for somebody else. */
+/** Headers of a translated text, which caches must not reuse for other languages. */
 const inLanguage = (locale: Locale, vary: unknown) => ({
   'content-language': locale,
   vary: withVary(vary, 'Accept-Language'),
   'cache-control': 'no-store',
 })
 
-/** The second: a token of another kind is needed (RFC 9470, 3). */
+/** The second: step-up authentication is needed (RFC 9470, 3). */
 const challenges: Readonly<Record<string, string>> = {
   'auth.invalid_token': 'invalid_token',
   'auth.reauthentication_required': 'insufficient_user_authentication',
 }
 
-/** How to ask with a token (RFC 6750, 3), on every 401 (RFC 9110, 15.5.2). */
+/** How to authenticate with a token (RFC 6750, 3), on every 401 (RFC 9110, 15.5.2). */
 const challengeOf = ({ code }: Failure): string => {
   const error = challenges[code]
   return `Bearer realm="orderhub"${error === undefined ? '' : `, error="${error}"`}`
@@ -116,7 +116,7 @@ export const sendProblem = (failure: Failure, request: FastifyRequest, reply: Fa
     .send(JSON.stringify(problemOf(failure, locale, request.call.traceparent)))
 }
 
-/** Answers what the HTTP parser could not read, for which there is no request: the same problem, by hand. */
+/** Responds to what the HTTP parser could not read, for which there is no request: the same problem, written by hand. */
 export const answerUnreadable = (
   error: Error & { code?: string },
   socket: Socket,
@@ -139,6 +139,6 @@ export const answerUnreadable = (
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   socket.end([`HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`, ...lines, '', body].join('\r\n'))
-  // Who sends no request need not close either.
+  // A client that sends no request may keep its connection half open.
   setTimeout(() => socket.destroy(), 1000).unref()
 }

@@ -3,7 +3,7 @@ import { malformed, reasons, repeatedParameter, tooMany } from './malformed.ts'
 
 const mostParameters = 50
 
-/** As `application/x-www-form-urlencoded` is read. */
+/** Decoded as `application/x-www-form-urlencoded`. */
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
@@ -12,12 +12,12 @@ const decoded = (text: string): string => {
   }
 }
 
-/** The router's reader, which runs before every hook: of too many parameters, which `assertQuery` refuses, it reads no more. */
+/** The router's parser, which runs before every hook: stops at too many parameters, which `assertQuery` refuses. */
 export const readQuery = (text: string): ParsedUrlQuery => parse(text, '&', '=', { maxKeys: mostParameters + 1 })
 
 /**
- * A query that says one thing: few parameters, each once, in UTF-8. The parser behind this keeps what it cannot decode as it
- * is, and makes a list of what comes twice. @throws Failure request.malformed with the reason
+ * An unambiguous query: few parameters, each once, in UTF-8. The parser keeps undecodable text as it is, and makes a list of
+ * repeated parameters. @throws Failure request.malformed with the reason
  */
 export const assertQuery = (url: string): void => {
   const start = url.indexOf('?')

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * How many requests this process is at work on: from when their body is read until their answer begins. One whose client still
- * sends, or reads slowly, takes nothing from others. To be called before any hook that takes time.
+ * The number of requests in progress in this process: from when their body is read until their response begins. A request whose
+ * client still sends, or reads slowly, uses no CPU. Call it before any hook that takes time.
  */
 export const countRequestsInFlight = (app: FastifyInstance): (() => number) => {
   const inFlight = new Set<object>()

@@ -20,13 +20,13 @@ import type { Tls } from './tls.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Headers of every answer, also of those that no hook sees. */
+    /** Headers of every response, including those that no hook sees. */
     everyAnswer: Record<string, string>
   }
   interface FastifyRequest {
-    /** Who asks, until when, in which trace: passed on to services and to other modules. */
+    /** Actor, deadline and trace: passed on to services and to other modules. */
     call: CallContext
-    /** What it was refused for, or failed with; undefined otherwise. */
+    /** The error of the request; undefined otherwise. */
     failureCode: string | undefined
   }
 }
@@ -37,25 +37,25 @@ export interface HttpOptions {
   /** Milliseconds that one request may take in this process. */
   readonly budgetMs: number
   readonly stopping: () => boolean
-  /** Changes a request's path and query, before its route is looked up. */
+  /** Changes a request's path and query before routing. */
   readonly rewriteUrl?: (url: string) => string
-  /** Bytes that a route's body may have, as in `POST /api/v1/orders`. */
+  /** Maximum body size in bytes by route, such as `POST /api/v1/orders`. */
   readonly bodyLimits?: Readonly<Record<string, number>>
-  /** Goes with every request, into what it changes. */
+  /** Stored with every change that a request makes. */
   readonly policyVersion?: string
-  /** Serves HTTPS to whoever shows a certificate; health alone to others, since a probe has none. */
+  /** Serves HTTPS to clients with a certificate; others get only health checks, because a probe has none. */
   readonly tls?: Tls | undefined
   readonly slowClients?: SlowClientsOptions
-  /** Milliseconds in which a request must have come, its head and its body. */
+  /** Milliseconds in which a whole request must arrive, head and body. */
   readonly arrivalMs?: number
 }
 
-/** Longer than a request line can be: an id of any length is for its schema to refuse, after all hooks. */
+/** Longer than a request line can be: an id of any length reaches its schema, after all hooks. */
 const maxParamLength = 65_536
 
 const requestId = (header: unknown): string => (typeof header === 'string' && /^[\w.:-]{8,64}$/.test(header) ? header : newUuid())
 
-/** A Fastify server with the rules that hold for every route of every service. */
+/** A Fastify server with the rules for every route of every service. */
 export const createHttp = ({
   log,
   trustProxy,
@@ -71,14 +71,14 @@ export const createHttp = ({
   const serverOptions: FastifyHttpOptions<Server> = {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    // No logger for each request: the lines that are about one name it, and most requests have just one line.
+    // No logger per request: each line has the request's id, and most requests log just one line.
     childLoggerFactory: (logger) => logger,
     trustProxy,
     bodyLimit: defaultBodyLimit,
     requestTimeout: arrivalMs,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
-    // While closing, what comes in on an open connection is still answered; readiness keeps new clients away.
+    // While closing, requests on open connections are still served; readiness keeps new clients away.
     return503OnClosing: false,
     genReqId: (request) => requestId(request.headers['x-request-id']),
     routerOptions: { maxParamLength, querystringParser: readQuery },
@@ -93,10 +93,10 @@ export const createHttp = ({
     },
   }
   const nodeOptions = {
-    // Node's own refusal of a missing Host is not one of our answers: `assertHead` refuses it.
+    // Node's own response to a missing Host is not in our format: `assertHead` refuses it.
     requireHostHeader: false,
     headersTimeout: arrivalMs,
-    // By default Node looks every 30 s, so that what is late goes on for twice its time.
+    // By default Node checks every 30 s, so a late request would get twice its time.
     connectionsCheckingInterval: Math.min(1000, arrivalMs / 4),
   }
   const app = Fastify({
@@ -106,7 +106,7 @@ export const createHttp = ({
   tls?.follow(app.server)
   if (slowClients) cutSlowClients(app.server, slowClients)
   app.decorate('everyAnswer', {})
-  // What else somebody expects may be passed over (RFC 9110, 10.1.1); Node would answer 417 by itself.
+  // Other expectations may be ignored (RFC 9110, 10.1.1); Node itself would respond with 417.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   const allowedOf = watchMethods(app)
 
@@ -123,7 +123,7 @@ export const createHttp = ({
   app.setValidatorCompiler(({ schema, httpPart }) => compile(schema as object, httpPart))
   app.decorateRequest('call')
   app.decorateRequest('failureCode')
-  // These hooks call back: a promise for each would cost more than what they do.
+  // These hooks use callbacks: a promise for each would cost more than the hook itself.
   app.addHook('onRequest', (request, reply, done) => {
     request.call = contextOf(request.id, request.headers.traceparent)
     reply.headers({ ...app.everyAnswer, 'x-request-id': request.id })
@@ -168,10 +168,10 @@ export const createHttp = ({
   app.setNotFoundHandler(answerNotFound(allowedOf))
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
-    // Answers are somebody's (tokens among them: RFC 6749, 5.1), or true for the moment: a route that may be kept says so.
+    // Responses are personal (tokens among them: RFC 6749, 5.1), or short-lived: a cacheable route overrides this.
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     if (reply.hasHeader('content-language')) reply.header('vary', withVary(reply.getHeader('vary'), 'Accept-Language'))
-    // A stopping server says so on each answer: the client opens its next connection elsewhere.
+    // A stopping server says so in each response: the client opens its next connection elsewhere.
     if (stopping()) reply.header('connection', 'close')
     done()
   })

@@ -5,7 +5,7 @@ import { Server as TlsServer } from 'node:tls'
 const mebibyte = 1024 * 1024
 
 export interface SlowClientsOptions {
-  /** Milliseconds without progress after which a connection is cut, for each MiB that waits. */
+  /** Milliseconds without progress after which a connection is closed, for each waiting MiB. */
   readonly stallMs: number
   readonly onCut?: (() => void) | undefined
 }
@@ -16,9 +16,9 @@ interface Progress {
 }
 
 /**
- * Destroys connections whose client does not read what waits for it (write timeout). Progress is what the system has taken:
- * written and no longer queued here. It shows when all of a piece is taken, so a large one has more time. What a client sends
- * meanwhile is no progress. A connection on which nothing waits is left to the server's other limits.
+ * Closes connections whose client does not read (write timeout). Progress means that the system has taken bytes: written and no
+ * longer queued here. It becomes visible when a whole piece is taken, so a large one gets more time. Data that the client sends
+ * meanwhile is no progress. Connections without waiting data are subject to the server's other limits.
  */
 export const cutSlowClients = (server: Server, { stallMs, onCut }: SlowClientsOptions): void => {
   const sockets = new Map<Socket, Progress>()
@@ -34,7 +34,7 @@ export const cutSlowClients = (server: Server, { stallMs, onCut }: SlowClientsOp
       }
     }
   }
-  // Of TLS, what is above it: below, all that is there has been taken.
+  // For TLS, the queue above it: everything below has been taken.
   server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
     sockets.set(socket, { taken: 0, at: performance.now() })
     socket.once('close', () => sockets.delete(socket))

@@ -5,12 +5,12 @@ import { localeOf } from './problem.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a success of this route says to a person, in their language. */
+    /** The success message of this route, in every language. */
     message?: LocalizedText
   }
 }
 
-/** The schema of an answer that has the message. */
+/** The schema of a response that has the message. */
 const withMessage = (schema: TObject, message: LocalizedText): object => ({
   ...schema,
   required: [...new Set([...(schema.required ?? []), 'message'])],
@@ -20,7 +20,7 @@ const withMessage = (schema: TObject, message: LocalizedText): object => ({
   },
 })
 
-/** Adds `message` to the successes of every route registered after it whose config names one. */
+/** Adds `message` to the successful responses of every route that is registered afterwards and whose config names one. */
 export const addSuccessMessages = (app: FastifyInstance): void => {
   app.addHook('onRoute', ({ config, schema }) => {
     if (!config?.message || !schema) return
@@ -34,7 +34,7 @@ export const addSuccessMessages = (app: FastifyInstance): void => {
     const { message } = request.routeOptions.config
     if (!message) return done(null, payload)
     const locale = localeOf(request.headers['accept-language'])
-    // With which `Vary` goes, as on every answer.
+    // Sets `Vary`, as on every translated response.
     reply.header('content-language', locale)
     done(null, { ...(payload as object), message: message[locale] })
   })

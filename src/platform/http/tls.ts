@@ -14,11 +14,11 @@ export interface TlsFiles {
 }
 
 export interface Tls {
-  /** For a server that asks its clients for a certificate, and looks at `authorized` itself. */
+  /** For a server that requests client certificates, and checks `authorized` itself. */
   serverOptions(): TlsOptions
-  /** Gives the server what the files hold from now on; connections that are open stay. */
+  /** Updates the server's certificate from the files; open connections stay. */
   follow(server: Server): void
-  /** Opens connections with the certificate of now, to servers whose certificate one of the authorities vouches for. */
+  /** Opens connections with the current certificate, to servers whose certificate one of the authorities has signed. */
   readonly connector: buildConnector.connector
   close(): void
 }
@@ -33,7 +33,7 @@ interface Material {
 
 const versions = { minVersion: 'TLSv1.2' } as const
 
-/** @throws Error when a file cannot be read, or the key is not the certificate's */
+/** @throws Error if a file cannot be read, or the key does not fit the certificate */
 const read = ({ certFile, keyFile, caFile }: TlsFiles): Material => {
   const material = {
     cert: readFileSync(certFile, 'utf8'),
@@ -52,11 +52,11 @@ export interface TlsOptionsOf {
   /** Refuses a private key that everybody can read. */
   readonly strict: boolean
   readonly log: Logger
-  /** Milliseconds that opening a connection may take. */
+  /** Time limit for opening a connection, in milliseconds. */
   readonly connectTimeoutMs: number
 }
 
-/** Mutual TLS by three files, which are read again when they change. @throws KeysError when they cannot be used */
+/** Mutual TLS with three files, which are reloaded when they change. @throws KeysError if they cannot be used */
 export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf): Tls => {
   const connectorOf = (material: Material) =>
     buildConnector({ ...material, ...versions, timeout: connectTimeoutMs, allowH2: false })
@@ -83,7 +83,7 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
       connect = connectorOf(material)
       log.info('reloaded the certificate files')
     } catch (error) {
-      // The three are not replaced at once: the next look finds them whole.
+      // The three files are not replaced atomically: the next check finds them complete.
       log.warn({ err: error }, 'reloading the certificate files failed; keeping the old ones')
     }
   }

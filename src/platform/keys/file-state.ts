@@ -1,9 +1,9 @@
 import { type Stats, statSync } from 'node:fs'
 
-/** Undefined for a file that is not there. */
+/** Undefined for a missing file. */
 export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false })
 
-/** Differs from what it was when the file was written, or another was put in its place. */
+/** Changes when the file is written or replaced. */
 export const stateOf = (stat: Stats | undefined): string => (stat ? `${stat.ino} ${stat.mtimeMs} ${stat.size}` : 'missing')
 
 export const isReadByAll = (stat: Stats): boolean => (stat.mode & 0o007) !== 0

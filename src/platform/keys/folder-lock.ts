@@ -5,7 +5,7 @@ import { KeysError } from './keys-error.ts'
 
 const lockFile = '.lock'
 const waitMs = 10_000
-/** No change of keys takes as long: whoever holds it has ended, perhaps on another machine. */
+/** No change of keys takes this long: the holder has crashed, perhaps on another machine. */
 const staleMs = 60_000
 
 const isRunning = (pid: number): boolean => {
@@ -34,11 +34,11 @@ const removeStale = (path: string): void => {
     const holder = Number(readFileSync(path, 'utf8'))
     if (old || (holder > 0 && !isRunning(holder))) rmSync(path, { force: true })
   } catch {
-    // Gone by itself.
+    // Already removed.
   }
 }
 
-/** Runs `work` while no other process changes this folder. @throws KeysError when another one does for ten seconds */
+/** Runs `work` while no other process changes this folder. @throws KeysError if another one does for ten seconds */
 export const withFolderLock = async <T>(folder: string, work: () => Promise<T>): Promise<T> => {
   const path = join(folder, lockFile)
   const deadline = Date.now() + waitMs

@@ -17,15 +17,15 @@ import { withFolderLock } from './folder-lock.ts'
 import { KeysError } from './keys-error.ts'
 
 /**
- * What a key pair is for. One folder holds `<purpose>.private.json` for each, readable by its owner alone, and `public.json`
- * with the public halves of all. A pod mounts its own private files and the public one.
+ * The purpose of a key pair. One folder holds `<purpose>.private.json` for each, readable only by its owner, and `public.json`
+ * with the public halves of all. A pod mounts only its own private files and the public one.
  */
 export type Purpose = 'access-token' | 'audit-checkpoint' | `service-${string}` | `audit-entry-${string}`
 
-/** Ed25519 (RFC 8037) as a JWK (RFC 7517), with the time from when it signs. */
+/** Ed25519 (RFC 8037) as a JWK (RFC 7517), with the time when it starts to sign. */
 export interface StoredKey extends JWK {
   kid: string
-  /** ISO 8601. Until then the key is only published, so that every verifier knows it before it is used. */
+  /** ISO 8601. Before that, the key is only published, so that every verifier knows it before it is used. */
   active_at: string
 }
 export interface KeySet {
@@ -53,7 +53,7 @@ const purposesOf = (services: readonly string[]): Purpose[] => [
   ...services.map((name): Purpose => `audit-entry-${name}`),
 ]
 
-/** The public half alone, as others may see it. */
+/** Only the public half. */
 export const publicHalf = ({ d: _secret, ...half }: StoredKey): StoredKey => half
 
 export const newKey = async (activeAt: Date): Promise<StoredKey> => {
@@ -69,7 +69,7 @@ export const newDataKey = (activeAt: Date): DataKeySet['keys'][number] => ({
 
 const reason = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error as Error).message
 
-/** @throws KeysError when the file is not there or is not JSON */
+/** @throws KeysError if the file is missing or is not JSON */
 export const readJson = <T>(folder: string, file: string): T => {
   try {
     return JSON.parse(readFileSync(join(folder, file), 'utf8')) as T
@@ -79,8 +79,8 @@ export const readJson = <T>(folder: string, file: string): T => {
 }
 
 /**
- * Whole or not at all: a reader never sees half a file. One that was there keeps its owner and its rights, so that whoever
- * could read it still can. @throws KeysError
+ * Atomic: a reader never sees half a file. A replaced file keeps its owner and permissions, so that its readers can still read
+ * it. @throws KeysError
  */
 export const writeJson = (folder: string, file: string, value: unknown, mode: number): void => {
   const path = join(folder, file)
@@ -108,7 +108,7 @@ const isThere = (folder: string, file: string): boolean =>
 
 const publicKeysOf = (folder: string): PublicKeys => (isThere(folder, publicFile) ? readJson(folder, publicFile) : {})
 
-/** One level at a time: `recursive` never ends where a file system makes no folders, as /proc (Node 24). */
+/** One level at a time: `recursive` never ends on a file system without folders, such as /proc (Node 24). */
 const makeFolders = (folder: string, mode: number): void => {
   const before = statSync(folder, { throwIfNoEntry: false })
   if (before?.isDirectory()) return
@@ -131,8 +131,8 @@ const makeFolder = (folder: string): void => {
 }
 
 /**
- * Makes what a folder lacks of the services' keys; what is there stays. Several processes may do it at once: all use the same
- * keys. @returns what was made. @throws KeysError when the folder cannot be read or written
+ * Creates missing service keys in a folder; existing ones stay. Safe to run in several processes: all use the same keys. @returns
+ * what was created. @throws KeysError if the folder cannot be read or written
  */
 export const initKeys = async (folder: string, services: readonly string[]): Promise<Purpose[]> => {
   const missingOf = (halves: PublicKeys) => purposesOf(services).filter((purpose) => !Object.hasOwn(halves, purpose))
@@ -142,7 +142,7 @@ export const initKeys = async (folder: string, services: readonly string[]): Pro
     const halves = publicKeysOf(folder)
     const missing = missingOf(halves)
     const now = new Date()
-    // A folder that publishes keys had a ring: a new one could not open what the lost one wrapped.
+    // A folder that publishes keys had a key ring: a new one could not unwrap what the lost one wrapped.
     if (Object.keys(halves).length === 0 && !isThere(folder, dataKeysFile)) {
       const ring: DataKeySet = { keys: [newDataKey(now)], lookup: randomBytes(32).toString('base64') }
       writeJson(folder, dataKeysFile, ring, privateMode)

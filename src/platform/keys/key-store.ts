@@ -21,18 +21,18 @@ export interface SigningKey {
 
 /** AES-256 keys that wrap data keys, and the key of the look-up hash. */
 export interface DataKeys {
-  /** The one that wraps what is new. */
+  /** The key that wraps new data keys. */
   readonly current: { readonly id: string; readonly key: Buffer }
   readonly lookup: Buffer
-  /** @returns undefined for an id that the ring does not have */
+  /** @returns undefined for an unknown id */
   byId(id: string): Buffer | undefined
 }
 
-/** The keys of one folder, as they are now: a rotation is seen without a restart. */
+/** The current keys of one folder: a rotation takes effect without a restart. */
 export interface KeyStore {
-  /** The newest key that is active. @throws KeysError when this process was not given the private half */
+  /** The newest active key. @throws KeysError if this process does not have the private half */
   signer(purpose: Purpose): SigningKey
-  /** The public key of this id; looks at the folder again for one that it does not know. */
+  /** The public key of this id; reads the folder again for an unknown one. */
   verifier(purpose: Purpose, kid: string): KeyObject | undefined
   /** Public halves (RFC 7517). */
   published(purpose: Purpose): JSONWebKeySet
@@ -47,7 +47,7 @@ export interface KeyStoreOptions {
 
 const lookAgainMs = 1000
 
-/** Reads a file again when it has changed, looking at most once a second. One that can no longer be read stays as it was. */
+/** Reads a file again when it has changed, checking at most once a second. Keeps the old content if it cannot be read. */
 const createReader = <T>(folder: string, file: string, make: (text: unknown) => T, strict: boolean) => {
   const path = join(folder, file)
   let value: T | undefined
@@ -85,7 +85,7 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
   }
 }
 
-/** The newest key whose time has come; before all of their times, as by a clock that is behind, the first. */
+/** The newest key that is active; if none is, for example because the clock is behind, the first. */
 const newestActive = <T extends { readonly activeAt: number }>(keys: readonly T[], path: string): T => {
   const inOrder = keys.toSorted((a, b) => a.activeAt - b.activeAt)
   const chosen = inOrder.findLast(({ activeAt }) => activeAt <= Date.now()) ?? inOrder[0]

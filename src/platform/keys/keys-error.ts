@@ -1,4 +1,4 @@
-/** A key that is missing or that everybody can read: one line for whoever starts the process. */
+/** A key that is missing or readable by everybody: one line for the operator. */
 export class KeysError extends Error {
   override readonly name = 'KeysError'
 }

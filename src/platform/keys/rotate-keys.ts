@@ -20,9 +20,9 @@ export const dataKeysName = 'data-keys'
 
 export interface RotateOptions {
   readonly folder: string
-  /** Until the new keys are used: time for every process to see them. */
+  /** Seconds until the new keys are used: time for every process to see them. */
   readonly afterSeconds: number
-  /** What to rotate; everything when it is empty. */
+  /** The purposes to rotate; empty: all. */
   readonly names: readonly string[]
 }
 
@@ -33,13 +33,13 @@ export interface Rotated {
   readonly dropped: number
 }
 
-/** Ten minutes that the longest token lives, and five for a process that sees a change late. */
+/** Ten minutes for the longest token, and five for a process that sees a change late. */
 const keptAfterRetirementMs = 15 * 60_000
 
-/** What it signed is looked at for as long as there is an audit trail. */
+/** Its signatures are verified as long as there is an audit trail. */
 const verifiesForEver = (purpose: string): boolean => purpose.startsWith('audit-')
 
-/** Without the keys whose successor has been active for so long that nothing they signed is valid any more. */
+/** Without the keys whose successor has been active for so long that none of their signatures is still valid. */
 const withoutRetired = ({ keys }: KeySet, now: number): KeySet => {
   const inOrder = keys.toSorted((a, b) => Date.parse(a.active_at) - Date.parse(b.active_at))
   return {
@@ -59,11 +59,11 @@ const addKey = async (purpose: Purpose, folder: string, known: KeySet, activeAt:
 }
 
 /**
- * Adds a new key for each purpose: published at once, used from `afterSeconds` on. All public halves are there before the
- * first private one. @throws KeysError when a private key is not in the folder, or a name is not known
+ * Adds a new key for each purpose: published at once, used after `afterSeconds`. All public halves are written before the first
+ * private one. @throws KeysError if a private key is not in the folder, or a name is unknown
  */
 export const rotateKeys = async ({ folder, afterSeconds, names }: RotateOptions): Promise<Rotated[]> => {
-  // Without this, a lock would be sought in a folder that is not one of keys.
+  // Without this, a lock would be created in a folder that has no keys.
   readJson<PublicKeys>(folder, publicFile)
   return withFolderLock(folder, async () => {
     const published = readJson<PublicKeys>(folder, publicFile)

@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
 import { safeMessage, withoutContacts } from './redact.ts'
 
-/** Secrets and personal data, wherever a log call puts them. */
+/** Secrets and personal data, in any log call. */
 const hidden = new Set(['password', 'authorization', 'cookie', 'token', 'email', 'phone', 'to', 'text', 'subject'])
 const isHidden = (key: string, parent: string): boolean =>
   hidden.has(key) || (key === 'name' && (parent === 'user' || parent === 'body'))
@@ -14,7 +14,10 @@ const isData = (value: unknown): value is Record<string, unknown> => {
 
 const deepest = 6
 
-/** The value itself where it hides nothing, else a copy. pino's own redaction, with wildcards, costs eight times the line. */
+/**
+ * The value itself if it contains nothing secret, otherwise a copy. pino's own redaction, with wildcards, takes eight times as
+ * long.
+ */
 const redact = (value: Record<string, unknown>, parent = '', depth = 1): Record<string, unknown> => {
   let copy: Record<string, unknown> | undefined
   for (const [key, item] of Object.entries(value)) {
@@ -30,13 +33,13 @@ const redact = (value: Record<string, unknown>, parent = '', depth = 1): Record<
 }
 
 /**
- * JSON lines on standard output (or `stream`). A field named like a secret or like personal data is written as [redacted], and
- * so is every e-mail address and telephone number, wherever it stands.
+ * JSON lines on standard output (or `stream`). A field named like a secret or like personal data is written as [redacted], and so
+ * is every e-mail address and telephone number, in any text.
  */
 export const createLog = (level: string, service: string, stream?: DestinationStream): Logger =>
   pino(
     {
-      // One that does not exist is told by the configuration, which is read later.
+      // The configuration, which is read later, reports an invalid level.
       level: level in pino.levels.values || level === 'silent' ? level : 'info',
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
@@ -45,17 +48,20 @@ export const createLog = (level: string, service: string, stream?: DestinationSt
       hooks: {
         logMethod(input, method) {
           const [first] = input as unknown[]
-          // Without a text of our own pino would take the error's, as it is.
+          // Without our own message, pino would use the error's, unredacted.
           const parts: unknown[] = first instanceof Error && input.length === 1 ? [first, first.message] : input
           method.apply(this, parts.map((part) => (typeof part === 'string' ? withoutContacts(part) : part)) as typeof input)
         },
       },
     },
-    // Lines are gathered for a moment: a write for each would take a tenth of a request. What ends the process writes the rest.
+    // Lines are buffered for a moment: a write for each would take a tenth of a request. Exit handlers write the rest.
     stream ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 }),
   )
 
-/** A driver's error holds its parameters, which can be personal data, and so can its message: only what names the fault is kept. */
+/**
+ * A driver's error contains its parameters, which can be personal data, and so can its message: only the identifying fields are
+ * kept.
+ */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) }
   const message = safeMessage(error)

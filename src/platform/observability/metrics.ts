@@ -4,19 +4,19 @@ import type { FastifyInstance } from 'fastify'
 import metricsPlugin from 'fastify-metrics'
 import { singleFlight } from '../concurrency/single-flight.ts'
 
-/** What a process measures of itself, in Prometheus' text format on a port of its own. */
+/** A process's own metrics, in Prometheus' text format on a separate port. */
 export interface Metrics {
-  /** A module's outbox, by subscriber: events that are committed and not yet seen delivered. */
+  /** A module's outbox, by subscriber: committed events that are not yet seen delivered. */
   outbox(module: string, read: () => Promise<readonly { queue: string; depth: number; ageSeconds: number }[]>): void
-  /** The jobs of a queue by state, and for how many seconds its consumer has taken nothing while jobs wait. */
+  /** The jobs of a queue by state, and for how many seconds its consumer has been stuck. */
   queue(queue: string, counts: () => Promise<Record<string, number>>, stuckSeconds: () => Promise<number>): void
   /** Events that a consumer gave up on. */
   deadLetters(module: string, count: () => Promise<number>): void
   /** The messages of a channel that are still to be sent, as a queue of their own. */
   messages(channel: string, read: () => Promise<{ depth: number; ageSeconds: number }>): void
-  /** A number of a module's own, read when the metrics are asked for. */
+  /** A module's own gauge, read at each scrape. */
   gauge(name: string, help: string, read: () => Promise<number>): void
-  /** Counts what happens now and then; returns what adds one. */
+  /** A counter; returns the function that increments it. */
   counter(name: string, help: string): () => void
   observePoolWait(database: string, seconds: number): void
   /** Measures every request of the server: http_requests_total and http_request_duration_seconds{method,route,status}. */
@@ -30,7 +30,7 @@ interface Sample {
   readonly value: number
 }
 
-/** Reads values when the metrics are asked for; a failed read leaves them out. */
+/** Reads values at each scrape; a failed read leaves them out. */
 type Reader = () => Promise<readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[]>
 
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -50,7 +50,7 @@ export const createMetrics = (): Metrics => {
     help: 'requests answered',
     labelNames: ['method', 'route', 'status'],
     registers: [registry],
-    // Counted by the histogram already: taken from it when it is asked for.
+    // The histogram counts already: read from it at each scrape.
     collect: async () => {
       const histogram = await registry.getSingleMetric('http_request_duration_seconds')?.get()
       requests.reset()
@@ -89,7 +89,7 @@ export const createMetrics = (): Metrics => {
 
   return {
     outbox: (module, read) => {
-      // One look for both, which are read at the same moment.
+      // One query for both, which are read at the same moment.
       const look = singleFlight(read)
       const sample = (value: 'depth' | 'ageSeconds') => async () =>
         (await look()).map((backlog) => ({ labels: { module, queue: backlog.queue }, value: backlog[value] }))
@@ -147,7 +147,7 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
-/** GET /metrics on its own port, so that no route of the public one shows it. */
+/** GET /metrics on its own port, so that no public route exposes it. */
 export const serveMetrics = async (metrics: Metrics, host: string, port: number): Promise<MetricsServer> => {
   const server = createServer(async (request, response) => {
     if (request.url !== '/metrics') {

@@ -3,7 +3,7 @@ import type { NodeSDK } from '@opentelemetry/sdk-node'
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Whether the environment, in OpenTelemetry's own terms, names somewhere to send telemetry to. */
+/** Whether the environment, in OpenTelemetry's own variables, names an exporter endpoint. */
 export const wantsTelemetry = (env: Env): boolean =>
   env.OTEL_SDK_DISABLED !== 'true' &&
   Object.entries(env).some(
@@ -12,8 +12,8 @@ export const wantsTelemetry = (env: Env): boolean =>
   )
 
 /**
- * Starts OpenTelemetry with its automatic instrumentations, set up by the OTEL_* variables alone. To be called before
- * anything that it instruments is imported; answers how to send the rest at the end.
+ * Starts OpenTelemetry with its automatic instrumentations, configured by the OTEL_* variables only. Call it before importing
+ * anything that it instruments. Returns how to flush at the end.
  */
 export const startTelemetry = async (service: string): Promise<() => Promise<void>> => {
   register('@opentelemetry/instrumentation/hook.mjs', import.meta.url)

@@ -9,25 +9,25 @@ export interface QueueMessage {
 
 export type DeliveryState = 'pending' | 'completed' | 'failed' | 'missing'
 
-/** What Redis and PostgreSQL do differently below the queues. */
+/** The differences between Redis and PostgreSQL below the queues. */
 export interface QueueBackend {
   readonly backend: 'redis' | 'postgres'
   /** Gives BullMQ its connections; the `connection` option of its classes is ignored. */
   readonly factory: BackendFactory<IQueueBackend, object>
   readonly keyPrefix?: string | undefined
-  /** The most completed jobs to keep, where counting them is cheap. */
+  /** Maximum completed jobs to keep, if counting them is cheap. */
   readonly keepCompleted?: number
-  /** How long a consumer or a listener blocks before it looks again by itself. */
+  /** How long a consumer or a listener blocks before it polls by itself. */
   readonly pollMs: number
   nameOf(queue: string): string
   states(queue: string, ids: readonly string[]): Promise<Map<string, DeliveryState>>
-  /** Whether jobs of the queue wait that a consumer would take now, or should have taken by now. */
+  /** Whether jobs of the queue are ready for a consumer, or overdue. */
   waits(queue: string): Promise<boolean>
-  /** Jobs that are about to be added by this process, where `completions` has to know them. */
+  /** Jobs that this process is about to add, if `completions` must know them. */
   expect?(queue: string, ids: readonly string[]): void
-  /** Calls `tell` with the id of each job that completes, perhaps more than once. Gives the way to stop. */
+  /** Calls `tell` with the id of each job that completes, perhaps more than once. Returns how to stop. */
   completions(queue: string, tell: (id: string) => void, complain: (error: Error) => void): Promise<() => Promise<void>>
-  /** Waits for a new worker where it cannot start by itself later. */
+  /** Waits for a new worker that cannot start by itself later. */
   started(one: { waitUntilReady(): Promise<void> }): Promise<void>
   up(): boolean
   onUp(listener: () => void): void
@@ -40,7 +40,7 @@ export interface QueueBackendOptions {
   log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
 
-/** A delayed job that nobody took so long after its time waits. */
+/** A delayed job counts as waiting when it is overdue by this much. */
 export const overdueMs = 5_000
 
 const connectionErrorCodes = new Set([
@@ -68,7 +68,7 @@ export const isConnectionError = (error: unknown): boolean => {
   return connectionErrorCodes.has(code) || code.startsWith('08') || connectionErrorText.test(error.message)
 }
 
-/** Logs one line when a server goes away and one when it is back. */
+/** Logs one line when a server goes down and one when it is up again. */
 export const createAvailability = (what: string, log: QueueBackendOptions['log']) => {
   let since: number | undefined
   const listeners: (() => void)[] = []

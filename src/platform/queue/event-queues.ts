@@ -10,29 +10,29 @@ import { type Concurrency, type Delivery, startWorker } from './worker.ts'
 export type { Delivery, DeliveryState, QueueMessage }
 
 export interface QueueConsumer {
-  /** For how long it has taken nothing while jobs wait, when that is too long; otherwise 0. */
+  /** For how long it has taken no job while jobs wait, once that is too long; otherwise 0. */
   stuckSeconds(): number
   close(): Promise<void>
 }
 
 export interface EventQueues {
   readonly backend: 'redis' | 'postgres'
-  /** Adds one job per message; a message whose job exists is left alone. Rejects within about a second when the transport is away. */
+  /** Adds one job per message; a message whose job exists is ignored. Rejects within about a second when the queue is down. */
   publish(queue: string, messages: readonly QueueMessage[]): Promise<void>
-  /** The state of every id asked for; `missing` is a job that was never added, was lost, or was removed long after its end. */
+  /** The state of every given id; `missing` is a job that was never added, was lost, or was removed long after its end. */
   states(queue: string, ids: readonly string[]): Promise<Map<string, DeliveryState>>
-  /** Makes failed jobs run again from attempt 1; ids that are not failed are left alone. */
+  /** Runs failed jobs again from attempt 1; ids that are not failed are ignored. */
   retryFailed(queue: string, ids: readonly string[]): Promise<void>
-  /** Queues a message whose job has ended once more; one that is still to run is left alone. */
+  /** Queues a message again whose job has ended; one that is still to run is ignored. */
   redeliver(queue: string, message: QueueMessage): Promise<void>
   /**
    * Calls back with small batches of ids whose jobs have completed, some of them shortly before the call, some perhaps twice.
-   * Best effort: `states` is the truth.
+   * Best effort: `states` is the source of truth.
    */
   onCompleted(queue: string, listener: (ids: string[]) => void): Promise<() => Promise<void>>
-  /** Runs the handler for each job; a rejection is a failed try. `close` waits a few seconds for running handlers. */
+  /** Runs the handler for each job; a rejection is a failed attempt. `close` waits a few seconds for running handlers. */
   consume(queue: string, handler: (delivery: Delivery) => Promise<void>, options: Concurrency): Promise<QueueConsumer>
-  /** Calls back each time that the transport was away and is back: what it held may be lost. */
+  /** Calls back each time that the queue was down and is up again: its jobs may be lost. */
   onUp(listener: () => void): void
   counts(queue: string): Promise<{ waiting: number; active: number; delayed: number; failed: number }>
   close(): Promise<void>
@@ -58,9 +58,9 @@ const chunksOf = <T>(items: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
 
 /**
- * Opens the queues on Redis when `redisUrl` is given, else on PostgreSQL (schema `bullmq`, migrated here).
- * A Redis that is away does not make it fail; one that evicts keys does, and so does a PostgreSQL that does not answer.
- * Times are in milliseconds; a job of a killed worker runs elsewhere within `lockMs + stalledMs`.
+ * Opens the queues on Redis if `redisUrl` is given, otherwise on PostgreSQL (schema `bullmq`, migrated here). An unreachable
+ * Redis is no error; one that evicts keys is, and so is an unreachable PostgreSQL. Times are in milliseconds; a job of a killed
+ * worker runs elsewhere within `lockMs + stalledMs`.
  */
 export const createEventQueues = async (options: EventQueuesOptions): Promise<EventQueues> => {
   const { prefix, attempts = 8, backoffMs = 500, longestBackoffMs = 30_000, lockMs = 10_000, stalledMs = 5_000, log } = options
@@ -79,7 +79,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
   const open = new Set<() => Promise<void>>()
   let lastComplaint = 0
 
-  // The transport logs its own outages once; a burst of other faults must not flood the log either.
+  // The queue backend logs its own outages once; a burst of other errors must not flood the log either.
   const complain = (queue: string) => (error: Error) => {
     if (!transport.up() || isConnectionError(error) || Date.now() - lastComplaint < 1_000) return
     lastComplaint = Date.now()
@@ -111,7 +111,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
     const producer = createProducer(queue)
     const ready = producer.waitUntilReady().then(() => producer)
     producers.set(queue, ready)
-    // BullMQ remembers a failed start for ever, so the next call gets a new one.
+    // BullMQ caches a failed start for ever, so the next call gets a new instance.
     ready.catch(() => {
       producers.delete(queue)
       return producer.close().catch(() => {})
@@ -127,7 +127,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
       queue,
       messages.map(({ id }) => id),
     )
-    // On PostgreSQL a bulk makes temporary tables, which for one message costs more than the message.
+    // On PostgreSQL a bulk insert creates temporary tables, which costs more than a single message.
     if (messages.length === 1 && first) await producer.add('event', first.payload, { jobId: first.id })
     else
       for (const chunk of chunksOf(messages, largestBatch))
@@ -142,7 +142,7 @@ export const createEventQueues = async (options: EventQueuesOptions): Promise<Ev
       failed.map(async (id) => {
         const job = await producer.getJob(id)
         await job?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }).catch(async (error: unknown) => {
-          // Someone else may have retried it between the two calls.
+          // Another process may have retried it between the two calls.
           if ((await transport.states(queue, [id])).get(id) === 'failed') throw error
         })
       }),

@@ -13,14 +13,14 @@ export interface IdleWatch {
 
 export interface IdleWatchOptions {
   readonly queue: string
-  /** Whether jobs wait that a consumer would take now. */
+  /** Whether jobs are ready for a consumer. */
   readonly waits: () => Promise<boolean>
   readonly log: Pick<Logger, 'info' | 'error'>
 }
 
 /**
- * Notices a consumer that takes nothing while jobs wait, for whatever reason: that it is connected, and nothing fails, does not
- * mean that it works.
+ * Detects a consumer that takes no job while jobs wait, for any reason: a working connection without errors does not prove that
+ * it works.
  */
 export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatch => {
   let since: number | undefined
@@ -35,7 +35,7 @@ export const watchIdleness = ({ queue, waits, log }: IdleWatchOptions): IdleWatc
     told = false
   }
   const check = async () => {
-    // Unknown while the transport is away: that has a line of its own.
+    // Unknown while the queue is down: that has its own log line.
     const some = await waits().catch(() => undefined)
     if (some === false) moved()
     if (!some) return

@@ -16,13 +16,13 @@ import { schema, upToDate } from './postgres-schema.ts'
 import { createServerClock } from './server-clock.ts'
 
 const pollMs = 2_000
-/** A worker with nothing to do looks again after this time, also where its next delayed job is far off. */
+/** An idle worker polls after this time, also when its next delayed job is far in the future. */
 const longestBlockSeconds = 5
-/** 57014: the statement took too long, as when the server is overloaded. */
+/** 57014: the statement took too long, for example because the server is overloaded. */
 const retryable = new Set(['40001', '40P01', '57014'])
 const stateOf: Record<string, DeliveryState> = { completed: 'completed', failed: 'failed' }
 
-/** Opens the pools and brings the schema `bullmq` up to date (safe from several processes at once). Rejects when that fails. */
+/** Opens the pools and migrates the schema `bullmq` (safe in several processes at once). Rejects if that fails. */
 export const createPostgresTransport = async ({ url, prefix, log }: QueueBackendOptions): Promise<QueueBackend> => {
   const availability = createAvailability('postgres', log)
   const clock = createServerClock()
@@ -53,16 +53,16 @@ export const createPostgresTransport = async ({ url, prefix, log }: QueueBackend
     throw error
   }
 
-  /** Of BullMQ's results, the times that a worker compares with its own clock. */
+  /** The times in BullMQ's results that a worker compares with its own clock. */
   const inOurTime = (row: Record<string, unknown>) =>
     row.next_delay == null ? row : { ...row, next_delay: String(clock.fromServer(Number(row.next_delay))) }
   const ask = async (pool: PostgresPool, text: string, params: readonly unknown[] = []) => {
-    // BullMQ writes the times of its process; several processes compare them, so they are made the server's.
+    // BullMQ writes the times of its process; several processes compare them, so they are converted to the server's.
     const result = await pool.query<Record<string, unknown>>(text, params.map(clock.toServer))
     return { ...result, rows: result.rows.map(inOurTime) }
   }
 
-  // BullMQ waits and tries again only after this code; anything else would count as a fault of the job.
+  // BullMQ waits and retries only after this code; any other error would count as a failed attempt of the job.
   const asRefused = (error: unknown): never => {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     if (!isConnectionError(error) && !retryable.has(code)) throw error
@@ -135,7 +135,7 @@ export const createPostgresTransport = async ({ url, prefix, log }: QueueBackend
     backend: 'postgres',
     factory: (name, options, kind = {}) => {
       const listens = kind.blocking || kind.withBlockingConnection
-      // A LISTEN keeps a connection of the pool for itself.
+      // A LISTEN occupies a connection of the pool.
       if (listens) consumers.grow()
       const backend = createPostgresBackend(name, { ...options, connection: listens ? forConsumers : forProducers }, kind)
       return Object.defineProperty(backend, 'maximumBlockTimeout', { value: longestBlockSeconds })

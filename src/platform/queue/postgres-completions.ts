@@ -4,22 +4,21 @@ import type { PostgresPool, PostgresPools } from './postgres-pool.ts'
 
 const windowMs = 50
 const reconnectMs = 500
-/** Jobs of one queue that are looked for, at most, and for how long: the relay asks again for what takes longer. */
+/** Maximum jobs per queue that are watched, and for how long: the relay checks longer ones itself. */
 const mostExpected = 5_000
 const expectedForMs = 120_000
 
 interface Completions {
-  /** Jobs that this process hands over: their end is what it wants to know. */
+  /** Jobs that this process dispatches: it watches for their end. */
   expect(queue: string, ids: readonly string[]): void
   follow(queue: string, tell: (id: string) => void, complain: (error: Error) => void): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
 /**
- * Follows the ends of jobs by looking for the ids that this process handed over. Neither BullMQ's event stream nor the times in
- * the rows will do: the ids of events become visible out of order when jobs end together, so about one in ten is lost, and
- * the times are of the clocks of those who worked.
- * One connection listens for all queues; each is read on a notification and every `pollMs`.
+ * Detects the ends of jobs by querying the ids that this process dispatched. BullMQ's event stream and the times in the rows are
+ * not enough: the ids of events become visible out of order when jobs end together, so about one in ten is lost, and the times
+ * are from the clocks of the workers. One connection listens for all queues; each is read on a notification and every `pollMs`.
  */
 export const createCompletions = ({
   pool,

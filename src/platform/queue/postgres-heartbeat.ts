@@ -4,8 +4,8 @@ import type { PostgresPools } from './postgres-pool.ts'
 const heartbeatMs = 3_000
 
 /**
- * Asks a connection that only listens, every few seconds, whether it still works: one that is dead without a word would be
- * silent for ever. It then fails as if it had broken. Ends when the connection is given back.
+ * Checks a listening connection every few seconds: a dead one would be silent for ever. It then fails as if it had broken. Ends
+ * when the connection is released.
  */
 export const withHeartbeat = (client: pg.PoolClient, check: PostgresPools['check']): pg.PoolClient => {
   let asking = false

@@ -9,7 +9,7 @@ import type { ServerClock } from './server-clock.ts'
 export interface PoolOptions {
   readonly max: number
   readonly connectMs: number
-  /** Of one statement, by the server; the client gives up a little later. Without: no limit. */
+  /** Time limit of one statement on the server; the client gives up a little later. Default: no limit. */
   readonly statementMs?: number
 }
 
@@ -18,18 +18,18 @@ export interface PostgresPool {
   connect(): Promise<pg.PoolClient>
   /** One statement on a connection of the pool. */
   query<T extends pg.QueryResultRow>(text: string, params?: readonly unknown[]): Promise<pg.QueryResult<T>>
-  /** One of its connections is kept for long: room for one more. */
+  /** One of its connections is held for long: room for one more. */
   grow(): void
   end(): Promise<void>
 }
 
 export interface PostgresPools {
   open(options: PoolOptions, onError?: () => void): PostgresPool
-  /** What a connection, listening for long, is asked now and then. @throws when its server is not the one to work with */
+  /** The regular check of a long-lived listening connection. @throws if its server is the wrong one */
   check(client: pg.ClientBase): Promise<void>
 }
 
-/** For the way: a server that does not answer cannot say so. */
+/** Network time: a hanging server cannot report a timeout. */
 const graceMs = 1_000
 const idleMs = 10_000
 const checkMs = 3_000
@@ -47,12 +47,12 @@ interface Session {
   readonly now: number
 }
 
-/** Pools of connections to the database that carries events: each connection goes to a server that takes writes. */
+/** Connection pools to the database of the events: each connection goes to a server that accepts writes. */
 export const createPostgresPools = (url: string, schema: string, clock: ServerClock): PostgresPools => {
   const address = parseDatabaseUrl(url)
   const endpoints = createEndpoints(address)
   const withoutTls = new Set<Endpoint>()
-  /** How often a connection is tried: at each server, and where TLS is only preferred, without it. */
+  /** Attempts per connection: at each server, and, if TLS is only preferred, without it. */
   const ways = address.endpoints.length * (address.tls === 'prefer' ? 2 : 1)
   const wentTo = new WeakMap<pg.ClientBase, Endpoint>()
   const renewals = new Set<() => void>()
@@ -62,22 +62,22 @@ export const createPostgresPools = (url: string, schema: string, clock: ServerCl
   const failed = (client: pg.ClientBase, error: unknown) => {
     const endpoint = wentTo.get(client)
     if (!endpoint) return
-    // What took one connection without a word took the others as well: each would cost its time limit once more.
+    // What silenced one connection also silenced the others: each would cost its time limit once more.
     if (error instanceof Error && error.message === noAnswer && (openedAt.get(client) ?? 0) > renewedAt) {
       renewedAt = performance.now()
       for (const renew of renewals) renew()
     }
-    // As libpq has it: prefer means TLS where the server offers it.
+    // As in libpq: prefer means TLS if the server offers it.
     if (address.tls === 'prefer' && hasNoTls(error)) withoutTls.add(endpoint)
     else if (isConnectionError(error)) endpoints.failed(endpoint)
   }
 
-  // The pool makes its clients by a constructor, from the same options for all: so each looks up its server by itself.
+  // The pool creates its clients with a constructor, from the same options for all: so each looks up its server by itself.
   class RoutedClient extends pg.Client {
     constructor(options: pg.ClientConfig) {
       const endpoint = endpoints.current()
       super({ ...options, ...(pgOptions(address, endpoint, withoutTls.has(endpoint)) as pg.ClientConfig) })
-      // Its statement says what went wrong; without a listener the event would end the process.
+      // Its statement reports the error; without a listener, the event would end the process.
       this.on('error', () => {})
       wentTo.set(this, endpoint)
       openedAt.set(this, performance.now())
@@ -113,7 +113,7 @@ export const createPostgresPools = (url: string, schema: string, clock: ServerCl
   }
 
   const open: PostgresPools['open'] = ({ max: first, connectMs, statementMs }, onError = () => {}) => {
-    // No wait for the disk: what a crash of the server takes from a queue, the outbox and the inboxes make good.
+    // No wait for the disk: after a crash of the server, the outbox and the inboxes restore what a queue has lost.
     const settings = [`search_path=${schema}`, 'synchronous_commit=off']
     if (statementMs) settings.push(`statement_timeout=${statementMs}`)
     let max = first

@@ -4,12 +4,12 @@ import { endsWithin } from '../concurrency/deadline.ts'
 import { createPostgresPools, type PostgresPools } from './postgres-pool.ts'
 import { createServerClock } from './server-clock.ts'
 
-/** Where BullMQ keeps its jobs in PostgreSQL. */
+/** BullMQ's schema in PostgreSQL. */
 export const schema = 'bullmq'
 
 /**
- * Brings the schema up to date, safe from several processes at once. Where it is up to date it needs no right but to read: a
- * service's login may not change what the owner made (`node dist/migrate.js --logins`).
+ * Migrates the schema, safe in several processes at once. An up-to-date schema only needs read rights: a service's login may not
+ * change what the owner created (`node dist/migrate.js --logins`).
  */
 const bringUpToDate = async (client: pg.ClientBase): Promise<void> => {
   const version = await assertSchemaCompatibility(client as never, schema).catch((error: unknown) => {
@@ -19,7 +19,7 @@ const bringUpToDate = async (client: pg.ClientBase): Promise<void> => {
   if (version < LATEST_SCHEMA_VERSION) await runMigrations(client as never, schema)
 }
 
-/** The same by a connection of its own, without a limit: one process migrates, and the others wait for it. */
+/** The same on its own connection, without a limit: one process migrates, and the others wait for it. */
 export const upToDate = async (pools: PostgresPools): Promise<void> => {
   const pool = pools.open({ max: 1, connectMs: 5_000 })
   try {
@@ -30,5 +30,5 @@ export const upToDate = async (pools: PostgresPools): Promise<void> => {
   }
 }
 
-/** The same for a program that does nothing else with the queues. */
+/** The same for a program that uses the queues for nothing else. */
 export const bringQueuesUpToDate = (url: string): Promise<void> => upToDate(createPostgresPools(url, schema, createServerClock()))

@@ -7,27 +7,27 @@ import { createAvailability, type DeliveryState, overdueMs, type QueueBackend, t
 const pollMs = 2_000
 const retryStrategy = (times: number) => backoffAfter(times, { backoffMs: 50, longestBackoffMs: 1_000 })
 
-/** What a server says that takes no writes, or not yet: a replica, a primary that was demoted, one that reads its files. */
+/** Errors of a server that accepts no writes, or not yet: a replica, a demoted primary, a server that loads its files. */
 const notPrimary = /\b(READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/
 const checkRoleMs = 5_000
 
 const isPrimary = (info: Readonly<Record<string, unknown>>) => info.role === undefined || info.role === 'master'
 
-/** Opens the connections to Redis. Rejects only when Redis answers and may evict keys. */
+/** Opens the connections to Redis. Rejects only if Redis responds and may evict keys. */
 export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueBackendOptions): Promise<QueueBackend> => {
   const availability = createAvailability('redis', log)
   const sockets = new Set<Redis>()
   let lastError: Error | undefined
   let closing = false
 
-  /** The server was demoted, and goes on answering: another one is behind the address, now or soon. */
+  /** The server was demoted and still responds: another one is behind the address, now or soon. */
   const moveAll = () => {
     for (const redis of sockets) if (redis.status === 'ready') redis.disconnect(true)
   }
 
   const track = (redis: Redis): Redis => {
     sockets.add(redis)
-    // Asked with the server's INFO before a connection is ready: commands wait until it leads to a primary.
+    // Checked with the server's INFO before a connection is ready: commands wait until it leads to a primary.
     const { connector } = redis as unknown as { connector: { check(info: Record<string, unknown>): boolean } }
     connector.check = isPrimary
     redis.on('error', (error: Error) => {
@@ -36,7 +36,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueB
     redis.once('end', () => sockets.delete(redis))
     redis.setMaxListeners(0)
     const duplicate = redis.duplicate.bind(redis)
-    // BullMQ duplicates for blocking reads, which are silent for as long as nothing happens.
+    // BullMQ duplicates it for blocking reads, which are silent while nothing happens.
     redis.duplicate = (override?: Partial<RedisOptions>) => track(duplicate({ ...override, socketTimeout: 15_000 }))
     return redis
   }
@@ -68,7 +68,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueB
         connectTimeout: 2_000,
         socketTimeout: 5_000,
         maxLoadingRetryTime: 1_000,
-        // What a worker reports must not fail: the error would count as a fault of the job.
+        // A worker's report must not fail: the error would count as a failed attempt of the job.
         reconnectOnError: reconnectOnError(2),
       }),
     )
@@ -81,7 +81,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueB
     return new Error(`Redis may evict queued events: its maxmemory-policy is ${policy} and must be noeviction`)
   }
 
-  // A connection that only reads would never be told; and nobody may write for hours.
+  // A connection that only reads would never get an error, and there may be no write for hours.
   const checking = setInterval(() => {
     if (producer.status !== 'ready') return
     producer.info('replication').then(
@@ -160,7 +160,7 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueB
   }
 
   const completions: QueueBackend['completions'] = async (queue, tell, complain) => {
-    // Without a first id BullMQ reads only what happens while a read is waiting, and loses the rest.
+    // Without a first id, BullMQ reads only events that happen during a read, and loses the others.
     const where = { connection: {}, prefix, blockingTimeout: pollMs, lastEventId: '0' }
     const events = new QueueEvents(queue, where, factory)
     events.on('error', complain)

@@ -1,17 +1,17 @@
-/** Times within this many milliseconds of now are taken for times. */
+/** Values within this many milliseconds of now are treated as times. */
 const nearMs = 30 * 86_400_000
 
-/** How far another machine's clock is from ours: what several processes write for each other to read is in its time. */
+/** The offset of another machine's clock: what several processes write for each other to read is in its time. */
 export interface ServerClock {
-  /** The server said that it was `serverMs` between our times `askedAt` and `answeredAt`. */
+  /** The server reported `serverMs`, between our times `askedAt` and `answeredAt`. */
   observe(serverMs: number, askedAt: number, answeredAt: number): void
-  /** Our time, where the value is one, as the server's. */
+  /** Converts our time to the server's, if the value is a time. */
   toServer(value: unknown): unknown
   /** The server's time as ours. */
   fromServer(serverMs: number): number
 }
 
-/** Begins without a difference, and changes it by the least that agrees with what the server said (Cristian, 1989). */
+/** Starts with offset 0, and changes it by the smallest amount that agrees with the server's reports (Cristian, 1989). */
 export const createServerClock = (): ServerClock => {
   let ahead = 0
   return {

@@ -6,15 +6,15 @@ import type { IdleWatch } from './idle-watch.ts'
 
 export interface Delivery {
   readonly message: QueueMessage
-  /** 1 on the first try. A crash of the worker is not counted as a try. */
+  /** 1 on the first attempt. A crash of the worker is not counted as an attempt. */
   readonly attempt: number
   readonly lastAttempt: boolean
 }
 
 export interface Concurrency {
-  /** Handlers that run at once, at the most. */
+  /** Maximum concurrent handlers. */
   readonly concurrency: number
-  /** Whether somebody waits for an answer of this process: then one at a time must do. */
+  /** Whether requests are in flight in this process: then one job at a time. */
   readonly busy?: () => boolean
 }
 
@@ -57,7 +57,7 @@ export const startWorker = async (
       ...(transport.keyPrefix && { prefix: transport.keyPrefix }),
       concurrency: options.concurrency,
       lockDuration: options.lockMs,
-      // Whoever checks locks out the others for one interval, so two intervals can pass between two checks.
+      // A worker that checks locks out the others for one interval, so two intervals can pass between two checks.
       stalledInterval: Math.max(1, Math.floor(options.stalledMs / 2)),
       maxStalledCount: 1_000_000,
       drainDelay: transport.pollMs / 1_000,
@@ -75,7 +75,7 @@ export const startWorker = async (
     options.watch.close()
     const deadline = Date.now() + handlersEndWithinMs
     const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())
-    // Without the transport a plain close would wait for ever, and a forced one would not let handlers end.
+    // When the queue is down, a plain close would wait for ever, and a forced one would not let handlers end.
     while (!transport.up() && !late()) await endsWithin(50, Promise.allSettled(running))
     let closed = false
     const closing = worker.close(!transport.up()).finally(() => {

@@ -5,36 +5,38 @@ import type { Api, Contract, Operation } from '../contract.ts'
 import { Failure, fail, failureOf } from '../errors.ts'
 import { parse } from '../schema.ts'
 
-/** Carries one validated call; rejects with a Failure of the other side, or with anything else for "did not answer". */
+/** Sends one validated call; rejects with a Failure of the other side, or with any other error if there is no response. */
 export type Transport = (op: string, operation: Operation, input: unknown, context: CallContext) => Promise<unknown>
 
 export interface ClientOptions<C extends Contract> {
   readonly contract: C
-  /** The operations that the caller may call; all where it is left out. */
+  /** The operations that the caller may call; default: all. */
   readonly ops?: readonly string[]
   readonly transport: Transport
   readonly log: Logger
   readonly caller?: string
 }
 
-/** A module that does not respond, in its own words where it has them. */
+/** Error for a module that does not respond, with its own code if it has one. */
 export const unavailable = ({ name, errors }: Pick<Contract, 'name' | 'errors'>, cause?: unknown): Failure =>
   failureOf(errors, `${name}.unavailable`, {}, cause) ?? fail('upstream.unavailable', {}, cause)
 
-/** A refusal that the caller gets as it was: a code of this module or the platform. Another module's would not survive the network. */
+/**
+ * An error that the caller gets unchanged: a code of this module or the platform. Another module's would not survive the network.
+ */
 const isRefusal = (error: unknown, { errors }: Contract): boolean =>
   error instanceof Failure &&
   (error.status < 500 || error.code === 'auth.service_token_rejected') &&
   failureOf(errors, error.code) !== undefined
 
-/** A value as it comes out of the other side of a network. */
+/** A value as it looks after a network call. */
 const jsonRoundTrip = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))
 
 /**
- * The functions behind a contract over a transport. The rules of a call are here, once, and so the same in one process
- * and over the network: the input fits its schema; the shorter of the operation's time and the caller's deadline holds;
- * the called side knows who calls; a refusal (4xx, or of this service's own token) comes out as the Failure it was; anything
- * else means `<module>.unavailable`.
+ * The functions of a contract over a transport. The rules of a call are only here, and so the same in one process and over the
+ * network: the input fits its schema; the shorter of the operation's time and the caller's deadline applies; the called side
+ * knows the caller; a 4xx, or a rejection of this service's own token, is passed on as the original Failure; any other error
+ * becomes `<module>.unavailable`.
  */
 export const createClient = <C extends Contract>({ contract, ops, transport, log, caller }: ClientOptions<C>): Api<C> => {
   const call = async (op: string, operation: Operation, input: unknown, context: CallContext) => {
@@ -59,7 +61,7 @@ export const createClient = <C extends Contract>({ contract, ops, transport, log
   ) as Api<C>
 }
 
-/** A call within this process: the value crosses as JSON does, so that nothing works here that would not over HTTP. */
+/** A call within this process: the value is converted to JSON and back, so that nothing works here that would fail over HTTP. */
 export const localTransport =
   (api: Api<Contract>): Transport =>
   async (op, _operation, input, context) =>

@@ -10,12 +10,12 @@ import { parse } from '../schema.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Transport } from './client.ts'
 
-/** Milliseconds that the caller still waits; the gateway takes it off what a client sends. */
+/** Milliseconds that the caller still waits; the gateway removes it from client requests. */
 const deadlineHeader = 'x-orderhub-deadline-ms'
 
 /** Bytes: hundreds of entries for the audit trail in one call. */
 const internalBodyLimit = 1024 * 1024
-/** Of JSON: lists of hundreds of rows. */
+/** JSON values: lists of hundreds of rows. */
 const mostValues = 50_000
 
 interface Answer {
@@ -24,8 +24,8 @@ interface Answer {
 }
 
 /**
- * The other side's refusal as the error value it was there; undefined where the answer is not one of ours. A 401 is about
- * this service and not about whoever asks it: to them, the other side cannot be reached.
+ * The other side's error as the original error value; undefined if the response is not in our format. A 401 is about this service
+ * and not about its client: for the client, the other side is unavailable.
  */
 const refusal = ({ status, body }: Answer, { errors }: Contract): Failure | undefined => {
   if (status < 400 || status === 401 || status >= 500 || typeof body !== 'object' || body === null) return undefined
@@ -37,14 +37,14 @@ export interface RemoteOptions {
   readonly contract: Contract
   readonly upstream: Upstream
   readonly dispatcher: Dispatcher
-  /** Says who calls, and for whom; undefined where nobody is asked (AUTH=off). */
+  /** Authenticates the caller and names the person; undefined without authentication (AUTH=off). */
   readonly tokens: ServiceTokens | undefined
 }
 
 /**
- * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is tried once more when
- * the first try got no answer; when half of the calls of five seconds failed, calls fail at once for a second (circuit
- * breaker). Not failures in a row: of many calls at once, a short stall makes all late.
+ * Calls over HTTP: POST /internal/<module>/<op> with the input as JSON. An idempotent operation is retried once if there was no
+ * response. Circuit breaker: when half of the calls of five seconds failed, calls fail at once for a second. It does not count
+ * consecutive failures: a short stall delays many concurrent calls.
  */
 export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: RemoteOptions): Transport => {
   const answered = (error: unknown) => error instanceof Failure
@@ -102,8 +102,8 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
 }
 
 /**
- * Mounts a contract's operations under /internal/<module>/<op>, for the remote side of other processes. `callersOf` names the
- * services that may call an operation; undefined for every one.
+ * Mounts a contract's operations under /internal/<module>/<op>, for the remote clients of other processes. `callersOf` names the
+ * services that may call an operation; undefined for all.
  */
 export const serveContract = (
   app: FastifyInstance,

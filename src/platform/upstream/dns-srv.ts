@@ -11,9 +11,9 @@ export interface DnsServer {
 
 interface SrvSource {
   name: string
-  /** The resolver to ask; without one those of dns.getServers(). */
+  /** The resolver to query; default: those of dns.getServers(). */
   server?: DnsServer | undefined
-  /** Whether a target's address may stand in for its name. Not for https: a certificate is for the name. */
+  /** Whether a target's address may replace its name. Not for https: a certificate is for the name. */
   addresses: boolean
 }
 
@@ -31,7 +31,7 @@ const BACKOFF_MS = { first: 1_000, cap: 30_000 }
 const NXDOMAIN = 3
 const UDP_PAYLOAD = 1_232
 
-/** Reads `10.0.0.2`, `consul:8600` or `[::1]:53` (port 53 when there is none); undefined when it is none of these. */
+/** Parses `10.0.0.2`, `consul:8600` or `[::1]:53` (default port 53); undefined for anything else. */
 export const parseDnsServer = (text: string): DnsServer | undefined => {
   if (isIP(text)) return { host: text, port: 53 }
   const [, six, plain, digits = '53'] = /^(?:\[([^\]]+)\]|([\w.-]+))(?::(\d{1,5}))?$/.exec(text) ?? []
@@ -72,7 +72,7 @@ const overUdp = (server: DnsServer, query: Buffer, signal: AbortSignal) =>
       resolve(message)
       end()
     })
-    // Connected, so that only this server can answer and a closed port is an error at once.
+    // Connected, so that only this server can respond and a closed port is an error at once.
     socket.once('connect', () => socket.send(query))
     socket.connect(server.port, server.host)
   })
@@ -123,7 +123,7 @@ const ask = async (name: string, server: DnsServer, edns: boolean, signal: Abort
 const isAddress = (record: Answer): record is StringAnswer => record.type === 'A' || record.type === 'AAAA'
 
 const read = (packet: DecodedPacket, addresses: boolean) => {
-  // A target of '.' says that the service is not there (RFC 2782).
+  // The target '.' says that the service does not exist (RFC 2782).
   const records = (packet.answers ?? []).filter((record) => record.type === 'SRV').filter((record) => record.data.target !== '.')
   const glue = (packet.additionals ?? []).filter(isAddress)
   const ttls = records.map((record) => record.ttl ?? 0)
@@ -140,9 +140,8 @@ const read = (packet: DecodedPacket, addresses: boolean) => {
 }
 
 /**
- * Asks for the SRV records of a name (RFC 2782), over UDP and, when the answer is truncated, over TCP.
- * `ttlMs` is the time the whole answer may be used, 1 s to 5 min. A name that does not exist has no targets;
- * rejects when no server gives an answer.
+ * Queries the SRV records of a name (RFC 2782), over UDP and, if the response is truncated, over TCP. `ttlMs` is how long the
+ * whole response may be used, 1 s to 5 min. A name that does not exist has no targets; rejects if no server responds.
  */
 export const resolveSrv = async (source: SrvSource, signal: AbortSignal) => {
   const servers = source.server ? [source.server] : dns.getServers().flatMap((text) => parseDnsServer(text) ?? [])
@@ -165,8 +164,8 @@ export const resolveSrv = async (source: SrvSource, signal: AbortSignal) => {
 }
 
 /**
- * Resolves a name again whenever its answer's TTL ends. After a failure or an answer without targets it tries again
- * after 1 s, 2 s … 30 s and reports that instead. `first` resolves after the first try, whatever came of it.
+ * Resolves a name again whenever its TTL ends. After a failure or a response without targets it retries after 1 s, 2 s … 30 s and
+ * reports that instead. `first` resolves after the first attempt, successful or not.
  */
 export const watchSrv = (
   source: SrvSource,

@@ -28,7 +28,7 @@ const parseOne = (text: string): UpstreamSource => {
 }
 
 /**
- * Reads where a service is: `http(s)://host:port`, a comma list of these, or `dns+srv://name` (`dns+srvs://` for https
+ * Parses a service address: `http(s)://host:port`, a comma-separated list of these, or `dns+srv://name` (`dns+srvs://` for https
  * targets) with an optional `?server=host:port`. Throws an Error whose message is one line.
  */
 export const parseUpstream = (url: string): UpstreamSource => {

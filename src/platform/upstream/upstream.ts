@@ -5,14 +5,14 @@ import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
 
-/** How long a connection to a service serves, and how long it may be idle, ms. */
+/** Maximum age and idle time of a connection to a service, ms. */
 const CONNECTION_MS = 4_000
 
 /**
- * Connections to services, for undici's Agent. They end well before a stopping service stops serving (SHUTDOWN_DELAY_MS, 8000
- * in the chart), so that it closes none to which a request is just being written; and behind one address for many processes
- * (a Service of Kubernetes) a new process gets new connections alone. It is this side that closes them, between two requests:
- * one that asks the service to (`maxRequestsPerClient`) is answered `Connection: close`, which is what a stopping one says.
+ * Connections to services, for undici's Agent. They end well before a stopping service stops serving (SHUTDOWN_DELAY_MS, 8000 in
+ * the chart), so that the service closes none on which a request is just being written. Behind one address for many processes (a
+ * Kubernetes Service), a new process gets only new connections. The client side closes them, between two requests: with
+ * `maxRequestsPerClient`, the service would respond with `Connection: close`, like a stopping one.
  */
 export const serviceConnections = {
   keepAliveTimeout: CONNECTION_MS,
@@ -23,17 +23,17 @@ export const serviceConnections = {
 export interface Upstream {
   readonly name: string
   /**
-   * The origin to use for the next request, e.g. 'http://10.0.0.3:5001', or undefined when there is no target known at all.
-   * Round robin over the targets that are not marked down. When all are, over those whose last probe only came too late: a
-   * busy machine, unlike a stopped one, still answers. When there is none, all are tried. Single target: always that one.
+   * The origin for the next request, e.g. 'http://10.0.0.3:5001', or undefined if no target is known. Round robin over the
+   * targets that are not marked down. If all are, over those whose last probe was only late: a busy machine, unlike a stopped
+   * one, still responds. If there are none, over all. A single target is always used.
    */
   pick(): string | undefined
   targets(): readonly { origin: string; healthy: boolean }[]
-  /** A connection to this origin failed: leave it out until a probe sees it ready again. */
+  /** A connection to this origin failed: do not use it until a probe sees it ready again. */
   reportFailure(origin: string): void
-  /** Takes note of an answer's head: a service that stops says so with `Connection: close`, before its probe does. */
+  /** Reads a response's head: a stopping service says so with `Connection: close`, before its probe fails. */
   reportAnswer(origin: string, status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void
-  /** Resolves when the first resolution is done or has failed; never rejects. */
+  /** Resolves when the first resolution succeeded or failed; never rejects. */
   ready(): Promise<void>
   close(): Promise<void>
 }
@@ -41,13 +41,13 @@ export interface Upstream {
 interface UpstreamOptions {
   name: string
   url: string
-  /** Path that answers 2xx when the service takes requests. Default '/health/ready'. */
+  /** Path that returns 2xx when the service accepts requests. Default '/health/ready'. */
   probePath?: string
   /** Milliseconds. Default 500. */
   probeEveryMs?: number
-  /** For the probes. By default they have connections of their own, so that they never wait behind requests. */
+  /** For the probes. By default they have their own connections, so that they never wait behind requests. */
   dispatcher?: Dispatcher
-  /** How the connections of the probes are opened, where they have their own. */
+  /** How the connections of the probes are opened, if they have their own. */
   connect?: Agent.Options['connect']
   log: Pick<BaseLogger, 'info' | 'warn'>
 }
@@ -60,7 +60,7 @@ interface Weighted {
 
 interface Target extends Weighted {
   healthy: boolean
-  /** Down for no other reason than a probe that was not answered in time. */
+  /** Down only because a probe timed out. */
   late: boolean
   probing: boolean
   failures: number
@@ -68,12 +68,12 @@ interface Target extends Weighted {
 
 const PROBE_TIMEOUT_MS = 1_000
 
-/** One of targets of the same priority: by weight (RFC 2782), in turn when the weights are equal. */
+/** One of several targets of the same priority: by weight (RFC 2782), round robin if the weights are equal. */
 const choose = <T extends Weighted>(list: readonly T[], turn: number): T | undefined => {
   const zero = list.filter(({ weight }) => weight === 0)
   const total = list.reduce((sum, { weight }) => sum + weight, 0)
   if (list.every(({ weight }) => weight === list[0]?.weight)) return list[turn % list.length]
-  // Weight 0 is to have a very small chance: RFC 2782 draws from 0 to the total, both included, and 0 is theirs.
+  // Weight 0 has a very small chance: RFC 2782 draws from 0 to the total, both included, and 0 selects it.
   if (zero.length > 0 && Math.random() * (total + 1) < 1) return zero[turn % zero.length]
   let left = Math.random() * total
   const weighted = list.filter(({ weight }) => weight > 0)
@@ -108,7 +108,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
   const ask = async (origin: string) => {
     try {
       return await withDeadline(stop.signal, PROBE_TIMEOUT_MS, async (signal) => {
-        // A new connection each time: one that is kept open still works after the server has stopped listening.
+        // A new connection each time: a kept one still works after the server has stopped listening.
         const { statusCode, body } = await request(origin + probePath, { dispatcher, signal, reset: true })
         await body.dump()
         return { ready: statusCode >= 200 && statusCode < 300, late: false, why: `${probePath} answered ${statusCode}` }
@@ -126,9 +126,9 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     const { ready, late, why } = await ask(target.origin)
     target.probing = false
     if (stop.signal.aborted || list.length < 2 || !list.includes(target)) return
-    // A failure reported meanwhile is newer than what this probe saw.
+    // A failure reported meanwhile is newer than this probe.
     if (ready && target.failures !== failures) return
-    // Late after a refusal is no better than the refusal.
+    // A timeout after a refusal is no better than the refusal.
     target.late = late && (target.healthy || target.late)
     mark(target, ready, why)
   }
@@ -153,7 +153,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     }
     clearInterval(timer)
     timer = undefined
-    // Nothing probes a single target, so nothing would ever see it up again.
+    // Nothing probes a single target, so nothing would ever mark it up again.
     for (const target of list) target.healthy = true
   }
 
@@ -167,7 +167,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
               setTargets(
                 found
                   .map(({ host, port, ...rest }) => ({ origin: new URL(`${source.scheme}://${host}:${port}`).origin, ...rest }))
-                  // Servers shuffle their answers; a stable order keeps the turns even.
+                  // Servers shuffle their responses; a stable order keeps the round robin even.
                   .sort((a, b) => (a.origin < b.origin ? -1 : 1)),
               ),
             failure: (error, retryMs) =>
