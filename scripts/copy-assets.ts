@@ -1,4 +1,4 @@
-/** Before `npm run build`: what browsers load goes to dist/ beside the code that serves it. */
+/** Runs before `npm run build`: copies the files for browsers to dist/, beside the code that serves them. */
 import { copyFileSync, globSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

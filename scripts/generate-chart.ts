@@ -5,7 +5,7 @@ import { callees, moduleNames } from '../src/app/module-graph.ts'
 import { readersOf, secretKeys } from '../src/config/secret-files.ts'
 import { Environment, type ServiceName } from '../src/environment.ts'
 
-/** The gateway in front, the others as in the registry. */
+/** The gateway first, the others as in the registry. */
 const services: readonly ServiceName[] = ['gateway', ...moduleNames.filter((name) => name !== 'gateway')]
 
 const define = (name: string, comment: string, body: string): string =>
@@ -53,7 +53,7 @@ const withNames = (schema: Schema, names: readonly string[]): void => {
   schema.properties = Object.fromEntries(names.map((name) => [name, schema.properties[name] ?? any])) as Record<string, Schema>
 }
 
-/** What the chart at `folder` knows of the services: its templates' lists, and the names that its values may have. */
+/** The chart's data about services at `folder`: its templates' lists, and the names that its values may have. */
 export const generateChart = async (folder: string): Promise<void> => {
   await writeFile(join(folder, 'templates/_modules.tpl'), template())
   const file = join(folder, 'values.schema.json')

@@ -25,8 +25,8 @@ const without = (entries: Record<string, string> = {}, leaves: (key: string) => 
   Object.fromEntries(Object.entries(entries).filter(([key]) => !leaves(key)))
 
 /**
- * Argo CD takes waves one after the other: what the migrations need, the migrations, the rest. Flux has no waves; its two
- * Kustomizations tell the stages apart by this annotation, and `force` replaces a finished Job, which cannot be changed.
+ * Argo CD applies waves in order: what the migrations need, the migrations, the rest. Flux has no waves; its two Kustomizations
+ * distinguish the stages by this annotation. `force` replaces a finished Job, which cannot be changed.
  */
 const stage = ({ kind }: Manifest): Record<string, string> => {
   if (prerequisites.has(kind)) return { 'argocd.argoproj.io/sync-wave': '-2' }
@@ -56,7 +56,7 @@ const kustomization = (resources: string[]) => ({
   apiVersion: 'kustomize.config.k8s.io/v1beta1',
   kind: 'Kustomization',
   resources,
-  // Overlays merge their configuration into this one; it wins over each service's own.
+  // Overlays merge their configuration into this one; it overrides each service's own.
   configMapGenerator: [{ name: 'orderhub-config', options: { annotations: { 'argocd.argoproj.io/sync-wave': '-2' } } }],
   patches: [
     {
@@ -68,7 +68,7 @@ const kustomization = (resources: string[]) => ({
   ],
 })
 
-/** What the chart renders for a namespace; undefined without helm. */
+/** The chart's manifests for a namespace; undefined without helm. */
 const render = (folder: string, namespace: string): Manifest[] | undefined => {
   const { error, status, stdout, stderr } = spawnSync(
     'helm',
@@ -97,8 +97,8 @@ const write = (path: string, manifests: unknown[]): Promise<void> =>
 const componentOf = ({ metadata }: Manifest): string => metadata.labels?.['app.kubernetes.io/component'] ?? 'common'
 
 /**
- * Renders `folder`/base from the chart with `folder`/values.yaml, one file for each component, and each overlay's alerts, whose
- * expressions hold the namespace. Answers whether it could: it needs helm.
+ * Renders `folder`/base from the chart with `folder`/values.yaml, one file per component, and each overlay's alerts, whose
+ * expressions contain the namespace. Returns whether helm was available.
  */
 export const generateManifests = async (folder: string): Promise<boolean> => {
   const manifests = render(folder, 'orderhub')
@@ -106,7 +106,7 @@ export const generateManifests = async (folder: string): Promise<boolean> => {
   const base = join(folder, 'base')
   await rm(base, { recursive: true, force: true })
   await mkdir(base, { recursive: true })
-  // The test's network policy is not a test to helm.
+  // To helm, the test's network policy is not a test.
   const shared = manifests.filter((manifest) => manifest.kind !== 'PrometheusRule' && componentOf(manifest) !== 'test')
   const files = Object.entries(Object.groupBy(shared, (manifest) => `${componentOf(manifest)}.yaml`))
   for (const [file, members = []] of files) await write(join(base, file), members)

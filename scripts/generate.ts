@@ -45,7 +45,7 @@ const generateOpenApi = async (): Promise<void> => {
   await writeFile('docs/openapi.json', `${JSON.stringify(app.http.swagger(), null, 2)}\n`)
   await app.stop()
   await embedded?.stop()
-  // As root the database is outside the private folder.
+  // As root, the database is outside the private folder.
   for (const each of [folder, ...(embedded ? [dirname(embedded.directory)] : [])])
     await rm(each, { recursive: true, force: true })
 }

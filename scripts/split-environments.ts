@@ -11,7 +11,7 @@ type Env = Readonly<Record<string, string | undefined>>
 export interface Place {
   readonly port: number
   readonly metricsPort: number
-  /** Where the others, and we, reach it. */
+  /** The address for the other processes and for us. */
   readonly url: string
 }
 export type Places = Readonly<Record<ServiceName, Place>>
@@ -19,12 +19,12 @@ export type Places = Readonly<Record<ServiceName, Place>>
 const loopback = '127.0.0.1'
 const everywhere = new Set(['0.0.0.0', '::'])
 
-/** A port that is taken, as a server says it that wants the port. */
+/** The error of a port in use, as a server that binds it would get. */
 const taken = (port: number): Error => Object.assign(new Error(`port ${port} is in use`), { code: 'EADDRINUSE', port })
 
 /**
- * The ports of every process. What PORT and METRICS_PORT say is the gateway's, and must be free; the other services take their
- * own, or any that is free: nobody opens them but us.
+ * The ports of every process. PORT and METRICS_PORT apply to the gateway and must be free. The other services use their own
+ * ports, or any free ones: only this program calls them.
  */
 export const findPlaces = async ({ host, port, metricsPort }: Config): Promise<Places> => {
   const given = new Set<number>()
@@ -52,7 +52,7 @@ export const findPlaces = async ({ host, port, metricsPort }: Config): Promise<P
   return places as Places
 }
 
-/** For a cluster of ours: a database for each service, in it. */
+/** For our own cluster: a database for each service in it. */
 const ownDatabases = async (embedded: EmbeddedPostgres, env: Env): Promise<Env> => {
   const databases: Record<string, string | undefined> = { DATABASE_URL: embedded.url }
   for (const name of storingServices) {
@@ -63,13 +63,13 @@ const ownDatabases = async (embedded: EmbeddedPostgres, env: Env): Promise<Env> 
 }
 
 export interface Environments {
-  /** Of the process of this service. */
+  /** The environment of this service's process. */
   of(name: ServiceName): Env
   /** As if all services were in one process, with the databases of the split form. */
   readonly together: Env
 }
 
-/** Of secrets, a service gets those alone that it reads. */
+/** Of the secrets, a service gets only those that it reads. */
 const withoutOthersSecrets = (env: Env, service: ServiceName): Env =>
   Object.fromEntries(Object.entries(env).filter(([key]) => readersOf(key)?.includes(service) ?? true))
 
@@ -100,7 +100,7 @@ export const splitEnvironments = async (
   }
 }
 
-/** Checks what `of` answers as its process will. @throws ConfigError */
+/** Validates each environment as its process will. @throws ConfigError */
 export const checkEnvironments = ({ of }: Environments): void => {
   for (const name of serviceNames) readConfig(of(name))
 }

@@ -7,9 +7,9 @@ import { type ServiceName, serviceNames } from '../src/environment.ts'
 type Env = Readonly<Record<string, string | undefined>>
 
 export interface Processes {
-  /** Resolves when all serve; rejects when one does not in time. */
+  /** Resolves when all serve; rejects if one does not in time. */
   ready(urlOf: (name: ServiceName) => string): Promise<void>
-  /** Ends them, callers before those they call. */
+  /** Stops them, callers before callees. */
   stop(): Promise<void>
 }
 
@@ -19,7 +19,7 @@ const pollMs = 200
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const endWithParent = new URL('./end-with-parent.ts', import.meta.url).href
 
-/** Whom everybody asks goes last. */
+/** The service that all others call stops last. */
 const waves: readonly (readonly ServiceName[])[] = [
   ['gateway'],
   serviceNames.filter((name) => name !== 'gateway' && !calledByEveryProcess.has(name)),
@@ -29,7 +29,8 @@ const waves: readonly (readonly ServiceName[])[] = [
 const start = (env: Env): ChildProcess =>
   spawn(process.execPath, ['--import', endWithParent, main], {
     env,
-    // The channel ends them, with us too; and not in the terminal's process group: Ctrl-C is for us, and we end them in order.
+    // The channel ends them, also when this process dies. They are not in the terminal's process group: Ctrl-C is for this
+    // process, which stops them in order.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
     windowsHide: true,
@@ -41,7 +42,7 @@ const serves = (url: string): Promise<boolean> =>
     () => false,
   )
 
-/** Starts a process for each service. `onEnd` is told of one that ends unasked. */
+/** Starts a process for each service. `onEnd` is called when one exits unexpectedly. */
 export const startProcesses = (envOf: (name: ServiceName) => Env, onEnd: (line: string) => void): Processes => {
   let stopping = false
   const children = new Map<ServiceName, { readonly child: ChildProcess; readonly ended: Promise<void> }>()

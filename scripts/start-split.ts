@@ -1,6 +1,6 @@
 /**
- * `npm run start:split`: the platform as six processes on this machine, each service with a database of its own in one
- * embedded PostgreSQL (or in DATABASE_URL, shared). Events travel through REDIS_URL where it is set, else through PostgreSQL.
+ * `npm run start:split`: the platform as six processes on this machine, each service with its own database in one embedded
+ * PostgreSQL (or in DATABASE_URL, shared). Events go through REDIS_URL if it is set, otherwise through PostgreSQL.
  */
 import { createApp } from '../src/app/app.ts'
 import { banner, passwordLine } from '../src/app/banner.ts'
@@ -17,10 +17,10 @@ import { checkEnvironments, type Environments, findPlaces, type Places, splitEnv
 import { type Processes, startProcesses } from './split-processes.ts'
 
 const log = createLog(process.env.LOG_LEVEL ?? 'info', 'start-split')
-/** As npm calls this, also where it was started without npm: a line to start beside a taken port names it. */
+/** Always npm's command, for the line about free ports, also if it was started without npm. */
 const env = { ...process.env, npm_lifecycle_event: 'start:split', SERVICE: undefined }
 
-/** Migrations, the sample data's people, and the administrator, before the processes: one password, made and shown once. */
+/** Migrations, sample data and the administrator, before the processes start: one password, generated and printed once. */
 const makeReady = async (environments: Environments, ours: boolean): Promise<FirstSignIn | undefined> => {
   await runMigrations(migrationTargets(readConfig(environments.together)))
   const config = readConfig(environments.of('user'))

@@ -20,7 +20,7 @@ const tap = spawn(process.execPath, [program, ...(coverage ? ['--no-disable-cove
     ...(coverage ? {} : { NODE_COMPILE_CACHE: compileCache }),
     ...process.env,
     ...(given.includes('--full') ? { TEST_FULL: '1' } : {}),
-    // What a test leaves in the temporary folder goes with the run.
+    // Temporary files of tests are deleted with the run.
     TMPDIR: run.folder,
     [runVariables.folder]: run.folder,
     [runVariables.postgresUrl]: run.postgresUrl,

@@ -7,15 +7,15 @@ import { Environment, ports, type ServiceName, serviceNames, storingServices } f
 import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream/upstream-url.ts'
 
-/** Keys that begin so are ours: one that the schema does not have is a mistake, not somebody else's. */
+/** Prefixes of our keys: an unknown key with one of them is an error, not another program's. */
 const ours =
   /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|WRITE_TIMEOUT|CONNECTIONS_PER|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS|EVENT)_/
-/** What a login sets in everybody's environment (login(1), su(1)): an account's name and its mailbox. */
+/** Set by a login for everybody (login(1), su(1)): an account's name and its mailbox. */
 const loginKeys: readonly string[] = ['USER', 'MAIL']
-/** What Kubernetes writes for a Service of such a name. */
+/** Set by Kubernetes for a Service with such a name. */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$/
 
-/** The configuration is wrong: every mistake, one line each. */
+/** The configuration is wrong: every error, one line each. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
@@ -31,7 +31,7 @@ const validate = compile(Environment, 'params')
 const properties: Record<string, TSchema & { errorMessage?: string; quoted?: boolean }> = Environment.properties
 
 const upstreamProblem = (value: string): string | undefined => {
-  // Before it is taken apart at its commas: a password may hold one, and a message quotes the parts.
+  // Before it is split at commas: a password may contain one, and a message quotes the parts.
   if (value.includes('@')) return 'it may not contain credentials'
   try {
     parseUpstream(value)
@@ -43,13 +43,13 @@ const upstreamProblem = (value: string): string | undefined => {
 
 const durationForm = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/
 
-/** Of an ISO 8601 duration without years, months and weeks, whose length is not always the same or which stand alone; 0 for another text. */
+/** An ISO 8601 duration without years, months and weeks, whose length varies or which cannot be combined; 0 for another text. */
 const durationMs = (text: string): number => {
   const [, days = 0, hours = 0, minutes = 0, seconds = 0] = durationForm.exec(text) ?? []
   return (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000
 }
 
-/** Reads the environment as far as it can be read, and says what is wrong with it, one line each. */
+/** Reads the environment as far as possible, and returns its errors, one line each. */
 export const inspectConfig = (environment: Readonly<Record<string, string | undefined>>) => {
   const { env, problems: fileProblems } = readSecretFiles(environment)
   const given = Object.fromEntries(
@@ -113,13 +113,13 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     )
 
   const port = checked.PORT ?? (selected.includes('gateway') ? ports.gateway : ports[selected[0] as ServiceName])
-  /** On a laptop, of a gateway whose port is known beforehand. */
+  /** In development, for a gateway whose port is known beforehand. */
   const ownAddress = !production && selected.includes('gateway') && port !== 0 ? `http://127.0.0.1:${port}` : undefined
   const moduleUrl = (name: string, kind: 'DATABASE' | 'SERVICE') => given[`${name.toUpperCase()}_${kind}_URL`]
   const config = {
     production,
     selected,
-    /** What /health calls this process. */
+    /** The name of this process in /health. */
     healthName: names.includes('all')
       ? 'orderhub'
       : selected.map((name) => (name === 'gateway' ? 'api-gateway' : `${name}-service`)).join(','),
@@ -127,7 +127,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     port,
     metricsPort: checked.METRICS_PORT,
     databaseUrl: checked.DATABASE_URL,
-    /** Undefined for a service that keeps no data, whatever is in the environment. */
+    /** Undefined for a service that stores no data, whatever is in the environment. */
     databaseUrlOf: (name: string): string | undefined =>
       storingServices.some((storing) => storing === name) ? (moduleUrl(name, 'DATABASE') ?? checked.DATABASE_URL) : undefined,
     databasePool: checked.DATABASE_POOL,
@@ -141,7 +141,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     smsFrom: checked.SMS_FROM,
     rateLimitPerMinute: checked.RATE_LIMIT_PER_MINUTE,
     messagesPerHour: { email: checked.MAIL_LIMIT_PER_HOUR, sms: checked.SMS_LIMIT_PER_HOUR },
-    /** 0: for ever. */
+    /** 0: never. */
     orderPendingTtlMs: durationMs(checked.ORDER_PENDING_TTL ?? ''),
     orderLimits: { pending: checked.ORDER_PENDING_LIMIT, quantity: checked.ORDER_QUANTITY_LIMIT },
     connectionsPerClient: checked.CONNECTIONS_PER_CLIENT,
@@ -157,7 +157,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
     auth: checked.AUTH === 'on',
     authStaleMs: checked.AUTH_STALE_SECONDS * 1000,
     keysDir: checked.KEYS_DIR ?? join(checked.DATA_DIR, 'keys'),
-    /** The folder is ours to fill where nobody named one. */
+    /** Whether this process may create keys in the folder: only the default folder. */
     makeKeys: !given.KEYS_DIR,
     admin:
       checked.ADMIN_EMAIL && checked.ADMIN_PASSWORD
@@ -193,14 +193,14 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
   return { config, problems: problems as readonly string[] }
 }
 
-/** Reads the environment. @throws ConfigError that lists every mistake */
+/** Reads the environment. @throws ConfigError that lists every error */
 export const readConfig = (env: Readonly<Record<string, string | undefined>>): Config => {
   const { config, problems } = inspectConfig(env)
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
 
-/** Modules of this process whose database nobody names. */
+/** Modules of this process without a database URL. */
 export const modulesWithoutDatabase = ({ selected, databaseUrlOf }: Config): string[] =>
   selected.filter((name) => storingServices.includes(name) && !databaseUrlOf(name))
 

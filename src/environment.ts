@@ -54,7 +54,7 @@ const serviceKeys = Object.fromEntries(
   ]),
 )
 
-/** The one list of the environment's keys. The README's table is generated from it. */
+/** The only list of environment keys. The README's table is generated from it. */
 export const Environment = Type.Object({
   NODE_ENV: Type.String({
     default: 'development',

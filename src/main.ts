@@ -3,7 +3,7 @@ import './platform/boot/node-version.ts'
 const { limitHeap } = await import('./platform/boot/heap.ts')
 limitHeap(process.env)
 
-// Telemetry must come before what it instruments.
+// Telemetry must start before the modules that it instruments.
 const { startTelemetry, wantsTelemetry } = await import('./platform/observability/telemetry.ts')
 const endTelemetry = wantsTelemetry(process.env) ? await startTelemetry(`orderhub-${process.env.SERVICE ?? 'all'}`) : undefined
 

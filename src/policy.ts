@@ -1,17 +1,17 @@
 import { type Permission, type Role, roles } from './platform/permission.ts'
 
 /**
- * Who may call what. Every public route stands here; one that does not stops the start. Raise `version` with each change:
- * it is written into every entry of the audit trail.
+ * RBAC: who may call which route. A public route that is not listed here stops the start. Raise `version` with each change: every
+ * entry of the audit trail contains it.
  */
 const everyone: Permission = { all: roles, own: [], anonymous: true }
-/** What shows no one's data or takes a password, a code or a token in its body. */
+/** Routes that show nobody's data, or take a password, a code or a token in the body. */
 const unasked: Permission = { ...everyone, tokenIgnored: true }
 const only = (...all: Role[]): Permission => ({ all, own: [], anonymous: false })
-/** These roles everything, each other person what is their own. */
+/** These roles may access everything, every other person only their own. */
 const ownOr = (...all: Role[]): Permission => ({ all, own: roles.filter((role) => !all.includes(role)), anonymous: false })
 const myself: Permission = { all: [], own: roles, anonymous: false }
-/** Where an administrator without the second factor that is asked of them gets one. */
+/** Where an administrator enrols the required second factor. */
 const enrolling: Permission = { ...myself, withoutSecondFactor: true }
 
 export const policy = {

@@ -18,8 +18,8 @@ interface Entry {
 }
 
 /**
- * The one list of modules, as data alone: what a process must know of modules that it does not run. A module itself is
- * src/modules/<name>/module.ts, which is imported where it is selected.
+ * The only list of modules, as data: what a process must know about modules that it does not run. The module itself is
+ * src/modules/<name>/module.ts, which is imported only if it is selected.
  */
 export const registry = {
   user: { contract: userContract, ...userUses },
@@ -34,13 +34,13 @@ export type ModuleName = keyof typeof registry
 
 const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
 
-/** Every error code there is. */
+/** Every error code. */
 export const errors: ErrorTable = Object.assign({}, platformErrors, ...contracts.map((contract) => contract.errors))
 
-/** Of the OpenAPI document. */
+/** Tags of the OpenAPI document. */
 export const tags: readonly string[] = contracts.flatMap((contract) => contract.tags)
 
-/** Rules that a change falls under, by the type of the changed resource. */
+/** Regulations that apply to a change, by the type of the changed resource. */
 export const complianceTags: Readonly<Record<string, readonly string[]>> = Object.assign(
   {},
   ...contracts.map((contract) => contract.complianceTags),
@@ -48,14 +48,14 @@ export const complianceTags: Readonly<Record<string, readonly string[]>> = Objec
 
 const queues = contracts.flatMap(queuesOf)
 
-/** Every queue that this version knows: one of each module that subscribes to something, with its name, and those apart. */
+/** Every queue that this version knows: for each subscribing module, one with its name and its separate ones. */
 export const queueNames: readonly string[] = queues.map(([queue]) => queue)
 
-/** The modules that take events of a type. */
+/** The modules that consume events of a type. */
 export const subscribersOf = (type: string): string[] =>
   contracts.filter(({ subscribes }) => subscribes.includes(type) || subscribes.includes(everyEvent)).map(({ name }) => name)
 
-/** Who takes what a module publishes. */
+/** The subscribers of a module's events. */
 export const subscriptionsTo = (name: ModuleName): Subscription[] => {
   const published = [everyEvent, ...Object.keys(registry[name].contract.events)]
   return queues.flatMap(([queue, types]) => types.filter((type) => published.includes(type)).map((type) => ({ type, queue })))

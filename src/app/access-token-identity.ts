@@ -13,24 +13,24 @@ import { unavailable } from '../platform/rpc/client.ts'
 
 export interface IdentityOptions {
   readonly keys: KeyStore
-  /** Asks the user module, or undefined where it cannot be reached: then only services' tokens are accepted. */
+  /** The user module's client, or undefined if it cannot be reached: then only services' tokens are accepted. */
   readonly sessions: ((input: { ids: number[] }, context: CallContext) => Promise<Session[]>) | undefined
-  /** Whose tokens are accepted beside our own. */
+  /** An external issuer whose tokens are accepted too. */
   readonly oidc: Oidc | undefined
-  /** For how long after an answer a session serves for reads when there is none (docs/adr/0033); 0 for not at all. */
+  /** How long reads may use a cached session while the user module does not respond (docs/adr/0033); 0 turns it off. */
   readonly staleMs: number
-  /** A read was let in by a session known from before. */
+  /** Called when a read used a cached session. */
   readonly onStale: () => void
   readonly log: Pick<Logger, 'warn'>
 }
 
-/** How long a read that could go on without an answer waits for one: at first, and once one has failed to come. */
+/** How long a read that could use the cache waits for a response: at first, and after one failed to come. */
 const patienceMs = { first: 1000, away: 200 } as const
 
 const isAway = (error: unknown): boolean =>
   error instanceof Failure && (error.code === 'user.unavailable' || error.code === 'auth.service_token_rejected')
 
-/** Tells once when reads begin to go on with sessions known from before, and once when there are answers again. */
+/** Logs once when reads begin to use cached sessions, and once when the user module responds again. */
 const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs' | 'onStale' | 'log'>) => {
   let away = false
   let accepted = 0
@@ -53,16 +53,16 @@ const createOutage = ({ staleMs, onStale, log }: Pick<IdentityOptions, 'staleMs'
   }
 }
 
-/** It is this sign-in that must have used the second factor, and not the account that must have one. */
+/** This session must have used the second factor; it is not enough that the account has one. */
 const mfaMissing = ({ mfa_satisfied, mfa_required }: Session, amr: readonly string[]): Identity['mfaMissing'] => {
   if (!mfa_satisfied) return 'enrolment'
   return mfa_required && !amr.includes('otp') ? 'sign-in' : undefined
 }
 
 /**
- * Who a person's access token stands for as of now: each request asks, so that a change of role or a deletion holds at
- * once. Requests that come together ask together. A read of somebody whose session was good a moment ago goes on while the
- * user module does not answer.
+ * The current identity behind a person's access token. Each request checks the session, so that a change of role or a deletion
+ * takes effect at once. Concurrent requests share one query. A read with a session that was valid a moment ago continues while
+ * the user module does not respond.
  */
 export const createIdentify = (options: IdentityOptions): AuthenticateOptions['identify'] => {
   const { keys, sessions, oidc, staleMs } = options

@@ -48,15 +48,15 @@ export interface App {
   readonly http: FastifyInstance
   /** Writes the sample data of every module in this process. */
   seed(): Promise<void>
-  /** Sees to it that somebody can sign in; see Parts. */
+  /** Ensures that somebody can sign in; see ModuleInstance. */
   firstSignIn(generate: boolean): Promise<FirstSignIn | undefined>
-  /** Gives an administrator a new password; see Parts. */
+  /** Gives an administrator a new password; see ModuleInstance. */
   resetAdmin(email: string | undefined): Promise<FirstSignIn | undefined>
-  /** Takes the ports, and refuses requests until `start`: nothing is made that a taken port would lose. */
+  /** Binds the ports, and refuses requests until `start`: nothing is created that a port in use would lose. */
   listen(): Promise<Addresses>
-  /** Serves and consumes until `stop`. */
+  /** Serves requests and consumes events until `stop`. */
   start(): Promise<Addresses>
-  /** Readiness off, serve on for SHUTDOWN_DELAY_MS, then end everything in order. */
+  /** Readiness off, serve for SHUTDOWN_DELAY_MS, then stop everything in order. */
   stop(): Promise<void>
 }
 
@@ -65,7 +65,7 @@ export interface AppOptions {
   readonly log: Logger
   /** For tests: `loopback` sends every local call over HTTP, and each idempotent one twice. */
   readonly binding?: 'local' | 'loopback'
-  /** For tests: how often an event is tried, and the pauses in between. */
+  /** For tests: number of attempts of an event, and the pauses between them. */
   readonly queue?: Partial<RetryPolicy>
 }
 
@@ -77,7 +77,7 @@ const mapValues = <V, R>(record: Readonly<Record<string, V>>, change: (value: V)
 const pick = <T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> =>
   Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>
 
-/** Puts the selected modules together. It and the files beside it alone know which of them share a process. */
+/** The composition root. Only this file and those beside it know which modules share a process. */
 export const createApp = async ({ config, log, binding = 'local', queue }: AppOptions): Promise<App> => {
   const definitions = await loadInOrder(config.selected)
   const remotes = remoteNames(definitions)
@@ -94,14 +94,14 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     stopping: () => stopping,
     bodyLimits,
     policyVersion: policy.version,
-    // The gateway's port is for everybody.
+    // The gateway's port is public.
     tls: definitions.has('gateway') ? undefined : tls,
     slowClients: {
-      // The edge judges its clients. A service sees them through the edge, in pieces as large as what is between.
+      // The edge limits its clients. A service sees them through the edge, in pieces as large as the buffers between.
       stallMs: config.writeTimeoutMs * (definitions.has('gateway') ? 1 : 2),
       onCut: metrics.counter('http_slow_clients_total', 'connections cut because the client did not read'),
     },
-    // The gateway also takes /api/users for /api/v1/users.
+    // The gateway also accepts /api/users for /api/v1/users.
     ...(definitions.has('gateway') ? { rewriteUrl: (url: string) => url.replace(/^\/api\/(?!v\d+(\/|\?|$))/, '/api/v1/') } : {}),
   })
   const requestsUnderWay = countRequestsInFlight(http)
@@ -117,7 +117,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
   })
   const withAccount =
     config.serviceAccount && createServiceAccount({ ...config.serviceAccount, called: calledNames(definitions, config) })
-  /** Each module speaks for itself, also where several share a process. */
+  /** Each module signs for itself, also if several share a process. */
   const ownTokens = new Map(
     config.selected.map((name) => {
       const tokens = createServiceTokens(keys, name, rejection)
@@ -232,7 +232,7 @@ export const createApp = async ({ config, log, binding = 'local', queue }: AppOp
     { prefix: '/api/v1' },
   )
   for (const { pages } of modules.values()) await pages?.(http)
-  // Never on the gateway's port, which is everybody's; and not where every module is here and nobody outside calls one.
+  // Never on the gateway's port, which is public, nor if every module is here and nobody outside calls one.
   if (binding === 'loopback' || !definitions.has('gateway')) {
     for (const [name, { api }] of modules) serveContract(http, registry[name].contract, api, (op) => callersOf(name, op))
   }

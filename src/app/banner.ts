@@ -3,19 +3,19 @@ import type { FirstSignIn } from '../platform/module.ts'
 export interface BannerOptions {
   readonly url: string
   readonly metricsPort: number
-  /** More of the same form: a name and an address each. */
+  /** More lines: a name and an address each. */
   readonly more?: readonly (readonly [name: string, address: string])[]
   readonly signIn: FirstSignIn | undefined
-  /** Makes a new password for the administrator. */
+  /** The command that sets a new password for the administrator. */
   readonly resetLine: string
 }
 
-/** A password that was made up just now. */
+/** A password that was generated just now. */
 export const passwordLine = ({ email, password }: FirstSignIn): string => `
   The administrator ${email} was given the password ${password}
 `
 
-/** How to sign in; a password is written here once, where it was made up just now. */
+/** How to sign in; prints a password only if it was generated just now. */
 const signingIn = (url: string, { email, password }: FirstSignIn, resetLine: string): string => `
   Sign in as ${email}${
     password === undefined
@@ -27,7 +27,7 @@ const signingIn = (url: string, { email, password }: FirstSignIn, resetLine: str
     TOKEN=$(curl -sS -X POST ${url}/api/v1/auth/login -H 'content-type: application/json' -d '{"email":"${email}","password":"${password ?? 'PASSWORD'}"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 `
 
-/** What a person at a terminal wants to know; once, after the log lines of the start. */
+/** The summary for a person at a terminal; once, after the log lines of the start. */
 export const banner = ({ url, metricsPort, more = [], signIn, resetLine }: BannerOptions): string => {
   const bearer = signIn ? ' -H "authorization: Bearer $TOKEN"' : ''
   return `

@@ -7,7 +7,7 @@ const larger: Readonly<Record<string, number>> = Object.assign(
   ...Object.values(registry).map(({ contract }) => contract.bodyLimits),
 )
 
-/** Bytes that the body of each public route may have, as in `POST /api/v1/orders`. */
+/** Maximum body size of each public route in bytes, such as `POST /api/v1/orders`. */
 export const bodyLimits: Readonly<Record<string, number>> = Object.fromEntries(
   Object.keys(policy.routes).map((route) => [route, larger[route.replace(' /api/v1', ' ')] ?? defaultBodyLimit]),
 )

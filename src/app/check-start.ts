@@ -4,7 +4,7 @@ import { checkTransport } from './event-bus.ts'
 import { checkKeys } from './required-keys.ts'
 import { checkReachable, type Definitions, loadInOrder, remoteNames } from './topology.ts'
 
-/** What a check says is wrong, one line each. */
+/** The errors of a check, one line each. */
 const problemsOf = async (check: () => unknown): Promise<readonly string[]> => {
   try {
     await check()
@@ -17,9 +17,9 @@ const problemsOf = async (check: () => unknown): Promise<readonly string[]> => {
 }
 
 /**
- * Reads the environment, and looks at all that can be known to be wrong before anything is opened or made: the configuration,
- * addresses of other modules, databases, the transport of events, and keys that somebody else has to make.
- * @throws ConfigError that lists every mistake
+ * Reads the environment, and checks everything that can be checked before anything is opened or created: the configuration,
+ * addresses of other modules, databases, the event queue, and keys that the operator must provide.
+ * @throws ConfigError that lists every error
  */
 export const checkStart = async (env: Readonly<Record<string, string | undefined>>): Promise<Config> => {
   const { config, problems } = inspectConfig(env)
@@ -28,7 +28,7 @@ export const checkStart = async (env: Readonly<Record<string, string | undefined
     definitions = await loadInOrder(config.selected)
   })
   const remotes = remoteNames(definitions)
-  // Keys are needed for an address that is still missing, too: otherwise they would be missing at the next start.
+  // Also for addresses that are still missing: otherwise the next start would report their keys.
   const complete = {
     ...config,
     serviceUrlOf: (name: string) => config.serviceUrlOf(name) ?? [...remotes.keys()].find((it) => it === name),
@@ -37,7 +37,7 @@ export const checkStart = async (env: Readonly<Record<string, string | undefined
     ...problems,
     ...circle,
     ...(await problemsOf(() => checkReachable(remotes, config))),
-    // Elsewhere an embedded one starts.
+    // Otherwise an embedded one starts.
     ...(config.production ? databaseProblems(config) : []),
     ...(modulesWithoutDatabase(config).length > 0 ? [] : await problemsOf(() => checkTransport(definitions, config))),
     ...(config.makeKeys ? [] : await problemsOf(() => checkKeys(complete))),

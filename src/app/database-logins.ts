@@ -5,13 +5,13 @@ import { explained } from '../platform/db/startup.ts'
 import { bringQueuesUpToDate, schema as queueSchema } from '../platform/queue/postgres-schema.ts'
 import { connect, locked, type Target } from './migrations.ts'
 
-/** A module's own login, and its database as the owner of the schemas reaches it. */
+/** A module's own login, and its database with the owner's login. */
 export interface LoginTarget extends Target {
   readonly login: string
   readonly password: string
 }
 
-/** By hand: a URL of several hosts is none to URL. */
+/** Not with URL, which cannot parse several hosts. */
 const partsOf = (url: string) => {
   const [, scheme = '', user = '', password = '', place = ''] = /^(\w+:\/\/)([^:@/?#]*)(?::([^@/?#]*))?@(.*)$/.exec(url) ?? []
   return {
@@ -24,8 +24,8 @@ const partsOf = (url: string) => {
 }
 
 /**
- * `DATABASE_URL` is the owner's, and `<MODULE>_DATABASE_URL` names the login that the module is to have, with its password.
- * @throws ConfigError with every mistake
+ * `DATABASE_URL` is the owner's, and `<MODULE>_DATABASE_URL` contains the login to create for the module, with its password.
+ * @throws ConfigError with every error
  */
 export const loginTargets = ({ selected, databaseUrl, databaseUrlOf }: Config): LoginTarget[] => {
   if (!databaseUrl)
@@ -52,7 +52,7 @@ export const loginTargets = ({ selected, databaseUrl, databaseUrlOf }: Config): 
   return targets
 }
 
-/** Runs a statement that takes no parameters; the server quotes what stands for %I and %L. */
+/** Runs a statement that accepts no parameters; the server quotes the values for %I and %L. */
 const run = async (client: postgres.Sql, statement: string, ...values: readonly string[]): Promise<void> => {
   const [row] = await client`select format(${statement}, variadic ${values as string[]}::text[]) as text`
   await client.unsafe(row?.text)
@@ -74,7 +74,7 @@ const grantData = async (client: postgres.Sql, schema: string, login: string): P
     'grant select, insert, update, delete on all tables in schema %I to %I',
     // `update` for setval, with which the sample data is written.
     'grant usage, select, update on all sequences in schema %I to %I',
-    // For what the owner's next migration makes.
+    // For objects that the owner's later migrations create.
     'alter default privileges in schema %I grant select, insert, update, delete on tables to %I',
     'alter default privileges in schema %I grant usage, select, update on sequences to %I',
   ]
@@ -86,12 +86,12 @@ const grantOwn = async (client: postgres.Sql, { module, login }: LoginTarget): P
   // Less than its schema: drizzle/audit/rights.sql.
   if (module === 'audit') await run(client, 'grant orderhub_audit to %I', login)
   else await grantData(client, `${module}s`, login)
-  // To see whether the database is up to date.
+  // To check whether the schema is up to date.
   await run(client, 'grant usage on schema orderhub_migrations to %I', login)
   await run(client, 'grant select on orderhub_migrations.%I to %I', module, login)
 }
 
-/** Where events travel through PostgreSQL: one schema that all share, made by the owner. */
+/** For events through PostgreSQL: one schema that all share, created by the owner. */
 const grantQueue = async (url: string, logins: readonly string[]): Promise<void> => {
   await bringQueuesUpToDate(url)
   const client = await connect(url)
@@ -109,8 +109,8 @@ const grantQueue = async (url: string, logins: readonly string[]): Promise<void>
 }
 
 /**
- * Sees to it that each module has a login with the rights on its own schema alone; the schemas must be migrated. Can be
- * repeated: a new password takes the place of the old one. @throws DatabaseStartError, or what PostgreSQL says
+ * Ensures that each module has a login with rights only on its own schema; the schemas must be migrated. Idempotent: a new
+ * password replaces the old one. @throws DatabaseStartError, or PostgreSQL's error
  */
 export const makeLogins = async (targets: readonly LoginTarget[], { databaseUrl, redisUrl }: Config): Promise<void> => {
   for (const target of targets) {

@@ -10,7 +10,7 @@ const storedIn = (config: Config) =>
     return url === undefined ? [] : [{ name, url }]
   })
 
-/** The databases that the selected services use, each once; events travel through one of them where there is no Redis. */
+/** The databases of the selected services, each once; without Redis, one of them also has the queues. */
 const placesOf = (config: Config): DatabasePlace[] => {
   const stored = storedIn(config)
   const carrier = stored.length > 0 && !config.redisUrl && config.databaseUrl ? [{ name: 'events', url: config.databaseUrl }] : []
@@ -19,15 +19,15 @@ const placesOf = (config: Config): DatabasePlace[] => {
 }
 
 /**
- * Resolves when every database that the selected services use takes their logins; waits for them as long as the configuration
- * says, together. @throws DatabaseStartError
+ * Resolves when every database of the selected services accepts their logins. The configured wait applies to all of them
+ * together. @throws DatabaseStartError
  */
 export const databasesAnswer = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
   const options = { waitMs: config.databaseWaitMs, onWait }
   await Promise.all(placesOf(config).map((place) => untilUsable(place, options)))
 }
 
-/** Resolves when each selected service has its role, and may read its own schema. @throws DatabaseStartError */
+/** Resolves if each selected service has its role and may read its own schema. @throws DatabaseStartError */
 export const databasesOpen = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
   const definitions = await loadInOrder(config.selected)
   const options = { waitMs: config.databaseWaitMs, onWait }
@@ -47,7 +47,7 @@ export const databasesOpen = async (config: Config, onWait: WaitOptions['onWait'
   )
 }
 
-/** Runs `work`, and ends the process when it is told to stop meanwhile: nothing has begun that would have to be ended. */
+/** Runs `work`, and ends the process at a signal: nothing has started yet that must be stopped. */
 export const stoppable = async (work: Promise<void>): Promise<void> => {
   const ends = { SIGTERM: () => process.exit(143), SIGINT: () => process.exit(130) } as const
   for (const [signal, end] of Object.entries(ends)) process.once(signal, end)

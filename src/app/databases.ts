@@ -10,9 +10,9 @@ import type { Definitions } from './topology.ts'
 export interface Databases {
   /** The module's database; one without an address refuses each statement. */
   of(name: ServiceName): Database
-  /** The module has a relay, which its `write` wakes from now on. */
+  /** Connects the module's relay: from now on its `write` wakes it. */
   connectRelay(name: ServiceName, wake: () => void): void
-  /** By a name for people: what readiness needs. */
+  /** Checks for readiness, by display name. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
   close(): Promise<void>
 }
@@ -27,12 +27,12 @@ const noDatabase: Database = {
   close: async () => {},
 }
 
-/** Of each statement, in milliseconds: half of the request's. */
+/** Time limit of each statement, in milliseconds: half of the request's. */
 export const statementTimeoutOf = ({ requestTimeoutMs }: Config): number => Math.max(100, Math.round(requestTimeoutMs * 0.5))
 
 const complainEveryMs = 60_000
 
-/** One pool for each database and role that the modules of this process work with. */
+/** One pool for each database and role of this process's modules. */
 export const createDatabases = (definitions: Definitions, config: Config, metrics: Metrics, log: Logger): Databases => {
   const open = new Map<string, Database>()
   const plain = new Set<string>()

@@ -30,7 +30,7 @@ export interface EventBusOptions {
   readonly keys: KeyStore
   readonly metrics: Metrics
   readonly log: Logger
-  /** Whether somebody waits for an answer of this process: deliveries can wait, people cannot. */
+  /** Whether requests are in flight in this process: deliveries can wait, people cannot. */
   readonly busy: () => boolean
   readonly retry: RetryPolicy
 }
@@ -38,18 +38,18 @@ export interface EventBusOptions {
 /** From each module's outbox to the queues, and from the queues to each module's handlers. */
 export interface EventBus {
   readonly queues: EventQueues
-  /** Of each module of this process that consumes events. */
+  /** The dead letters of each module of this process that consumes events. */
   readonly deadLetters: ReadonlyMap<ModuleName, DeadLetterRepository>
   readonly deliveryLimiter: DeliveryLimiter
-  /** Consumers that take nothing while jobs wait, with the seconds that it has been so. */
+  /** Stuck consumers, with the seconds. */
   stuck(): Readonly<Record<string, number>>
   start(modules: ReadonlyMap<ModuleName, ModuleInstance>): Promise<void>
-  /** Takes and hands over no more; the queues stay open for what is still under way. */
+  /** Stops consuming and dispatching; the queues stay open for events in flight. */
   stop(): Promise<void>
   close(): Promise<void>
 }
 
-/** Queues of modules that take every event take its audit entry with it. */
+/** Queues of modules that subscribe to every event get its audit entry with it. */
 const auditQueues = Object.values(registry)
   .filter(({ contract }) => (contract.subscribes as readonly string[]).includes(everyEvent))
   .map(({ contract }) => contract.name)
@@ -63,11 +63,11 @@ const noQueues = new Proxy({} as EventQueues, {
   },
 })
 
-/** Whether events come from or go to these modules; a process without either needs no transport. */
+/** Whether these modules publish or consume events; otherwise the process needs no queue. */
 const movesEvents = (definitions: Definitions): boolean =>
   [...definitions.values()].some(({ contract }) => contract.subscribes.length > 0 || Object.keys(contract.events).length > 0)
 
-/** @throws ConfigError where events have nothing to travel on */
+/** @throws ConfigError if there is neither Redis nor a database for the queues */
 export const checkTransport = (definitions: Definitions, { redisUrl, databaseUrl }: Config): void => {
   if (movesEvents(definitions) && !redisUrl && !databaseUrl)
     throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
@@ -80,7 +80,9 @@ const openQueues = async ({ definitions, config, log, retry }: EventBusOptions):
   return createEventQueues({ redisUrl, databaseUrl, log, ...retry })
 }
 
-/** Says again and again who subscribes: the migration has said it first, and the table forgets those of whom nobody speaks. */
+/**
+ * Registers the subscribers repeatedly: the migration did it first, and the table forgets subscribers that no process registers.
+ */
 const keepRegistered = (register: () => Promise<void>, log: Logger): Background =>
   createBackground(async () => {
     try {
@@ -92,7 +94,7 @@ const keepRegistered = (register: () => Promise<void>, log: Logger): Background 
     }
   })
 
-/** @throws Error for a consumer without the tables that keep a second delivery, and an event that is given up, from being lost */
+/** @throws Error for a consumer without the tables for idempotency and dead letters */
 const consumerTables = (definition: ModuleDefinition | undefined) => {
   if (!definition || definition.contract.subscribes.length === 0) return undefined
   const { outbox, inbox, deadLetters } = definition.tables ?? {}
@@ -101,7 +103,7 @@ const consumerTables = (definition: ModuleDefinition | undefined) => {
   return { outbox, inbox, deadLetters }
 }
 
-/** What waits for each subscriber, also where that is nothing. */
+/** The backlog of each subscriber, including empty ones. */
 const backlogs = async (name: ModuleName, outbox: OutboxRepository): Promise<Backlog[]> => {
   const waiting = await outbox.backlog()
   const subscribers = new Set(subscriptionsTo(name).map(({ queue }) => queue))

@@ -7,11 +7,11 @@ import { type DataKeySet, dataKeysFile, initKeys, privateFile, publicFile } from
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { holdsDataKeys, signingKeysOf } from './required-keys.ts'
 
-/** Where Kubernetes puts a pod's credentials for its API. */
+/** Where Kubernetes mounts a pod's credentials for its API. */
 const credentialsFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
 const attempts = 10
 
-/** The part of a Kubernetes Secret that matters here; `data` is base64. */
+/** The relevant part of a Kubernetes Secret; `data` is base64. */
 interface Secret {
   metadata: { name: string; resourceVersion?: string; labels?: Record<string, string> }
   data?: Record<string, string>
@@ -19,17 +19,17 @@ interface Secret {
 
 interface Secrets {
   get(name: string): Promise<Secret | undefined>
-  /** Creates it, or updates the version that was read. @throws Changed when another process was faster */
+  /** Creates it, or updates the version that was read. @throws Changed if another process was faster */
   put(secret: Secret): Promise<void>
   close(): Promise<void>
 }
 
-/** Somebody else has written the Secret since it was read. */
+/** Another process has written the Secret since it was read. */
 class Changed extends Error {}
 
 interface ApiOptions {
   readonly url: string
-  /** Holds `token`, `ca.crt` and `namespace`. */
+  /** Contains `token`, `ca.crt` and `namespace`. */
   readonly credentials: string
 }
 
@@ -90,7 +90,7 @@ const connectSecrets = async ({ url, credentials }: ApiOptions): Promise<Secrets
   }
 }
 
-/** The files that a service's process needs of the keys. */
+/** The key files that a service's process needs. */
 const filesOf = (service: string): string[] => [
   publicFile,
   ...signingKeysOf(service).map(privateFile),
@@ -99,7 +99,7 @@ const filesOf = (service: string): string[] => [
 
 type Files = Record<string, string>
 
-/** Adds what is missing of the keys to these files, base64 by name. */
+/** Adds missing keys to these files, base64 by name. */
 const completed = async (files: Files, services: readonly string[]): Promise<Files> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-keys-'))
   try {
@@ -122,7 +122,7 @@ const ringIds = (files: Files): string[] => {
   return content ? (JSON.parse(Buffer.from(content, 'base64').toString()) as DataKeySet).keys.map(({ id }) => id) : []
 }
 
-/** What must never happen: a service that gets less than it needs, or personal data that nothing can open any more. */
+/** Must never happen: a service that gets fewer keys than it needs, or personal data that cannot be decrypted any more. */
 const check = (files: Files, prefix: string, services: readonly string[], copies: readonly (Secret | undefined)[]): void => {
   const missing = new Set(services.flatMap(filesOf).filter((file) => !(file in files)))
   if (missing.size > 0)
@@ -136,7 +136,7 @@ const check = (files: Files, prefix: string, services: readonly string[], copies
 
 const labels = { 'app.kubernetes.io/managed-by': 'orderhub-keys', 'app.kubernetes.io/part-of': 'orderhub' }
 
-/** Sees to it that a Secret holds these files, and keeps what else is in it. @returns whether it was written */
+/** Ensures that a Secret contains these files, and keeps its other entries. @returns whether it was written */
 const ensure = async (secrets: Secrets, name: string, before: Secret | undefined, files: Files): Promise<boolean> => {
   if (before && Object.entries(files).every(([file, content]) => before.data?.[file] === content)) return false
   const metadata = before?.metadata ?? { name }
@@ -151,7 +151,7 @@ const ensure = async (secrets: Secrets, name: string, before: Secret | undefined
 const fill = async (secrets: Secrets, prefix: string, services: readonly string[]): Promise<string[]> => {
   const all = await secrets.get(prefix)
   const copies = await Promise.all(services.map((service) => secrets.get(`${prefix}-${service}`)))
-  // The Secret with all keys is the truth; a copy gives back what is lost there.
+  // The Secret with all keys is the source of truth; a copy restores what is missing there.
   const found = [...copies, all].reduce<Files>((files, secret) => Object.assign(files, keyFilesIn(secret)), {})
   const files = await completed(found, services)
   check(files, prefix, services, copies)
@@ -164,7 +164,7 @@ const fill = async (secrets: Secrets, prefix: string, services: readonly string[
   return written
 }
 
-/** The address of the cluster's API, as every container is told. @throws KeysError outside of a pod */
+/** The address of the Kubernetes API, from a container's environment. @throws KeysError outside of a pod */
 export const apiUrl = (env: Readonly<Record<string, string | undefined>>): string => {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env
   if (!host) throw new KeysError('KUBERNETES_SERVICE_HOST is missing: this command runs in a pod')
@@ -172,9 +172,9 @@ export const apiUrl = (env: Readonly<Record<string, string | undefined>>): strin
 }
 
 /**
- * Keeps the keys in Secrets of the pod's namespace: all of them in PREFIX, and in PREFIX-<service> what that service needs. Adds
- * what is missing and never makes a key anew; several processes may do it at once. @returns the Secrets that were written.
- * @throws KeysError with what the cluster's API says
+ * Keeps the keys in Secrets of the pod's namespace: all of them in PREFIX, and in PREFIX-<service> those of that service. Adds
+ * missing keys and never replaces one. Safe to run in several processes. @returns the Secrets that were written.
+ * @throws KeysError with the error of the Kubernetes API
  */
 export const keepKeysInSecrets = async (
   prefix: string,

@@ -12,12 +12,12 @@ import { type ModuleName, subscriptionsTo } from '../registry.ts'
 
 /** Where applied migrations are recorded: one table per module. */
 const recordSchema = 'orderhub_migrations'
-/** Any number, the same for all who migrate. */
+/** Any number, the same for all processes that migrate. */
 const lockId = 7_203_118
 
 const folderOf = (module: string): string => fileURLToPath(new URL(`../../drizzle/${module}`, import.meta.url))
 
-/** By the design's rule: a module owns one schema, of this name. */
+/** Convention: a module owns one schema, of this name. */
 const schemaNameOf = (module: ModuleName): string => `${module}s`
 
 export interface Target {
@@ -25,7 +25,7 @@ export interface Target {
   readonly url: string
 }
 
-/** The selected modules that have migrations, each with its database. @throws ConfigError when one has none */
+/** The selected modules that have migrations, each with its database. @throws ConfigError if one has none */
 export const migrationTargets = (config: Config): Target[] => {
   const modules = config.selected.filter((name) => storingServices.includes(name))
   const problems = databaseProblems(config)
@@ -42,15 +42,14 @@ export const connect = async (url: string): Promise<postgres.Sql> =>
     connection: { application_name: 'orderhub-migrate' },
   })
 
-/** One at a time of all who migrate this database; the rest wait. The lock ends with the connection. */
+/** Only one process migrates a database at a time; the others wait. The lock ends with the connection. */
 export const locked = async (client: postgres.Sql, work: () => Promise<void>): Promise<void> => {
   await client`select pg_advisory_lock(${lockId})`
   await work()
 }
 
 /**
- * What a module's roles may do, as statements that can be repeated: roles belong to the whole cluster, and are not in a
- * database's dump.
+ * The rights of a module's roles, as idempotent statements: roles belong to the whole cluster, and are not in a database's dump.
  */
 const grantRights = async (client: postgres.Sql, module: string): Promise<void> => {
   const file = `${folderOf(module)}/rights.sql`
@@ -59,8 +58,8 @@ const grantRights = async (client: postgres.Sql, module: string): Promise<void> 
 }
 
 /**
- * Applies what is missing of each target's migrations, in order, each module's in one transaction. Safe to start in many
- * places at once: an advisory lock lets one work and the others wait.
+ * Applies the missing migrations of each target, in order, each module's in one transaction. Safe to run in several processes: an
+ * advisory lock lets one work and the others wait.
  */
 export const runMigrations = async (targets: readonly Target[]): Promise<void> => {
   for (const { module, url } of targets) {
@@ -73,7 +72,7 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
           migrationsTable: module,
         })
         await grantRights(client, module)
-        // Before the first process of this version: from now on the older ones' events go to its new subscribers too.
+        // Before the first process of this version: from now on, events of older ones go to its new subscribers too.
         await drizzle(client).execute(register(schemaNameOf(module), subscriptionsTo(module)))
       })
     } catch (error) {
@@ -84,7 +83,7 @@ export const runMigrations = async (targets: readonly Target[]): Promise<void> =
   }
 }
 
-/** The modules whose schema lacks a migration that this version has. A newer schema is fine. */
+/** The modules whose schema lacks a migration of this version. A newer schema is fine. */
 export const modulesBehind = async (targets: readonly Target[]): Promise<string[]> => {
   const behind: string[] = []
   for (const { module, url } of targets) {

@@ -7,7 +7,7 @@ export interface Edge {
   readonly from: ModuleName
   readonly to: ModuleName
   readonly ops: readonly string[]
-  /** The caller does without where the other module is not reachable. */
+  /** The caller can do without it if the other module is not reachable. */
   readonly optional: boolean
 }
 
@@ -17,12 +17,12 @@ interface Entry {
   readonly optionalDependencies?: Uses
 }
 
-/** As data: who a module is and what it calls, without loading it. */
+/** A module's contract and dependencies as data, without loading it. */
 export const entryOf = (name: ModuleName): Entry => registry[name]
 
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.') + 1)
 
-/** The module itself. It is imported here alone, so that nothing is loaded of a module that is not selected. */
+/** The module itself. Imported only here, so that modules that are not selected are never loaded. */
 export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> => {
   const { default: definition } = await import(`../modules/${name}/module.${extension}`)
   return definition
@@ -39,7 +39,7 @@ export const edges: readonly Edge[] = moduleNames.flatMap((name) => {
   return [...edgesOf(name, dependencies, false), ...edgesOf(name, optionalDependencies, true)]
 })
 
-/** What every process calls, whatever it runs: by module, its operations. */
+/** What every process calls: by module, its operations. */
 export const calledByEveryProcess: ReadonlyMap<ModuleName, readonly string[]> = new Map(
   moduleNames
     .map((name) => {
@@ -49,16 +49,19 @@ export const calledByEveryProcess: ReadonlyMap<ModuleName, readonly string[]> = 
     .filter(([, ops]) => ops.length > 0),
 )
 
-/** The modules that may call an operation; undefined where every process does. */
+/** The modules that may call an operation; undefined if every process may. */
 export const callersOf = (module: ModuleName, op: string): readonly ModuleName[] | undefined =>
   calledByEveryProcess.get(module)?.includes(op)
     ? undefined
     : edges.filter(({ to, ops }) => to === module && ops.includes(op)).map(({ from }) => from)
 
-/** Modules with public routes: the gateway forwards to them where they are elsewhere. */
+/** Modules with public routes: the gateway forwards to them if they run elsewhere. */
 export const forwarded: readonly ModuleName[] = moduleNames.filter((name) => entryOf(name).contract.paths.length > 0)
 
-/** The modules that a service calls where they are elsewhere, in the order of the registry; without `required` it does not start. */
+/**
+ * The modules that a service calls if they run elsewhere, in the order of the registry; it does not start without the `required`
+ * ones.
+ */
 export const callees = (from: ModuleName): { readonly required: readonly ModuleName[]; readonly all: readonly ModuleName[] } => {
   const own = edges.filter((edge) => edge.from === from)
   const required = from === 'gateway' ? forwarded : own.filter(({ optional }) => !optional).map(({ to }) => to)

@@ -5,7 +5,7 @@ import { findPortHolder, type PortHolder } from '../platform/boot/port-holder.ts
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Ports that browsers refuse to open (the Fetch standard, "bad port"), of those that are offered here. */
+/** Ports that browsers refuse to open (the Fetch standard, "bad port"), among those that are suggested here. */
 const refusedByBrowsers = new Set([5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6697, 10_080])
 
 export const isFree = (host: string, port: number): Promise<boolean> =>
@@ -15,7 +15,7 @@ export const isFree = (host: string, port: number): Promise<boolean> =>
     server.listen(port, host, () => server.close(() => resolve(true)))
   })
 
-/** A free port `step` from the wanted one, which itself comes first. */
+/** A free port, the wanted one or one `step` further. */
 export const freePort = async (host: string, wanted: number, step: number, not?: ReadonlySet<number>): Promise<number> => {
   const near = wanted + step + 200 > 65_535 ? 20_000 : wanted + step
   const candidates = [wanted, ...Array.from({ length: 200 }, (_, index) => near + index)]
@@ -25,7 +25,7 @@ export const freePort = async (host: string, wanted: number, step: number, not?:
   return 0
 }
 
-/** By what npm calls them. */
+/** The script, by its npm name. */
 const scripts: Readonly<Record<string, string>> = { dev: 'run dev', 'start:split': 'run start:split' }
 
 const described = ({ name, pid }: PortHolder, platform: NodeJS.Platform): string => {
@@ -34,7 +34,7 @@ const described = ({ name, pid }: PortHolder, platform: NodeJS.Platform): string
   return ` by ${name} (process ${pid})${airPlay ? off : ''}`
 }
 
-/** One line for a port that is taken, in development: by whom, and how to start beside it. */
+/** One line for a port in use, in development: which program uses it, and how to start with free ones. */
 export const takenPortLine = async (
   port: number,
   config: Pick<Config, 'host' | 'port' | 'metricsPort'>,

@@ -4,7 +4,7 @@ import type { Purpose } from '../platform/keys/key-files.ts'
 import { createKeyStore } from '../platform/keys/key-store.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 
-/** Private keys that a service signs with: its own alone, so that a pod need not hold those of others. */
+/** Private keys that a service signs with: only its own, so that a pod need not have those of others. */
 export const signingKeysOf = (service: string): Purpose[] => [
   ...(service === 'user' ? ['access-token' as const] : []),
   ...(service === 'audit' ? ['audit-checkpoint' as const] : []),
@@ -12,14 +12,14 @@ export const signingKeysOf = (service: string): Purpose[] => [
   `audit-entry-${service}`,
 ]
 
-/** Whether a service opens personal data. */
+/** Whether a service decrypts personal data. */
 export const holdsDataKeys = (service: string): boolean => service === 'user'
 
-/** Whether any service that runs elsewhere can be called from this process. */
+/** Whether this process can call any service that runs elsewhere. */
 const callsOthers = ({ selected, serviceUrlOf }: Config): boolean =>
   serviceNames.some((name) => !selected.includes(name) && serviceUrlOf(name) !== undefined)
 
-/** A process that calls no other need not prove who it is; without AUTH there is nothing to prove but the trail. */
+/** A process that calls no other need not authenticate; without AUTH only the audit trail needs signatures. */
 const signingKeys = (config: Config): Purpose[] => {
   const { selected, auth } = config
   const provesItself = callsOthers(config)
@@ -28,7 +28,7 @@ const signingKeys = (config: Config): Purpose[] => {
     .filter((purpose) => purpose.startsWith('audit-') || (auth && (provesItself || !purpose.startsWith('service-'))))
 }
 
-/** @throws KeysError with a line for each key that this process needs and cannot use */
+/** @throws KeysError with a line for each missing or unusable key of this process */
 export const checkKeys = (config: Config): void => {
   const store = createKeyStore({ folder: config.keysDir, strict: config.production })
   const looks = [

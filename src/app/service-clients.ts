@@ -15,28 +15,28 @@ export interface ServiceClientsOptions {
   readonly config: Config
   /** The modules of this process; they may be added later. */
   readonly modules: ReadonlyMap<ModuleName, ModuleInstance>
-  /** With which a module of this process says who it is; undefined with AUTH=off. */
+  /** The tokens of a module of this process; undefined with AUTH=off. */
   readonly tokensOf: (caller: ModuleName) => ServiceTokens | undefined
   readonly connect: buildConnector.connector | buildConnector.BuildOptions
   readonly log: Logger
-  /** Every public route, as in `GET /api/v1/orders/:id`. */
+  /** Every public route, such as `GET /api/v1/orders/:id`. */
   readonly routes: readonly string[]
-  /** Sends calls within this process over its own HTTP, and each idempotent one twice; answers its address. */
+  /** Sends calls within this process over its own HTTP, and each idempotent one twice; returns its address. */
   readonly loopback: (() => string | undefined) | undefined
 }
 
-/** Calls to other modules, wherever they run. */
+/** Clients of other modules, wherever they run. */
 export interface ServiceClients {
-  /** The functions that a module names among its dependencies, in this process or over HTTP. */
+  /** The functions of a module's dependency, in this process or over HTTP. */
   clientFor<U extends Use>(dependency: U, caller: ModuleName): Client<U>
   /** Whether a module is here, or its address is known. */
   reachable(name: ModuleName): boolean
-  /** What the gateway forwards to. */
+  /** The services that the gateway forwards to. */
   readonly forwarded: readonly Remote[]
   close(): Promise<void>
 }
 
-/** The process itself, as one that is called over HTTP. */
+/** This process itself, called over HTTP. */
 const ownUpstream = (name: string, url: () => string | undefined): Upstream => ({
   name,
   pick: url,

@@ -31,11 +31,11 @@ interface Prepared {
 }
 
 interface PrepareOptions {
-  /** For a command about an instance that was started before: uses its embedded database, also while it runs, and makes none. */
+  /** For a command about an existing instance: uses its embedded database, also while it runs, and creates none. */
   readonly existing?: boolean
 }
 
-/** Reads the configuration; where no database is named, outside production, starts one. */
+/** Reads the configuration; starts a database if none is configured, outside production. */
 export const prepare = async (env: Env, { existing = false }: PrepareOptions = {}): Promise<Prepared> => {
   const config = await checkStart(env)
   const needsEmbeddedDatabase = modulesWithoutDatabase(config).length > 0
@@ -69,10 +69,10 @@ const checkDatabases = async (config: Config, onWait: (line: string) => void): P
   await databasesOpen(config, onWait)
 }
 
-/** The variables that say which instance this is, for commands that are about it. */
+/** The variables that identify this instance, for commands about it. */
 export const foldersOf = ({ DATA_DIR, KEYS_DIR }: Env) => ({ DATA_DIR, KEYS_DIR })
 
-/** @throws ConfigError where ADMIN_PASSWORD is no good, else the error itself */
+/** @throws ConfigError for an unusable ADMIN_PASSWORD, otherwise the error itself */
 export const refuseWeakPassword = (error: unknown): never => {
   if (error instanceof Failure && error.code.startsWith('user.password_'))
     throw new ConfigError([`ADMIN_PASSWORD: ${error.kind.en}`])
@@ -100,7 +100,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
     if (embedded) await runMigrations(migrationTargets(config))
     if (config.seed ?? embedded !== undefined) await app.seed()
     const signIn = config.auth ? await app.firstSignIn(embedded !== undefined).catch(refuseWeakPassword) : undefined
-    // At once: what goes wrong from here on must not take the only copy with it.
+    // At once: a later failure must not lose the only copy.
     if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
     if (config.auth && config.selected.includes('user') && !signIn)
       log.warn('there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD')
@@ -115,7 +115,7 @@ const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) 
   }
 }
 
-/** One line that says what is wrong, for errors whose cause lies outside; undefined for our own. */
+/** One line for errors with an outside cause; undefined for bugs. */
 const outsideReason = (error: unknown): string | undefined => {
   const { code, message, port } = error as { code?: string; message?: string; port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use: set PORT or METRICS_PORT, or end the other process`
@@ -126,7 +126,10 @@ const outsideReason = (error: unknown): string | undefined => {
   return undefined
 }
 
-/** In development, whose port it is and how to start beside it; the configuration was read before any port was taken. */
+/**
+ * In development: which program uses the port and how to start with another one; the configuration was read before any port was
+ * bound.
+ */
 const portReason = async (error: unknown, env: Env): Promise<string | undefined> => {
   const { code, port } = error as { code?: string; port?: number }
   if (code !== 'EADDRINUSE' || port === undefined) return undefined
@@ -136,7 +139,7 @@ const portReason = async (error: unknown, env: Env): Promise<string | undefined>
 
 interface StartFailure {
   readonly status: number
-  /** What is wrong, for a person to put right; undefined where the fault is our own. */
+  /** The error text for the operator; undefined for a bug. */
   readonly line?: string | undefined
 }
 

@@ -4,14 +4,14 @@ import type { Logger } from 'pino'
 const signals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
 
 interface StopOptions {
-  /** The longest that a stop may take; then the process ends as it is. */
+  /** Maximum duration of a shutdown; then the process exits. */
   readonly delayMs: number
   readonly log: Logger
   readonly stop: () => Promise<void>
 }
 
 /**
- * Calls `work` at the first signal alone. One Ctrl-C often comes twice: from the terminal, which sends it to the whole process
+ * Calls `work` only at the first signal. One Ctrl-C often arrives twice: from the terminal, which sends it to the whole process
  * group, and from npm or `node --watch`, which pass it on.
  */
 export const onFirstSignal = (work: (signal: string) => void): void => {
@@ -24,7 +24,7 @@ export const onFirstSignal = (work: (signal: string) => void): void => {
   for (const signal of signals) process.on(signal, first)
 }
 
-/** Ends the process in order at a signal, or when it fails. */
+/** Shuts the process down gracefully at a signal, or when it fails. */
 export const stopOnSignal = ({ delayMs, log, stop }: StopOptions): void => {
   let signal: string | undefined
   const { close } = closeWithGrace({ delay: delayMs, logger: log as never, skip: [...signals] }, async ({ err }) => {

@@ -41,8 +41,8 @@ const optionalNames = (definitions: Definitions, config: Config): ModuleName[] =
     .filter((name) => !definitions.has(name) && config.serviceUrlOf(name) !== undefined)
 
 /**
- * Every module elsewhere that this process calls: besides those, each process that has their address asks the user module
- * what a person's token is worth, and tells the audit module of refusals.
+ * Every module elsewhere that this process calls. In addition, each process that has their addresses checks sessions at the user
+ * module and records denials at the audit module.
  */
 export const calledNames = (definitions: Definitions, config: Config): ModuleName[] => {
   const forAll = [...calledByEveryProcess.keys()].filter((name) => !definitions.has(name) && config.serviceUrlOf(name))

@@ -30,10 +30,10 @@ account writes the hash that stands for an e-mail address on the trail, as the r
 Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
 66 a file cannot be read, 69 the database does not answer.`
 
-/** The trail does not verify. */
+/** Exit status: the trail does not verify. */
 const tampered = exitStatus.failed
 
-/** Something outside stands in the way: one line and the exit status that it means. */
+/** An outside cause: one line and its exit status. */
 class Stop extends Error {
   readonly status: number
   constructor(status: number, message: string) {
@@ -42,7 +42,7 @@ class Stop extends Error {
   }
 }
 
-/** A whole read of a long trail takes its time, each page of it does not. */
+/** Reading a long trail takes long; no page of it does. */
 const statementTimeoutMs = 600_000
 
 const options = {

@@ -1,9 +1,9 @@
-/** A value as a POSIX shell takes it. */
+/** A value quoted for a POSIX shell. */
 const quoted = (value: string): string => (/^[\w./:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`)
 
 /**
- * A line for a person to copy that runs an npm script with these variables set, in the shell of the platform. On Windows it
- * is one for cmd.exe that also works when it is typed into PowerShell.
+ * A copyable command that runs an npm script with these variables set, for the shell of the platform. On Windows it is for
+ * cmd.exe and also works in PowerShell.
  */
 export const npmLine = (
   script: string,

@@ -8,9 +8,9 @@ import { dataKeysName, rotateKeys } from '../platform/keys/rotate-keys.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Twice what a mounted Secret takes to reach every pod at worst, and the clocks' difference. */
+/** Twice the time that a mounted Secret takes to reach every pod at worst, plus the clock difference. */
 const defaultAfter = 600
-/** What it takes: the kubelet looks once a minute, and may keep what it saw for another one. */
+/** The kubelet checks once a minute, and may cache the result for another one. */
 const shortestAfter = 120
 const longestAfter = 30 * 24 * 3600
 

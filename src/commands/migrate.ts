@@ -26,7 +26,7 @@ const optionsOf = (args: readonly string[]) => {
   }
 }
 
-/** Waits for databases whose logins are there already: those of the services may be what is to be made. */
+/** Waits for databases whose logins already exist: the services' logins may be created later by this command. */
 const answering = (env: Env, targets: readonly Target[]) => {
   const own = Object.fromEntries(targets.map(({ module, url }) => [`${module.toUpperCase()}_DATABASE_URL`, url]))
   return stoppable(databasesAnswer(inspectConfig({ ...env, ...own }).config, console.error))

@@ -33,7 +33,7 @@ const parse = (args: readonly string[]): Given | string => {
   }
 }
 
-/** Where the user service keeps its data in an embedded database: in the first one, or in its own of the split form. */
+/** The user service's embedded database: the first one, or its own if services are separate. */
 const configOf = async (config: Config, embedded: EmbeddedPostgres, env: Env, split: boolean): Promise<Config> => {
   const own = await splitDatabase(embedded.url, 'user')
   if (split && !own) throw new ConfigError([`${config.dataDir} holds nothing of the split form: npm run start:split makes it`])

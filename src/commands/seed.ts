@@ -8,7 +8,7 @@ import { createLog } from '../platform/observability/log.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Writes the sample data into empty databases of the selected modules, with their migrations first. @returns what was done */
+/** Writes the sample data into empty databases of the selected modules, after their migrations. @returns what was done */
 const seed = async (env: Env): Promise<string> => {
   const { config, embedded } = await prepare(env)
   try {

@@ -6,18 +6,18 @@ type Env = Readonly<Record<string, string | undefined>>
 
 const properties: Record<string, TSchema & { secret?: boolean; readBy?: readonly string[] }> = Environment.properties
 
-/** Keys that may also come as the name of a file that holds the value: KEY_FILE. */
+/** Keys that may also be given as the name of a file with the value: KEY_FILE. */
 export const secretKeys: readonly string[] = Object.keys(properties).filter((key) => properties[key]?.secret)
 
-/** The services that read a key, where not all do. */
+/** The services that read a key, if not all do. */
 export const readersOf = (key: string): readonly string[] | undefined => properties[key]?.readBy
 
 const fileKeys = new Map(secretKeys.map((key) => [`${key}_FILE`, key]))
 
-/** Without the line break at its end, which editors and `echo` leave. */
+/** Without the final line break, which editors and `echo` add. */
 const textOf = (path: string): string => readFileSync(path, 'utf8').replace(/\r?\n$/, '')
 
-/** The environment with what files hold in the place of their names, and what is wrong with them, one line each. */
+/** The environment with the contents of the files, and their errors, one line each. */
 export const readSecretFiles = (env: Env): { env: Env; problems: string[] } => {
   const problems: string[] = []
   const result: Record<string, string | undefined> = { ...env }

@@ -2,10 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { commaList } from './values.ts'
 
-/**
- * What is wrong with a URL of the configuration, as words that follow its key. No message holds the URL: it may have a
- * password in it.
- */
+/** The error of a configured URL, as words that follow its key. No message contains the URL: it may have a password in it. */
 type Check = (value: string) => string | undefined
 
 const notUrl = 'is not a URL; other characters than letters and digits in a user or password are written as %XX'
@@ -13,7 +10,7 @@ const notUrl = 'is not a URL; other characters than letters and digits in a user
 const parsed = (value: string): URL | undefined => {
   const url = URL.parse(value)
   try {
-    // The clients decode them, and `%` alone cannot be.
+    // The clients decode them, and a lone `%` cannot be decoded.
     for (const part of [url?.username, url?.password, url?.pathname]) decodeURIComponent(part ?? '')
     return url ?? undefined
   } catch {
@@ -30,17 +27,17 @@ const parsedToQuote = (value: string): URL | undefined => {
 /** Of several hosts (`a:5432,b:5432`), which a URL cannot have, the first. */
 const firstHost = (value: string): string => value.replace(/^(\w+:\/\/(?:[^@/?#]*@)?[^,/?#]*),[^/?#]*/, '$1')
 
-/** What both PostgreSQL clients take; any other parameter one of them sends to the server, which refuses the connection. */
+/** The parameters that both PostgreSQL clients understand; they send others to the server, which refuses the connection. */
 const databaseParameters: Readonly<Record<string, readonly string[] | undefined>> = {
   sslmode: ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'],
   sslnegotiation: ['postgres', 'direct'],
-  // The others would look for a server that takes no writes.
+  // The others would look for a server that accepts no writes.
   target_session_attrs: ['any', 'read-write', 'primary'],
   sslrootcert: undefined,
   application_name: undefined,
 }
 
-/** `system` stands for the authorities that Node.js knows, as libpq has it for those of the system. */
+/** `system` means the authorities that Node.js knows, as libpq uses those of the system. */
 const rootCertificatesProblem = ({ searchParams }: URL): string | undefined => {
   const file = searchParams.get('sslrootcert')
   const mode = searchParams.get('sslmode')
@@ -120,7 +117,7 @@ const checks: Readonly<Record<string, Check>> = {
   CORS_ORIGINS: originsProblem,
 }
 
-/** @returns a line that begins with the key, or undefined where its value is fine or it is no URL */
+/** @returns a line that begins with the key, or undefined if its value is valid or is no URL */
 export const urlProblem = (key: string, value: string): string | undefined => {
   const check = key.endsWith('DATABASE_URL') ? databaseUrlProblem : checks[key]
   const problem = check?.(value)

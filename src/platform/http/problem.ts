@@ -139,6 +139,6 @@ export const answerUnreadable = (
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
   socket.end([`HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}`, ...lines, '', body].join('\r\n'))
-  // A client that sends no request may keep its connection half open.
+  // Such a client may not close its side either.
   setTimeout(() => socket.destroy(), 1000).unref()
 }
