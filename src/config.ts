@@ -89,7 +89,7 @@ export const inspectConfig = (environment: Readonly<Record<string, string | unde
       problems.push(`SERVICE: there is no service "${name}"; there are ${serviceNames.join(', ')} and all`)
   }
   if (production && checked.AUTH === 'off') problems.push('AUTH=off is refused with NODE_ENV=production')
-  if (production && !given.KEYS_DIR) problems.push('KEYS_DIR is missing: make the keys with `node dist/keys.js init DIR`')
+  if (production && !given.KEYS_DIR) problems.push('KEYS_DIR is missing: create the keys with `node dist/keys.js init DIR`')
   const together = (...keys: readonly string[]) => {
     const missing = keys.filter((key) => given[key] === undefined)
     if (missing.length > 0 && missing.length < keys.length)

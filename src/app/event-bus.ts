@@ -70,7 +70,7 @@ const movesEvents = (definitions: Definitions): boolean =>
 /** @throws ConfigError if there is neither Redis nor a database for the queues */
 export const checkTransport = (definitions: Definitions, { redisUrl, databaseUrl }: Config): void => {
   if (movesEvents(definitions) && !redisUrl && !databaseUrl)
-    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, as a transport that all services share'])
+    throw new ConfigError(['REDIS_URL is missing: events need it, or DATABASE_URL, for queues that all services share'])
 }
 
 const openQueues = async ({ definitions, config, log, retry }: EventBusOptions): Promise<EventQueues | undefined> => {

@@ -60,14 +60,14 @@ const connectSecrets = async ({ url, credentials }: ApiOptions): Promise<Secrets
       return { status: answer.statusCode, text: await answer.body.text() }
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      throw new KeysError(`the cluster's API at ${url} does not answer (${code ?? message})`)
+      throw new KeysError(`the Kubernetes API at ${url} does not respond (${code ?? message})`)
     }
   }
   const refusal = (status: number, text: string): KeysError => {
     try {
-      return new KeysError(`the cluster's API answers ${status}: ${JSON.parse(text).message}`)
+      return new KeysError(`the Kubernetes API returned ${status}: ${JSON.parse(text).message}`)
     } catch {
-      return new KeysError(`the cluster's API answers ${status}`)
+      return new KeysError(`the Kubernetes API returned ${status}`)
     }
   }
 
@@ -189,7 +189,7 @@ export const keepKeysInSecrets = async (
         return await fill(secrets, prefix, services)
       } catch (error) {
         if (!(error instanceof Changed)) throw error
-        if (attempt === attempts) throw new KeysError(`the Secrets ${prefix} are changed by others all the time`)
+        if (attempt === attempts) throw new KeysError(`other processes keep changing the Secrets ${prefix}`)
         await setTimeout(Math.random() * 100 * attempt)
       }
     }

@@ -42,7 +42,7 @@ export const prepare = async (env: Env, { existing = false }: PrepareOptions = {
   const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, needsEmbeddedDatabase) : undefined
   if (foreign) throw new ConfigError([foreign])
   if (existing && needsEmbeddedDatabase && !(await knownDatabase(config.dataDir)))
-    throw new ConfigError([`${config.dataDir} holds no database yet (DATA_DIR): npm start makes one`])
+    throw new ConfigError([`${config.dataDir} has no database yet (DATA_DIR): npm start creates one`])
   if (config.makeKeys) {
     await initKeys(config.keysDir, serviceNames)
     checkKeys(config)

@@ -14,7 +14,7 @@ export const loadInOrder = async (selected: readonly ModuleName[]): Promise<Defi
   const loaded = new Map(await Promise.all(selected.map(async (name) => [name, await loadModule(name)] as const)))
   const ordered: Definitions = new Map()
   const visit = (name: ModuleName, path: readonly ModuleName[]): void => {
-    if (path.includes(name)) throw new ConfigError([`modules depend on each other in a circle: ${[...path, name].join(' -> ')}`])
+    if (path.includes(name)) throw new ConfigError([`modules depend on each other in a cycle: ${[...path, name].join(' -> ')}`])
     const definition = loaded.get(name)
     if (!definition || ordered.has(name)) return
     for (const dependency of dependenciesOf(name, false)) visit(dependency, [...path, name])

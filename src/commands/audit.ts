@@ -28,7 +28,7 @@ account writes the hash that stands for an e-mail address on the trail, as the r
 \`GET /api/v1/audit?resource_type=account&resource_id=HASH\`. It needs the folder with the ring of data keys.
 
 Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
-66 a file cannot be read, 69 the database does not answer.`
+66 a file cannot be read, 69 the database does not respond.`
 
 /** Exit status: the trail does not verify. */
 const tampered = exitStatus.failed
@@ -61,10 +61,9 @@ const readArguments = (args: readonly string[]) => {
     const [command, address, ...rest] = positionals
     if (command === 'account' && address !== undefined && rest.length === 0 && keys !== undefined)
       return { account: address, keys } as Account
-    if (command !== 'verify' || address !== undefined)
-      throw new Error('the commands are verify and account, which takes one address')
-    if ((database === undefined) === (snapshot === undefined)) throw new Error('name one of --database and --snapshot')
-    if (checkpoint === undefined || keys === undefined) throw new Error('--checkpoint and --keys are needed')
+    if (command !== 'verify' || address !== undefined) throw new Error('the commands are verify, and account with one address')
+    if ((database === undefined) === (snapshot === undefined)) throw new Error('give either --database or --snapshot')
+    if (checkpoint === undefined || keys === undefined) throw new Error('--checkpoint and --keys are required')
     return { database, snapshot, checkpoint, keys }
   } catch (error) {
     throw new Stop(exitStatus.usage, `${(error as Error).message}\n\n${usage}`)
@@ -90,7 +89,7 @@ const newestIn = async (folder: string, largest: number): Promise<string> => {
 const readTrusted = async (path: string, keys: KeyStore, largest: number): Promise<Checkpoint> => {
   const file = (await isFolder(path)) ? await newestIn(path, largest) : path
   const trusted = openCheckpoint(keys, await readFile(file, 'utf8'))
-  if (!trusted) throw new TamperError(`${file} is not a checkpoint that this log signed`)
+  if (!trusted) throw new TamperError(`${file} is not a checkpoint signed by this log`)
   return trusted
 }
 

@@ -36,7 +36,7 @@ const parse = (args: readonly string[]): Given | string => {
 /** The user service's embedded database: the first one, or its own if services are separate. */
 const configOf = async (config: Config, embedded: EmbeddedPostgres, env: Env, split: boolean): Promise<Config> => {
   const own = await splitDatabase(embedded.url, 'user')
-  if (split && !own) throw new ConfigError([`${config.dataDir} holds nothing of the split form: npm run start:split makes it`])
+  if (split && !own) throw new ConfigError([`${config.dataDir} has no separate databases: npm run start:split creates them`])
   const used = own && (split || (await modulesBehind(migrationTargets(config))).length > 0)
   return used ? readConfig({ ...env, DATABASE_URL: embedded.url, USER_DATABASE_URL: own }) : config
 }
@@ -52,7 +52,7 @@ const reset = async (given: Env, { email, split = false }: Given): Promise<strin
       const found = await app.resetAdmin(email)
       if (found) return `The administrator ${found.email} was given the password ${found.password}`
       throw new ConfigError([
-        email ? `${email} is no administrator` : 'there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD and start',
+        email ? `${email} is not an administrator` : 'there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD and start',
       ])
     } finally {
       await app.stop()

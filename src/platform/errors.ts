@@ -24,7 +24,7 @@ export const platformErrors = {
     en: 'Text must not contain NUL characters or unpaired surrogates.',
     'zh-TW': '文字不得包含 NUL 字元或不成對的代理碼位。',
   },
-  'request.invalid_cursor': { status: 400, en: 'The cursor is not one that this list gave.', 'zh-TW': '游標並非由此清單提供。' },
+  'request.invalid_cursor': { status: 400, en: 'The cursor does not belong to this list.', 'zh-TW': '游標並非由此清單提供。' },
   'request.too_large': { status: 413, en: 'The request body is too large.', 'zh-TW': '請求內容過大。' },
   'request.headers_too_large': { status: 431, en: 'The request headers are too large.', 'zh-TW': '請求標頭過大。' },
   'request.timeout': { status: 408, en: 'The request took too long to arrive.', 'zh-TW': '請求傳送逾時。' },
@@ -35,7 +35,7 @@ export const platformErrors = {
   },
   'request.method_not_allowed': {
     status: 405,
-    en: 'This address does not take this method.',
+    en: 'This method is not allowed at this address.',
     'zh-TW': '此位址不接受這個方法。',
   },
   'request.unsupported_charset': { status: 415, en: 'Send JSON in UTF-8.', 'zh-TW': '請以 UTF-8 編碼傳送 JSON。' },
@@ -57,11 +57,15 @@ export const platformErrors = {
   'service.stopping': { status: 503, en: 'The service is stopping.', 'zh-TW': '服務正在停止。' },
   'database.unavailable': {
     status: 503,
-    en: 'The database does not answer; try again.',
+    en: 'The database is not responding; try again.',
     'zh-TW': '資料庫沒有回應，請再試一次。',
   },
   'database.busy': { status: 503, en: 'The service is busy; try again.', 'zh-TW': '服務忙碌中，請再試一次。' },
-  'upstream.unavailable': { status: 503, en: 'The service behind this address does not answer.', 'zh-TW': '後端服務沒有回應。' },
+  'upstream.unavailable': {
+    status: 503,
+    en: 'The service behind this address is not responding.',
+    'zh-TW': '後端服務沒有回應。',
+  },
   'upstream.timeout': { status: 504, en: 'The service behind this address took too long.', 'zh-TW': '後端服務逾時。' },
   'auth.required': { status: 401, en: 'Sign in first.', 'zh-TW': '請先登入。' },
   'auth.certificate_required': {
@@ -72,7 +76,7 @@ export const platformErrors = {
   'auth.invalid_token': { status: 401, en: 'The token is not valid; sign in again.', 'zh-TW': '憑證無效，請重新登入。' },
   'auth.service_token_rejected': {
     status: 503,
-    en: 'The services do not accept each other at the moment; your sign-in is not at fault.',
+    en: 'The services cannot authenticate each other at the moment; this is not a problem with your sign-in.',
     'zh-TW': '系統內部服務目前無法互相驗證，並非您的登入有誤。',
   },
   'auth.mfa_enrolment_required': {
@@ -87,7 +91,7 @@ export const platformErrors = {
   },
   'auth.reauthentication_required': {
     status: 401,
-    en: 'Prove who you are first, at POST /auth/reauthenticate; the token that it returns is good for this for five minutes.',
+    en: 'Authenticate again at POST /auth/reauthenticate first; use the token that it returns within five minutes.',
     'zh-TW': '請先以 POST /auth/reauthenticate 驗證身分；所取得的憑證可於五分鐘內用於此操作。',
   },
   'auth.forbidden': { status: 403, en: 'You may not do this.', 'zh-TW': '您沒有執行此操作的權限。' },

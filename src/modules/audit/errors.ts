@@ -6,15 +6,15 @@ export const auditErrors = {
   'audit.not_sealed': { status: 409, en: 'The entry is not sealed yet; try again.', 'zh-TW': '紀錄尚未封存，請再試一次。' },
   'audit.invalid_signature': {
     status: 422,
-    en: 'An entry is not validly signed by the service that it names.',
+    en: 'The signature of an entry is invalid.',
     'zh-TW': '紀錄未經其所稱服務有效簽章。',
   },
   'audit.event_taken': {
     status: 409,
-    en: 'Another service has put an entry of this event on the trail.',
+    en: 'Another service already recorded an entry for this event.',
     'zh-TW': '其他服務已為此事件留下紀錄。',
   },
-  'audit.unavailable': { status: 503, en: 'The audit service does not answer.', 'zh-TW': '稽核服務沒有回應。' },
+  'audit.unavailable': { status: 503, en: 'The audit service is not responding.', 'zh-TW': '稽核服務沒有回應。' },
 } as const satisfies ErrorTable
 
 export const fail = failWith(auditErrors)

@@ -23,7 +23,7 @@ export interface Forwarder {
 }
 
 /** The client hung up: no one waits for the response. */
-export const clientGone = new Error('the client has gone')
+export const clientGone = new Error('the client disconnected')
 
 /** A request that the HTTP client refuses to write is no failure of the upstream. */
 const refusedHere = (error: unknown): boolean =>

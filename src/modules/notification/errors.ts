@@ -8,7 +8,7 @@ export const notificationErrors = {
     en: 'Only a message that was not sent can be retried.',
     'zh-TW': '只有未送出的訊息可以重試。',
   },
-  'notification.unavailable': { status: 503, en: 'The notification service does not answer.', 'zh-TW': '通知服務沒有回應。' },
+  'notification.unavailable': { status: 503, en: 'The notification service is not responding.', 'zh-TW': '通知服務沒有回應。' },
 } as const satisfies ErrorTable
 
 export const fail = failWith(notificationErrors)

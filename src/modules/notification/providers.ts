@@ -127,7 +127,7 @@ const smtpEmail = (url: string, compose: Compose, maxConnections: number): Pick<
         // Between the first byte and the final response the outcome is unknown; before that, the message was surely not accepted.
         const uncertain = responseCode === undefined && bytes.some(({ readableDidRead }) => readableDidRead)
         if (responseCode === undefined)
-          throw new ProviderError(`SMTP: ${code ?? 'no answer'}`, { uncertain, away: true, cause: error })
+          throw new ProviderError(`SMTP: ${code ?? 'no response'}`, { uncertain, away: true, cause: error })
         // The rest of a server's response can quote the person: only its codes (RFC 3463) are kept.
         const [, detail] = /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(response ?? '') ?? []
         throw new ProviderError(`SMTP: ${[responseCode, detail].filter(Boolean).join(' ')}`, {
@@ -161,7 +161,7 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
       } catch (error) {
         const { code } = error as { code?: string }
         const refused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'UND_ERR_CONNECT_TIMEOUT'
-        throw new ProviderError(`SMS: ${code ?? 'no answer'}`, { uncertain: !refused, away: true, cause: error })
+        throw new ProviderError(`SMS: ${code ?? 'no response'}`, { uncertain: !refused, away: true, cause: error })
       }
       if (status >= 200 && status < 300) return
       const away = status >= 500 || status === 429

@@ -36,7 +36,7 @@ export const Order = Type.Object(
     status: OrderStatus,
     created_at: Timestamp,
   },
-  { title: 'Order', description: '`user` is null when the user service does not answer in time or the user is gone' },
+  { title: 'Order', description: '`user` is null if the user service does not respond in time or the user was deleted' },
 )
 export type Order = Static<typeof Order>
 

@@ -64,7 +64,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
     {
       config: { message: messages['inventory.removed'] },
       schema: {
-        ...operation('removeInventory', 'End stock tracking: the product is always available again; answers its last level'),
+        ...operation('removeInventory', 'End stock tracking: the product is always available again; returns its last level'),
         params: Strict({ product_id: exampleId(3) }),
         response: { 200: One(StockLevel) },
       },

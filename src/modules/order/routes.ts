@@ -8,7 +8,7 @@ import type { OrderService } from './service.ts'
 
 const NewOrder = Strict(
   {
-    user_id: Type.Optional(Type.Integer({ ...Id, description: 'whoever is signed in, where it is left out' })),
+    user_id: Type.Optional(Type.Integer({ ...Id, description: 'default: the signed-in person' })),
     items: Type.Array(
       Strict({
         product_id: Type.Optional(Id),

@@ -7,7 +7,7 @@ export const messages = {
   'user.deleted': { en: 'User deleted', 'zh-TW': '使用者刪除成功' },
   'session.started': { en: 'Signed in', 'zh-TW': '登入成功' },
   'session.refreshed': { en: 'Tokens refreshed', 'zh-TW': '權杖更新成功' },
-  'session.reauthenticated': { en: 'Proven', 'zh-TW': '身分驗證成功' },
+  'session.reauthenticated': { en: 'Identity confirmed', 'zh-TW': '身分驗證成功' },
   'session.ended': { en: 'Signed out', 'zh-TW': '登出成功' },
   'account.activated': { en: 'E-mail address confirmed', 'zh-TW': '電子郵件確認成功' },
   'password.changed': { en: 'Password changed', 'zh-TW': '密碼變更成功' },

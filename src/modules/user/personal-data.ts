@@ -53,7 +53,7 @@ export type PersonalData = ReturnType<typeof createPersonalData>
 export const createPersonalData = (keys: Pick<KeyStore, 'data'>) => {
   const unwrap = ({ id, data_key, ring_key }: KeyOfUser): Buffer => {
     const key = keys.data().byId(ring_key)
-    if (!key) throw new Error(`the ring has no key ${ring_key}`)
+    if (!key) throw new Error(`the key ring has no key ${ring_key}`)
     return decrypt(key, data_key, contextOf('data-key', id))
   }
   const wrap = (id: number, dataKey: Buffer): WrappedKey => {

@@ -145,7 +145,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: messages['user.deleted'] },
       schema: {
-        ...operation('deleteUser', 'Delete a user; answers with what was deleted'),
+        ...operation('deleteUser', 'Delete a user; returns the deleted user'),
         description: 'Erasing your own account takes a token of POST /auth/reauthenticate.',
         params: idParams(2),
         response: { 200: One(User) },

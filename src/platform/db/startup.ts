@@ -67,7 +67,7 @@ const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: Datab
     try {
       await within(lookupMs, lookup(host), tooLate)
     } catch (error) {
-      const late = { step: 'name look-up', reason: `no answer within ${lookupMs / 1000} s`, lasting: false } as const
+      const late = { step: 'name look-up', reason: `no response within ${lookupMs / 1000} s`, lasting: false } as const
       return faultOf(error) ?? late
     }
   }
@@ -75,7 +75,7 @@ const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: Datab
   try {
     await within(connectMs, connected(socket), tooLate)
     if (tls === 'disable' || tls === 'prefer')
-      return { ...tried, reason: `${placeOf(endpoint)} takes connections and does not answer: is it PostgreSQL?` }
+      return { ...tried, reason: `${placeOf(endpoint)} accepts connections but does not respond: is it PostgreSQL?` }
     const offered = await within(connectMs, offersTls(socket), tooLate)
     return offered ? { ...tried, step: 'TLS' } : { step: 'TLS', reason: 'the server does not offer it', lasting: true }
   } catch (error) {

@@ -28,7 +28,7 @@ const endpointOf = (text: string): Endpoint => {
 /** @throws for an unreadable URL; the message does not contain the password */
 export const parseDatabaseUrl = (text: string): DatabaseAddress => {
   const [, scheme, login = '', hosts = '', rest] = /^(postgres(?:ql)?):\/\/([^/?#]*@)?([^@/?#]*)([/?].*)?$/i.exec(text) ?? []
-  if (!scheme) throw new Error('it is not the URL of a PostgreSQL database')
+  if (!scheme) throw new Error('it is not a PostgreSQL URL')
   const url = URL.parse(`postgres://${login}first-host${rest ?? ''}`)
   // A # in the password begins a fragment, and the part before it looks like a host.
   if (!url || url.hash) throw new Error('it is not a URL')

@@ -53,7 +53,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     const log = options.log.child({ event_id: event.id, event_type: event.type })
     const handle = handlers[event.type] ?? handlers[everyEvent]
     try {
-      if (!handle) throw new Error(`${name} subscribes to ${event.type} and has no handler for it`)
+      if (!handle) throw new Error(`${name} subscribes to ${event.type} but has no handler for it`)
       await handle(event, context)
     } catch (error) {
       if (!lastAttempt) {

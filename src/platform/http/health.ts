@@ -31,7 +31,7 @@ const keepState = (check: () => Promise<void>): (() => Promise<boolean>) => {
   return () => {
     if (performance.now() < until) return state
     until = Number.POSITIVE_INFINITY
-    state = within(limitMs, Promise.resolve().then(check), () => new Error('the check takes too long')).then(
+    state = within(limitMs, Promise.resolve().then(check), () => new Error('the check timed out')).then(
       () => true,
       () => false,
     )

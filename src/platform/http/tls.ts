@@ -70,7 +70,7 @@ export const createTls = ({ files, strict, log, connectTimeoutMs }: TlsOptionsOf
     throw new KeysError(`${names} cannot be used (${(error as Error).message})`)
   }
   if (strict && isReadByAll(statSync(files.keyFile)))
-    throw new KeysError(`${files.keyFile} can be read by everybody: take the rights of others away (chmod o= ${files.keyFile})`)
+    throw new KeysError(`${files.keyFile} is readable by everybody: remove that permission (chmod o= ${files.keyFile})`)
   let connect = connectorOf(material)
 
   const reload = () => {

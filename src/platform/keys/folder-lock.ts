@@ -43,7 +43,7 @@ export const withFolderLock = async <T>(folder: string, work: () => Promise<T>):
   const path = join(folder, lockFile)
   const deadline = Date.now() + waitMs
   while (!take(path)) {
-    if (Date.now() > deadline) throw new KeysError(`${path} is held: another process changes these keys`)
+    if (Date.now() > deadline) throw new KeysError(`${path} is locked: another process is changing these keys`)
     removeStale(path)
     await setTimeout(20)
   }

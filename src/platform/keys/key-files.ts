@@ -126,7 +126,7 @@ const makeFolder = (folder: string): void => {
   try {
     makeFolders(resolve(folder), 0o700)
   } catch (error) {
-    throw new KeysError(`${folder} cannot be made a folder of keys (${reason(error)})`)
+    throw new KeysError(`${folder} cannot be used as a key folder (${reason(error)})`)
   }
 }
 

@@ -56,17 +56,17 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
 
   const reload = (): T => {
     const stat = statOf(path)
-    if (!stat) throw new KeysError(`${path} is missing: make the keys with \`node dist/keys.js init ${folder}\``)
+    if (!stat) throw new KeysError(`${path} is missing: create the keys with \`node dist/keys.js init ${folder}\``)
     if (strict && file !== publicFile && isReadByAll(stat))
-      throw new KeysError(`${path} can be read by everybody: take the rights of others away (chmod o= ${path})`)
+      throw new KeysError(`${path} is readable by everybody: remove that permission (chmod o= ${path})`)
     if (strict && file === publicFile && (stat.mode & 0o002) !== 0)
-      throw new KeysError(`${path} can be written by everybody: take that right away (chmod o-w ${path})`)
+      throw new KeysError(`${path} is writable by everybody: remove that permission (chmod o-w ${path})`)
     const state = stateOf(stat)
     if (value !== undefined && state === seen) return value
     try {
       value = make(readJson(folder, file))
     } catch (error) {
-      throw error instanceof KeysError ? error : new KeysError(`${path} holds no keys (${(error as Error).message})`)
+      throw error instanceof KeysError ? error : new KeysError(`${path} contains no keys (${(error as Error).message})`)
     }
     seen = state
     return value
@@ -89,7 +89,7 @@ const createReader = <T>(folder: string, file: string, make: (text: unknown) => 
 const newestActive = <T extends { readonly activeAt: number }>(keys: readonly T[], path: string): T => {
   const inOrder = keys.toSorted((a, b) => a.activeAt - b.activeAt)
   const chosen = inOrder.findLast(({ activeAt }) => activeAt <= Date.now()) ?? inOrder[0]
-  if (!chosen) throw new KeysError(`${path} holds no keys`)
+  if (!chosen) throw new KeysError(`${path} contains no keys`)
   return chosen
 }
 

@@ -47,7 +47,7 @@ export const createMetrics = (): Metrics => {
   })
   const requests = new client.Counter({
     name: 'http_requests_total',
-    help: 'requests answered',
+    help: 'responses sent',
     labelNames: ['method', 'route', 'status'],
     registers: [registry],
     // The histogram counts already: read from it at each scrape.

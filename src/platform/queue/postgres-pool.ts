@@ -103,11 +103,11 @@ export const createPostgresPools = (url: string, schema: string, clock: ServerCl
     clock.observe(now, askedAt, Date.now())
     if (search_path !== schema)
       throw new DatabaseStartError(
-        `the database of events: settings failed: search_path is ${search_path}, not ${schema}: a pooler on the way drops what a connection asks for; connect past it, or set REDIS_URL`,
+        `the database of events: settings failed: search_path is ${search_path}, not ${schema}: a connection pooler drops the settings of a connection; connect without it, or set REDIS_URL`,
         true,
       )
     if (!address.writes || !read_only) return
-    const error = Object.assign(new Error('the server takes no writes'), { code: '25006' })
+    const error = Object.assign(new Error('the server accepts no writes'), { code: '25006' })
     failed(client, error)
     throw error
   }

@@ -87,7 +87,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
       clearTimeout(timer)
     }
     if (answer.status === 200) return answer.body
-    throw rejected ?? refusal(answer, contract) ?? new Error(`${contract.name}.${op} answered ${answer.status}`)
+    throw rejected ?? refusal(answer, contract) ?? new Error(`${contract.name}.${op} responded with ${answer.status}`)
   }
 
   return async (op, operation, input, context) => {

@@ -62,7 +62,7 @@ const overUdp = (server: DnsServer, query: Buffer, signal: AbortSignal) =>
   new Promise<Buffer>((resolve, reject) => {
     const socket = createSocket({ type: isIPv6(server.host) ? 'udp6' : 'udp4', signal })
     const end = () => socket.close()
-    socket.once('close', () => reject(new Error('no answer')))
+    socket.once('close', () => reject(new Error('no response')))
     socket.once('error', (error) => {
       reject(error)
       end()
@@ -82,7 +82,7 @@ const overTcp = (server: DnsServer, query: Buffer, signal: AbortSignal) =>
     const socket = connect({ host: server.host, port: server.port, signal })
     let received = Buffer.alloc(0)
     socket.once('error', reject)
-    socket.once('close', () => reject(new Error('no complete answer over TCP')))
+    socket.once('close', () => reject(new Error('no complete response over TCP')))
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk])
       if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return

@@ -111,7 +111,7 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
         // A new connection each time: a kept one still works after the server has stopped listening.
         const { statusCode, body } = await request(origin + probePath, { dispatcher, signal, reset: true })
         await body.dump()
-        return { ready: statusCode >= 200 && statusCode < 300, late: false, why: `${probePath} answered ${statusCode}` }
+        return { ready: statusCode >= 200 && statusCode < 300, late: false, why: `${probePath} responded with ${statusCode}` }
       })
     } catch (error) {
       const late = (error as Error).name === 'AbortError' || (error as Error).name === 'TimeoutError'

@@ -56,7 +56,7 @@ const resetLineIn = (started: Started) => /^ +(.*npm run reset-admin)$/m.exec(st
 
 t.test('a lost password: the printed command makes a new one, while the platform runs and while it is stopped', async (t) => {
   const env = { DATA_DIR: dataFolder(t, 0o755) }
-  await t.rejects(runLine(`DATA_DIR=${env.DATA_DIR} npm run reset-admin`), { code: 78, stderr: /holds no database yet/ })
+  await t.rejects(runLine(`DATA_DIR=${env.DATA_DIR} npm run reset-admin`), { code: 78, stderr: /has no database yet/ })
   const first = startPlatform(t, { env })
   await first.ready()
   const lost = passwordIn(first.output())

@@ -253,7 +253,7 @@ t.test('files that cannot be used stop the start with one line', (t) => {
   const files = { certFile: TLS_CERT_FILE, keyFile: TLS_KEY_FILE, caFile: TLS_CA_FILE }
   const create = () => createTls({ files, strict: true, log: pino({ level: 'silent' }), connectTimeoutMs: 1000 }).close()
   chmodSync(TLS_KEY_FILE, 0o604)
-  t.throws(create, { name: 'KeysError', message: /can be read by everybody[^\n]*$/ })
+  t.throws(create, { name: 'KeysError', message: /is readable by everybody[^\n]*$/ })
   chmodSync(TLS_KEY_FILE, 0o600)
   t.doesNotThrow(create)
   writeFileSync(TLS_KEY_FILE, 'nothing')

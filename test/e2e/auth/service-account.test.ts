@@ -228,7 +228,7 @@ t.test('what a start needs', async (t) => {
   const start = (more: Record<string, string>) => runToEnd('gateway', { ...env, ...settings('gateway'), ...more })
   t.match(await start({ SERVICE_ACCOUNT_TOKEN_FILE: join(folder, 'bad-{service}') }), {
     status: 78,
-    output: /^SERVICE_ACCOUNT_TOKEN_FILE: \S+bad-user holds no token \([^\n]*\)\n$/,
+    output: /^SERVICE_ACCOUNT_TOKEN_FILE: \S+bad-user contains no token \([^\n]*\)\n$/,
   })
   t.match(await start({ SERVICE_ACCOUNT_NAMES: settings('gateway').SERVICE_ACCOUNT_NAMES.replace('orderhub-g', 'g') }), {
     status: 78,

@@ -91,7 +91,7 @@ t.test('the boundary between services', async (t) => {
       garbage: [{ authorization: 'Bearer a.b.c' }, /./],
       'basic credentials': [{ authorization: 'Basic b3JkZXI6eA==' }, undefined],
       expired: [await forge(keysDir, { issuedAgo: 92 }), /exp/],
-      'good for too long': [await forge(keysDir, { issuedAgo: 120, lifetime: 3600 }), /too long/],
+      'its lifetime is too long': [await forge(keysDir, { issuedAgo: 120, lifetime: 3600 }), /too long/],
       'issued in the future': [await forge(keysDir, { issuedAgo: -3600 }), /too long/],
       'for another service': [await forge(keysDir, { audience: 'product' }), /aud/],
       'for the gateway': [await forge(keysDir, { audience: 'gateway' }), /aud/],

@@ -33,7 +33,7 @@ t.test(
     await rm(dirname(directoryIn(second.output())), { recursive: true })
     const third = startPlatform(t, { env })
     t.equal(await third.ended(), 1)
-    t.match(third.output(), /^the embedded PostgreSQL did not start: the database of \S+ is not there any more: [^\n]+\n$/)
+    t.match(third.output(), /^the embedded PostgreSQL did not start: the database of \S+ is missing: [^\n]+\n$/)
   },
 )
 

@@ -62,13 +62,13 @@ const silentPort = String((silent.address() as { port: number }).port)
 const faults: Record<string, [url: string, step: RegExp, status: number]> = {
   'a name that nobody knows': [
     changed(migrated, { hostname: 'no-such-host.invalid' }),
-    /name look-up failed: .*(ENOTFOUND|EAI_AGAIN|no answer)/,
+    /name look-up failed: .*(ENOTFOUND|EAI_AGAIN|no response)/,
     1,
   ],
   'a closed port': [changed(migrated, { port: '1' }), /at 127\.0\.0\.1:1\/test_migrated: connection failed: .*refuses it/, 1],
   'a port that takes connections and says nothing': [
     changed(migrated, { port: silentPort }),
-    /connection failed: .*does not answer: is it PostgreSQL/,
+    /connection failed: .*does not respond: is it PostgreSQL/,
     1,
   ],
   'a server without TLS': [changed(migrated, { search: '?sslmode=require' }), /TLS failed: the server does not offer it/, 78],

@@ -192,7 +192,7 @@ t.test('a Secret that changes under its hands is read again', async (t) => {
   })
   await t.rejects(keepKeysInSecrets(prefix, ['user', 'order', 'audit'], api.url, credentials(t)), {
     name: 'KeysError',
-    message: `the Secrets ${prefix} are changed by others all the time`,
+    message: `other processes keep changing the Secrets ${prefix}`,
   })
 })
 
@@ -239,11 +239,11 @@ t.test('what goes wrong is said in one line', async (t) => {
   const api = await startApi(t, [prefix])
   const run = (folder: string, url = api.url) => keepKeysInSecrets(prefix, serviceNames, url, folder)
   const says = (message: RegExp) => ({ name: 'KeysError', message })
-  await t.rejects(run(credentials(t)), says(/answers 403: secrets "shop-keys-\w+" is forbidden$/))
-  await t.rejects(run(credentials(t, { token: 'other' })), says(/answers 401: Unauthorized$/))
+  await t.rejects(run(credentials(t)), says(/returned 403: secrets "shop-keys-\w+" is forbidden$/))
+  await t.rejects(run(credentials(t, { token: 'other' })), says(/returned 401: Unauthorized$/))
   const caOfStranger = readFileSync(stranger.caFile, 'utf8')
-  await t.rejects(run(credentials(t, { 'ca.crt': caOfStranger })), says(/does not answer \(.*(CERT|SIGNATURE|ISSUER).*\)$/i))
-  await t.rejects(run(credentials(t), 'https://127.0.0.1:1'), says(/does not answer \(ECONNREFUSED\)$/))
+  await t.rejects(run(credentials(t, { 'ca.crt': caOfStranger })), says(/does not respond \(.*(CERT|SIGNATURE|ISSUER).*\)$/i))
+  await t.rejects(run(credentials(t), 'https://127.0.0.1:1'), says(/does not respond \(ECONNREFUSED\)$/))
   await t.rejects(run('/nowhere'), says(/^\/nowhere\/token cannot be read \(ENOENT\)/))
   t.throws(() => apiUrl({}), says(/runs in a pod$/))
   t.equal(apiUrl({ KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' }), 'https://[fd00::1]:6443')

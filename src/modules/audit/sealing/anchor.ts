@@ -96,7 +96,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
     })
     const answer = await request(`${bucket}?${query}`)
     const text = await answer.text()
-    if (!answer.ok) throw new Error(`${bucket} cannot be listed: the answer was ${answer.status} ${text.slice(0, 300)}`)
+    if (!answer.ok) throw new Error(`${bucket} cannot be listed: status ${answer.status} ${text.slice(0, 300)}`)
     // Only keys with a checkpoint's name matter: these need no XML parser.
     const keys = [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key = '']) => key.slice(folder.length))
     return keys.map(sizeOf).filter((size) => size > 0)
@@ -104,7 +104,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
   return {
     holds: async (size) => {
       const { status } = await request(place(size), { method: 'HEAD' })
-      if (status !== 200 && status !== 404) throw new Error(`${place(size)} cannot be read: the answer was ${status}`)
+      if (status !== 200 && status !== 404) throw new Error(`${place(size)} cannot be read: status ${status}`)
       return status === 200
     },
     newest: async (upTo) => {
@@ -125,7 +125,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
       const there = await request(url)
       if (there.ok) return mustBeSame(await there.text(), note, url)
       await there.body?.cancel()
-      if (there.status !== 404) throw new Error(`${url} cannot be read: the answer was ${there.status}`)
+      if (there.status !== 404) throw new Error(`${url} cannot be read: status ${there.status}`)
       const answer = await request(url, {
         method: 'PUT',
         body: note,
@@ -138,7 +138,7 @@ const bucketAnchor = (address: URL, credentials: NonNullable<AnchorOptions['cred
         },
       })
       const reason = await answer.text()
-      if (!answer.ok) throw new Error(`${url} was not written: the answer was ${answer.status} ${reason.slice(0, 300)}`)
+      if (!answer.ok) throw new Error(`${url} was not written: status ${answer.status} ${reason.slice(0, 300)}`)
     },
   }
 }

@@ -42,7 +42,7 @@ const exchange = async ({ tokenFile, roleArn, endpoint }: WebIdentity, region: s
   )
   const until = Date.parse(textOf(xml, 'Expiration') ?? '')
   if (!accessKeyId || !secretAccessKey || !sessionToken || Number.isNaN(until))
-    throw new Error(`${url} gave no credentials: its answer cannot be read`)
+    throw new Error(`${url} gave no credentials: unreadable response`)
   return { credentials: { accessKeyId, secretAccessKey, sessionToken }, until }
 }
 

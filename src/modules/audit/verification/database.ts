@@ -5,7 +5,7 @@ import { TamperError } from './verify.ts'
 /** The trail in a database, up to its current newest checkpoint. @throws TamperError if leaves and checkpoints differ */
 export const databaseTrail = async (repository: TrailRepository): Promise<Trail> => {
   const { leaves, size } = await repository.extent()
-  if (leaves > size) throw new TamperError(`the entries from index ${size} on are sealed without a checkpoint`)
+  if (leaves > size) throw new TamperError(`the entries from index ${size} on are sealed, but no checkpoint covers them`)
   return {
     size,
     leaves: repository.leaves(size),

@@ -64,7 +64,7 @@ const leafIn = (text: string, number: number): Omit<StoredLeaf, 'hash'> => {
     if (typeof index === 'number' && leafBytes(entry).equals(Buffer.from(canonicalize(entry) as string)))
       return { index, id: entry.id, entries: [entry] }
   } catch {}
-  throw new TamperError(`line ${number} does not hold one entry of the trail`)
+  throw new TamperError(`line ${number} is not an entry of the trail`)
 }
 
 const checkHeader = (text: string, size: number): void => {
@@ -89,7 +89,7 @@ const leavesIn = async function* (file: string, size: number): AsyncGenerator<Om
 export const snapshotTrail = async (file: string): Promise<Trail> => {
   const { checkpoint } = parseLine(await lastLine(file), 'the last line')
   const size = typeof checkpoint === 'string' ? Number(checkpoint.split('\n')[1]) : Number.NaN
-  if (!Number.isSafeInteger(size)) throw new TamperError('the last line is not a checkpoint: the end is missing')
+  if (!Number.isSafeInteger(size)) throw new TamperError('the last line is not a checkpoint: the end of the file is missing')
   const checkpoints = async function* () {
     yield { size, note: checkpoint as string }
   }

@@ -44,20 +44,21 @@ const leafOf = (leaf: Omit<StoredLeaf, 'hash'> & { hash?: string }, keys: Verify
   const name = `entry ${leaf.id} (index ${leaf.index})`
   const [entry] = leaf.entries
   if (!entry) throw new TamperError(`${name} is missing`)
-  if (leaf.entries.length > 1) throw new TamperError(`${name} is there ${leaf.entries.length} times`)
+  if (leaf.entries.length > 1) throw new TamperError(`${name} exists ${leaf.entries.length} times`)
   if (!isSigned(keys, signedPart(entry)))
-    throw new TamperError(`${name} is not what the service ${JSON.stringify(entry.service)} signed`)
+    throw new TamperError(`${name} does not match the signature of the service ${JSON.stringify(entry.service)}`)
   const hash = leafHash(leafBytes(entry))
-  if (leaf.hash !== undefined && leaf.hash !== hash.toString('base64')) throw new TamperError(`${name} is not what was sealed`)
+  if (leaf.hash !== undefined && leaf.hash !== hash.toString('base64'))
+    throw new TamperError(`${name} differs from what was sealed`)
   return hash
 }
 
 const doubles = ({ event_id, first, second }: Doubled): TamperError =>
-  new TamperError(`entry ${second} is of the event ${event_id}, as entry ${first} is: an event has one entry`)
+  new TamperError(`entries ${first} and ${second} are both for the event ${event_id}: an event has exactly one entry`)
 
 const checkCounts = (partitions: readonly PartitionCount[]): void => {
   for (const { partition, rows, sealed, waiting, stray } of partitions) {
-    if (stray !== null) throw new TamperError(`entry ${stray} in ${partition} is neither sealed nor waiting for its seal`)
+    if (stray !== null) throw new TamperError(`entry ${stray} in ${partition} is neither sealed nor waiting to be sealed`)
     if (rows !== sealed + waiting) {
       throw new TamperError(`${partition} has ${rows} entries, and ${sealed} are sealed and ${waiting} waiting`)
     }
@@ -87,9 +88,9 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
       proven = size
       return
     }
-    if (proven === size) throw new TamperError(`${whose} of size ${size} has another root than the trusted one`)
+    if (proven === size) throw new TamperError(`${whose} of size ${size} has a different root hash than the trusted one`)
     throw new TamperError(
-      `entry ${next} (index ${proven}), or one after it up to index ${size - 1}, is not what ${whose} of size ${size} covers`,
+      `entry ${next} (index ${proven}), or one after it up to index ${size - 1}, differs from what ${whose} of size ${size} covers`,
     )
   }
   const checkRoots = async () => {
@@ -123,7 +124,9 @@ export const verifyTrail = async ({ trail, trusted, keys }: VerifyOptions): Prom
       if (entry && first !== undefined) throw doubles({ event_id: entry.event_id, first, second: leaf.id })
       for (const node of tree.append(leafOf(leaf, keys))) {
         if (trail.nodes && !nodes.get(`${node.level} ${node.index}`)?.equals(node.hash))
-          throw new TamperError(`the tree above entry ${leaf.id} (index ${index}) is not over the entries: level ${node.level}`)
+          throw new TamperError(
+            `the tree above entry ${leaf.id} (index ${index}) does not match the entries: level ${node.level}`,
+          )
       }
       await checkRoots()
     }

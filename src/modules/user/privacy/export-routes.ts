@@ -36,7 +36,7 @@ const PersonExport = Type.Object(
     orders: Type.Array(OwnOrder),
     notifications: Type.Array(Notification),
     incomplete: Type.Array(Type.String(), {
-      description: 'members that lack something, because the service that has it did not answer: ask again later',
+      description: 'members with missing data, because their service did not respond: try again later',
     }),
   },
   { title: 'PersonExport' },

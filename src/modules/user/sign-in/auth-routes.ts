@@ -221,7 +221,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['second_factor.enrolled'] },
       schema: {
-        ...operation('confirmSecondFactor', 'From now on signing in takes a code; answers the recovery codes once'),
+        ...operation('confirmSecondFactor', 'Confirm the second factor with a code; returns the recovery codes, only once'),
         description: `${needsProof} Every sign-in ends; this one goes on with the tokens that come back.`,
         body: Strict({ code: Code }, { examples: [{ code: given.code }] }),
         response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()), ...Tokens.properties })) },

@@ -86,7 +86,7 @@ t.test('a new key of the ring wraps what is new, and takes over what there is', 
 
   writeJson(folder, dataKeysFile, { ...ring, keys: [next] }, 0o600)
   t.same(open().open(moved), ada)
-  t.throws(() => open().open(old), /the ring has no key/)
+  t.throws(() => open().open(old), /the key ring has no key/)
 })
 
 const throws = (run: () => unknown): boolean => {

@@ -271,7 +271,7 @@ t.test('a production start without a key ends with one line', async (t) => {
   chmodSync(join(folder, 'service-order.private.json'), 0o604)
   t.match(await runToEnd('order', env), {
     status: 78,
-    output: /^\S+service-order\.private\.json can be read by everybody[^\n]*\n$/,
+    output: /^\S+service-order\.private\.json is readable by everybody[^\n]*\n$/,
   })
   rmSync(join(folder, 'service-order.private.json'))
   t.match(await runToEnd('order', env), { status: 78, output: /^\S+service-order\.private\.json is missing[^\n]*\n$/ })
