@@ -16,18 +16,18 @@ import { KeysError } from '../platform/keys/keys-error.ts'
 const usage = `usage: node dist/audit.js verify (--database URL | --snapshot FILE) --checkpoint FILE|FOLDER --keys DIR|public.json
        node dist/audit.js account ADDRESS --keys DIR
 
-verify derives the audit trail again from its rows and compares it with a checkpoint that nobody could change since.
+verify recomputes the audit trail from its rows and compares it with a checkpoint from outside the database.
 
-  --database URL       PostgreSQL that holds the trail (postgres://...); a login that may read it is enough
+  --database URL       PostgreSQL with the trail (postgres://...); a login that may read it is enough
   --snapshot FILE      a file from GET /api/v1/audit/snapshot, in place of a database
-  --checkpoint PATH    a trusted checkpoint, or the anchor's folder, whose newest one is taken; with a snapshot, the
+  --checkpoint PATH    a trusted checkpoint, or the anchor's folder, whose newest one is used; with a snapshot, the
                        newest one that the snapshot reaches
   --keys PATH          the folder of the public keys, or its public.json
 
-account writes the hash that stands for an e-mail address on the trail, as the resource of failed sign-ins: look for it with
-\`GET /api/v1/audit?resource_type=account&resource_id=HASH\`. It needs the folder with the ring of data keys.
+account prints the keyed hash of an e-mail address, which is the resource of failed sign-ins on the trail. Search for it with
+\`GET /api/v1/audit?resource_type=account&resource_id=HASH\`. It needs the folder with the key ring.
 
-Exit status: 0 everything fits, 1 something was changed (the first bad entry is named), 64 wrong use,
+Exit status: 0 the trail is intact, 1 it was changed (the first bad entry is named), 64 wrong usage,
 66 a file cannot be read, 69 the database does not respond.`
 
 /** Exit status: the trail does not verify. */

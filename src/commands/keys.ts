@@ -19,19 +19,19 @@ const help = `usage: node dist/keys.js init DIR
        node dist/keys.js secrets PREFIX
        node dist/keys.js --help
 
-init    makes what DIR lacks: a pair to sign access tokens with, two pairs for each service (calls to other services, audit
-        entries), one for the audit trail's checkpoints, and the ring that wraps the keys of personal data. What is there
-        stays. Each process needs public.json and the private files of its own services.
-rotate  adds a new key for each NAME, or for everything. It is published at once and used after SECONDS (${defaultAfter} by default):
-        time for every process to see it, ${shortestAfter} at least: until then a mounted Secret may not have reached all that
-        verify. --force takes less, as where all read one folder. Running processes see the change by themselves. Only the newest key signs.
-        Old keys of access tokens and of services are dropped once nothing that they signed is valid any more. Old public
-        keys of the audit trail stay for ever, since they verify old entries, and old ${dataKeysName} stay, since they may still
-        wrap what they wrapped: without one, that data cannot be read again.
+init    creates the missing keys in DIR: a pair that signs access tokens, two pairs for each service (calls to other services, audit
+        entries), one for the audit trail's checkpoints, and the ring that wraps the keys of personal data. Existing keys
+        stay. Each process needs public.json and the private files of its own services.
+rotate  adds a new key for each NAME, or for everything. It is published at once and used after SECONDS (default ${defaultAfter}),
+        so that every process can see it first. The minimum is ${shortestAfter}, because a mounted Secret may take that long to reach
+        every verifier. --force allows less, for example if all read one folder. Running processes see the change by themselves.
+        Only the newest key signs. Old keys of access tokens and of services are dropped when none of their signatures is still
+        valid. Old public keys of the audit trail stay, because they verify old entries. Old ${dataKeysName} stay too, because
+        they may still wrap data keys: without them, that data cannot be read.
         NAME is access-token, service-<service>, audit-entry-<service>, audit-checkpoint or ${dataKeysName};
         services are ${serviceNames.join(', ')}.
-secrets in a Kubernetes pod: makes what is missing, as init does, in the Secret PREFIX (all files) and in PREFIX-<service> (what
-        that service needs). What is there stays; what was changed in PREFIX is copied to the others.
+secrets in a Kubernetes pod: creates missing keys, as init does, in the Secret PREFIX (all files) and in PREFIX-<service> (the
+        files of that service). Existing keys stay; changes in PREFIX are copied to the others.
 `
 
 const dnsName = /^[a-z0-9]([a-z0-9.-]{0,230}[a-z0-9])?$/
@@ -52,7 +52,7 @@ const parse = (args: readonly string[]) => {
 
 const init = async (folder: string): Promise<string> => {
   const made = await initKeys(folder, serviceNames)
-  return made.length === 0 ? `${folder} has every key already` : `made in ${folder}: ${made.join(', ')}`
+  return made.length === 0 ? `${folder} has every key already` : `created in ${folder}: ${made.join(', ')}`
 }
 
 const rotate = async (folder: string, afterSeconds: number, names: readonly string[]): Promise<string> => {

@@ -10,12 +10,12 @@ type Env = Readonly<Record<string, string | undefined>>
 
 const help = `usage: node dist/migrate.js [--logins]
 
-Applies what is missing of the migrations of the selected services (SERVICE), each in its database (<MODULE>_DATABASE_URL, or
+Applies the missing migrations of the selected services (SERVICE), each in its database (<MODULE>_DATABASE_URL, or
 DATABASE_URL).
 
---logins  afterwards makes a login for each of them with rights on its own schema alone, and where REDIS_URL is missing, on the
+--logins  then creates a login for each service with rights only on its own schema and, without REDIS_URL, on the
           schema of the queues in DATABASE_URL. DATABASE_URL has the login of the schemas' owner, which may create roles;
-          <MODULE>_DATABASE_URL has the login to make, with its password. It can be repeated, also to change a password.
+          <MODULE>_DATABASE_URL has the login to create, with its password. Safe to repeat, also to change a password.
 `
 
 const optionsOf = (args: readonly string[]) => {

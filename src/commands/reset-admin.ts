@@ -14,9 +14,9 @@ type Env = Readonly<Record<string, string | undefined>>
 const help = `usage: npm run reset-admin [-- [--email ADDRESS] [--split]]
        node dist/reset-admin.js [--email ADDRESS] [--split]
 
-Gives an administrator a new password and prints it: the one with this address, or the first one. Ends their sign-ins and removes
-nothing else. Works while the platform runs and while it is stopped, with the configuration of the user service. --split: of
-\`npm run start:split\`, where the folder holds the data of both forms.`
+Gives an administrator a new password and prints it: the one with this address, or the first one. Ends their sessions and removes
+nothing else. Works while the platform runs and while it is stopped, with the configuration of the user service. --split: for
+\`npm run start:split\`, if the folder has the data of both.`
 
 interface Given {
   readonly email?: string | undefined

@@ -150,7 +150,7 @@ export const Timestamp = Type.String({ format: 'date-time', description: 'ISO 86
 export const inMinorUnits =
   'integer, in the minor unit of the currency by ISO 4217: cents for USD, whole yen for JPY, and by decision whole dollars for TWD'
 /** For input only; amounts stored before the codes were checked are still returned. */
-export const Currency = Type.String({ format: 'currency', description: 'code of ISO 4217 that has a minor unit' })
+export const Currency = Type.String({ format: 'currency', description: 'ISO 4217 code with a minor unit' })
 export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()])
 
 /** An object that refuses unknown fields. */
@@ -165,7 +165,7 @@ export const Many = <S extends TSchema>(item: S) =>
     success: Type.Literal(true),
     data: Type.Array(item),
     count: Type.Integer({ description: 'items in this page' }),
-    next_cursor: Type.Optional(Type.String({ description: 'present when there is more: pass it as cursor' })),
+    next_cursor: Type.Optional(Type.String({ description: 'present if there are more: pass it as cursor' })),
   })
 
 export const Problem = Type.Object(

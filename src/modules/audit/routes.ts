@@ -47,7 +47,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
     '/audit',
     {
       schema: {
-        ...operation('listAuditEntries', 'Changes and refusals, newest first'),
+        ...operation('listAuditEntries', 'Changes and denials, newest first'),
         querystring: ListQuery,
         response: { 200: Many(TrailEntry) },
       },
@@ -65,7 +65,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
     '/audit/:id/proof',
     {
       schema: {
-        ...operation('proveAuditEntry', 'That the entry is under the newest checkpoint'),
+        ...operation('proveAuditEntry', 'Proof that the newest checkpoint includes the entry'),
         params: Params,
         response: { 200: One(Proof) },
       },

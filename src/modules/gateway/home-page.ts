@@ -25,15 +25,15 @@ interface Text extends Readonly<Record<Linked, string>> {
 const texts: Readonly<Record<Locale, Text>> = {
   en: {
     description: 'An order platform for a shop: users, products, orders with stock, notifications, and an audit trail.',
-    opening: 'This is the address of its API, which programs use. For people there is:',
-    reference: 'the API reference, to read and to try',
+    opening: 'This is the address of its API, for programs. For people:',
+    reference: 'the API reference, with examples to try',
     openapi: 'the API as an OpenAPI document',
     health: 'what runs here',
-    ready: 'whether it is ready, with what it depends on',
-    products: 'the catalogue, which everybody may see',
+    ready: 'whether it is ready, with its dependencies',
+    products: 'the catalogue, which is public',
     signIn: 'Signing in',
     signingIn:
-      'Send an e-mail address and its password as JSON to POST /api/v1/auth/login. Send the access_token of the answer with each request, as “Authorization: Bearer …”. POST /api/v1/users makes a new account.',
+      'Send an e-mail address and its password as JSON to POST /api/v1/auth/login. Send the access_token of the response with each request, as “Authorization: Bearer …”. POST /api/v1/users creates a new account.',
   },
   'zh-TW': {
     description: '商店的訂單平台：使用者、商品、含庫存的訂單、通知與稽核軌跡。',

@@ -19,7 +19,7 @@ export const NotificationStatus = Type.Union(
   ],
   {
     description:
-      '`failed`: the provider refused; tried again with growing pauses until its event is a dead letter. `uncertain`: a crash or a lost answer hides whether the provider took it; sent again with the same key. `skipped`: there is nobody to send it to. `held`: it waits until the person has confirmed the address, for a week at most. `limited`: over `MAIL_LIMIT_PER_HOUR` or `SMS_LIMIT_PER_HOUR`, and not sent; `reason` says whose (`limit.account`, `limit.recipient`), and a retry sends it',
+      '`failed`: the provider refused; retried with exponential backoff until its event is a dead letter. `uncertain`: after a crash or a lost response it is unknown whether the provider accepted it; sent again with the same key. `skipped`: there is no recipient. `held`: waits until the person has confirmed the address, for up to a week. `limited`: over `MAIL_LIMIT_PER_HOUR` or `SMS_LIMIT_PER_HOUR`, and not sent; `reason` names the limit (`limit.account`, `limit.recipient`), and a retry sends it',
   },
 )
 export type NotificationStatus = Static<typeof NotificationStatus>
@@ -39,7 +39,7 @@ export const Notification = Type.Object(
     sent_at: Nullable(Timestamp),
     created_at: Timestamp,
   },
-  { title: 'Notification', description: 'One message to one person over one channel; the address is not kept' },
+  { title: 'Notification', description: 'One message to one person over one channel; the address is not stored' },
 )
 export type Notification = Static<typeof Notification>
 

@@ -39,7 +39,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
     {
       config: { message: messages['notification.retry_requested'] },
       schema: {
-        ...operation('retryNotification', 'Send a message that was not sent once more, with the same key'),
+        ...operation('retryNotification', 'Retry an unsent message, with the same idempotency key'),
         params: idParams(1),
         response: { 202: One(Notification) },
       },

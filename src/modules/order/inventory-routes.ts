@@ -12,7 +12,7 @@ const StockLevel = Type.Object({ product_id: Id, available: Type.Integer({ minim
 const ListQuery = Strict({
   ...pageQuery,
   product_ids: Type.Optional(
-    Type.String({ pattern: '^[1-9]\\d{0,9}(,[1-9]\\d{0,9}){0,99}$', description: 'ids with commas between, at most 100' }),
+    Type.String({ pattern: '^[1-9]\\d{0,9}(,[1-9]\\d{0,9}){0,99}$', description: 'comma-separated ids, at most 100' }),
   ),
 })
 
@@ -44,7 +44,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
     {
       config: { message: messages['inventory.set'] },
       schema: {
-        ...operation('setInventory', 'Set what is available; the product is stock-tracked from then on'),
+        ...operation('setInventory', 'Set the available stock; from then on, the product is stock-tracked'),
         params: Strict({ product_id: exampleId(2) }),
         body: Strict(
           { available: Type.Integer({ minimum: 0, maximum: maxId }) },

@@ -16,7 +16,7 @@ const NewOrder = Strict(
           Text('typed', {
             minLength: 1,
             maxLength: 200,
-            description: 'sku or name, instead of product_id; its Unicode form does not matter',
+            description: 'sku or name, instead of product_id; in any Unicode form',
           }),
         ),
         quantity: Type.Integer({ minimum: 1, maximum: 10_000 }),
@@ -34,7 +34,7 @@ const IdempotencyKey = Type.Object({
       minLength: 1,
       maxLength: 255,
       pattern: '^[\\x21-\\x7e]+$',
-      description: 'the same key and body answer with the first order',
+      description: 'the same key and body return the first order',
     }),
   ),
 })
@@ -67,9 +67,9 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     {
       config: { message: messages['order.created'] },
       schema: {
-        ...operation('createOrder', 'Place an order: all of it, or nothing'),
+        ...operation('createOrder', 'Place an order, all or nothing'),
         description:
-          'A person may have so many orders pending at once (`ORDER_PENDING_LIMIT`: 409 `order.too_many_pending`), and so many pieces of one product in an order (`ORDER_QUANTITY_LIMIT`: 422 `order.quantity_too_large`); what staff and programs order is not counted. With `ORDER_PENDING_TTL` an order that stays pending for longer is cancelled by itself and its stock goes back. Mails about it wait until the person has confirmed their address, and then go out; SMS go to confirmed phones alone.',
+          'The number of pending orders per person is limited (`ORDER_PENDING_LIMIT`: 409 `order.too_many_pending`), and so is the quantity of one product per order (`ORDER_QUANTITY_LIMIT`: 422 `order.quantity_too_large`). Orders of staff and programs are not limited. With `ORDER_PENDING_TTL`, an order that stays pending for longer is cancelled and its stock goes back. Mails about the order are held until the person has confirmed their address. SMS are sent only to confirmed phones.',
         headers: IdempotencyKey,
         body: NewOrder,
         response: { 201: One(Order) },
@@ -103,7 +103,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     {
       config: { message: messages['order.updated'] },
       schema: {
-        ...operation('updateOrder', 'The next step of an order: pending, processing, completed; or cancelled'),
+        ...operation('updateOrder', 'Change the status of an order: pending, processing, completed, or cancelled'),
         params: idParams(1),
         body: Strict({ status: OrderStatus }, { title: 'OrderChanges', examples: [{ status: 'completed' }] }),
         response: { 200: One(Order) },

@@ -11,8 +11,8 @@ const { price, active } = Product.properties
 
 const NewProduct = Strict(
   {
-    sku: Text('sku', { minLength: 1, maxLength: 64, pattern: '^\\S+$', description: 'unique, kept in Unicode form NFKC' }),
-    name: Text('name', { minLength: 1, maxLength: 200, description: 'one line, kept in Unicode form NFC' }),
+    sku: Text('sku', { minLength: 1, maxLength: 64, pattern: '^\\S+$', description: 'unique, stored in Unicode form NFKC' }),
+    name: Text('name', { minLength: 1, maxLength: 200, description: 'one line, stored in Unicode form NFC' }),
     description: Type.Optional(Text('text', { maxLength: 2000 })),
     price,
     currency: Type.Optional(Currency),
@@ -35,7 +35,7 @@ const ListQuery = Strict({
     Text('typed', {
       minLength: 1,
       maxLength: 100,
-      description: 'part of the name or of the sku, whatever its case and its Unicode form',
+      description: 'part of the name or the sku, ignoring case and Unicode form',
     }),
   ),
   active: Type.Optional(Type.Boolean()),

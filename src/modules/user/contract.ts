@@ -11,14 +11,14 @@ export const User = Type.Object(
   {
     id: Id,
     name: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S' }),
-    email: Type.String({ format: 'email', maxLength: 254, description: 'unique, whatever its case' }),
+    email: Type.String({ format: 'email', maxLength: 254, description: 'unique, ignoring case' }),
     phone: Nullable(Type.String({ pattern: '^\\+[1-9]\\d{6,14}$', description: 'E.164' })),
     role: Role,
     locale: Language,
     email_confirmed: Type.Boolean({
       description: 'whether the mailbox is known to be theirs; until then no mail about orders is sent',
     }),
-    phone_confirmed: Type.Boolean({ description: 'whether SMS are sent to the phone, where there is one' }),
+    phone_confirmed: Type.Boolean({ description: 'whether SMS are sent to the phone, if there is one' }),
     created_at: Timestamp,
   },
   { title: 'User' },

@@ -12,11 +12,14 @@ import type { Accounts } from './sign-in/accounts.ts'
 import { Email, Password } from './sign-in/auth-routes.ts'
 
 const Phone = Nullable(
-  Text('typed', { maxLength: 64, description: 'with + and the country code, or as written in `phone_country`; kept as E.164' }),
+  Text('typed', {
+    maxLength: 64,
+    description: 'with + and the country code, or the national number of `phone_country`; stored as E.164',
+  }),
 )
 const PhoneCountry = Text('country', {
   pattern: '^[A-Z]{2}$',
-  description: 'ISO 3166-1 alpha-2: of a `phone` without + and country code',
+  description: 'ISO 3166-1 alpha-2: the country of a `phone` without + and country code',
 })
 
 const NewUser = Strict(
@@ -24,7 +27,7 @@ const NewUser = Strict(
     name: Text('person', {
       minLength: 1,
       maxLength: 100,
-      description: 'without line breaks, control characters and addresses of the web',
+      description: 'without line breaks, control characters and web addresses',
     }),
     email: Email,
     phone: Type.Optional(Phone),
@@ -37,7 +40,7 @@ const NewUser = Strict(
 const NewAccount = Type.Object(
   {
     ...NewUser.properties,
-    locale: Type.Optional(Type.Union(Language.anyOf, { description: 'language of messages; by default that of the request' })),
+    locale: Type.Optional(Type.Union(Language.anyOf, { description: 'language of messages; default: that of the request' })),
     password: Type.Optional(Password),
   },
   {
@@ -82,7 +85,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       schema: {
         ...operation('createUser', 'Register, or create a user as an administrator'),
         description:
-          'Without a token: an account of your own, with `password` and the role `user`; a token is mailed to confirm the address, and with `REGISTRATION=verify` the account is usable after that; in the other mode it can order at once, and mails about orders wait until then. An address that is in use is answered 409 in each mode: whoever registers can learn that it is. Without a token there are limits for each address and each client: 429 `auth.too_many_attempts`.',
+          'Without a token: creates your own account, with `password` and the role `user`. A token is mailed to confirm the address. With `REGISTRATION=verify` the account is usable after that; otherwise it can order at once, and mails about orders are held until then. An address that is in use returns 409 in each mode, so a registrant can learn that it is. Without a token, registrations are limited per address and per client: 429 `auth.too_many_attempts`.',
         body: NewAccount,
         response: { 201: One(User) },
       },
@@ -106,7 +109,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       schema: {
         ...operation('updateUser', 'Change a user'),
         description:
-          'A new e-mail address or phone of your own takes a token of POST /auth/reauthenticate, and an address that is confirmed. The new address is in `pending_email` of GET /auth/me, and gets a mail; it takes the place of the one before with POST /auth/activate. The address before is told of each step. Naming the address that you have gives a pending one up. What an administrator enters for somebody else counts at once, also where it is what the person has entered, and ends their sign-ins where it is the address.',
+          'To change your own e-mail address or phone, you need a token of POST /auth/reauthenticate and a confirmed address. The new address is in `pending_email` of GET /auth/me, and gets a mail; POST /auth/activate makes it the active one. The old address is notified of each step. Sending your current address cancels a pending one. What an administrator enters for somebody else is active at once and counts as confirmed; a new address also ends their sessions.',
         params: idParams(3),
         body: UserChanges,
         response: { 200: One(User) },
@@ -123,9 +126,9 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     {
       config: { message: messages['second_factor.removed'] },
       schema: {
-        ...operation('resetSecondFactor', "Remove somebody's second factor"),
+        ...operation('resetSecondFactor', 'Remove the second factor of a user'),
         description:
-          'For somebody who has lost theirs, or found that of a stranger. Takes a token of POST /auth/reauthenticate from who has an account here. Ends every sign-in of that person, who is told by mail; the reason is in the audit trail.',
+          'For a person who has lost their second factor, or found a stranger’s. The administrator needs a token of POST /auth/reauthenticate, unless an external issuer signed them in. Ends every session of that person, who is notified by mail. The reason is in the audit trail.',
         params: idParams(3),
         body: Strict(
           { reason: Text('name', { minLength: 1, maxLength: 500, description: 'for the audit trail' }) },
@@ -146,7 +149,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       config: { message: messages['user.deleted'] },
       schema: {
         ...operation('deleteUser', 'Delete a user; returns the deleted user'),
-        description: 'Erasing your own account takes a token of POST /auth/reauthenticate.',
+        description: 'To erase your own account, you need a token of POST /auth/reauthenticate.',
         params: idParams(2),
         response: { 200: One(User) },
       },

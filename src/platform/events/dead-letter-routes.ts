@@ -33,7 +33,7 @@ const ReplayFilter = Strict(
         examples: ['order.created'],
       }),
     ),
-    before: Type.Optional(Type.String({ ...Timestamp, description: 'given up before this time' })),
+    before: Type.Optional(Type.String({ ...Timestamp, description: 'failed before this time' })),
     limit: Type.Integer({ minimum: 1, maximum: 500, default: 100 }),
   },
   { title: 'DeadLetterFilter', examples: [{ type: 'order.created', limit: 100 }] },
@@ -68,7 +68,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     {
       schema: {
         operationId: `list${Module}DeadLetters`,
-        summary: 'Events that were given up, newest first',
+        summary: 'Dead letters, newest first',
         tags,
         querystring: Strict(pageQuery),
         response: { 200: Many(DeadLetter) },
@@ -83,9 +83,9 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       config: { message: messages['dead_letters.replayed'] },
       schema: {
         operationId: `replay${Module}DeadLetters`,
-        summary: 'Deliver many events again; each leaves the list when it is handled',
+        summary: 'Replay many dead letters; each leaves the list when it is handled',
         description:
-          'Those that fit everything that is given: up to `limit` of them, first those that were delivered again least often, of these the oldest. With an empty object any. To replay more, call again.',
+          'Replays up to `limit` dead letters that match all given criteria, those with the fewest replays first, then the oldest. An empty object matches all. To replay more, call again.',
         tags,
         body: ReplayFilter,
         response: { 202: One(Replayed) },
@@ -105,7 +105,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       config: { message: messages['dead_letter.replayed'] },
       schema: {
         operationId: `replay${Module}DeadLetter`,
-        summary: 'Deliver the event again; it leaves the list when it is handled',
+        summary: 'Replay a dead letter; it leaves the list when it is handled',
         tags,
         params: Strict({ event_id: EventId }),
         response: { 202: One(DeadLetter) },

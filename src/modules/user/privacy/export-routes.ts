@@ -48,7 +48,7 @@ export const exportRoutes: FastifyPluginAsyncTypebox<{ service: ExportService }>
     {
       schema: {
         operationId: 'exportUser',
-        summary: 'Everything that is held about a user, as a file',
+        summary: 'Export all data held about a user, as a file',
         tags: ['users'],
         params: idParams(3),
         response: { 200: One(PersonExport) },

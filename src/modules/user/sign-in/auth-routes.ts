@@ -9,22 +9,22 @@ import type { Mailbox } from './mailbox.ts'
 import { passwordLength } from './password-policy.ts'
 import type { Sessions } from './sessions.ts'
 
-export const Email = Text('email', { format: 'email', maxLength: 254, description: 'unique, whatever its case' })
+export const Email = Text('email', { format: 'email', maxLength: 254, description: 'unique, ignoring case' })
 export const Password = Text('password', {
   ...passwordLength,
-  description: 'any characters; not a common password, the e-mail address or the name. Spaces in a row count as one',
+  description: 'any characters; must not be a common password, the e-mail address or the name. Consecutive spaces count as one',
 })
 const GivenPassword = Text('typed', { minLength: 1, maxLength: passwordLength.maxLength })
 const Code = Text('code', {
   minLength: 6,
   maxLength: 32,
   description:
-    'six digits of the second factor, or a recovery code; spaces, dashes and full-width digits are fine. What is neither is no guess: 400',
+    'six digits of the second factor, or a recovery code; spaces, dashes and full-width digits are allowed. Other input is a 400 and not counted as a guess',
 })
 const Opaque = Text('token', { minLength: 1, maxLength: 200 })
 
 const accessToken = {
-  access_token: Type.String({ description: 'goes in `Authorization: Bearer`' }),
+  access_token: Type.String({ description: 'for `Authorization: Bearer`' }),
   token_type: Type.Literal('Bearer'),
   expires_in: Type.Integer({ description: 'seconds' }),
 }
@@ -32,7 +32,7 @@ const AccessToken = Type.Object(accessToken, { title: 'AccessToken' })
 const Tokens = Type.Object(
   {
     ...accessToken,
-    refresh_token: Type.String({ description: 'good for one use at /auth/refresh' }),
+    refresh_token: Type.String({ description: 'valid for one use at /auth/refresh' }),
   },
   { title: 'Tokens' },
 )
@@ -51,19 +51,17 @@ const Refresh = Strict(
 const Me = Type.Object(
   {
     ...User.properties,
-    pending_email: Type.Optional(
-      Type.String({ description: 'a new address that waits to be confirmed by the mail that was sent to it' }),
-    ),
+    pending_email: Type.Optional(Type.String({ description: 'a new address that is not confirmed yet' })),
     mfa_enrolled: Type.Boolean(),
   },
   { title: 'Me' },
 )
 const Enrolment = Type.Object({
-  secret: Type.String({ description: 'base32, for typing it in' }),
+  secret: Type.String({ description: 'base32, for manual entry' }),
   otpauth_uri: Type.String(),
   qr: Type.String({ description: 'the URI as a PNG in a data URL' }),
 })
-const needsProof = 'Takes a token of POST /auth/reauthenticate, and an address that is confirmed.'
+const needsProof = 'Needs a token of POST /auth/reauthenticate, and a confirmed address.'
 const Done = One(Type.Null())
 const done = { success: true as const, data: null }
 
@@ -92,7 +90,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['session.refreshed'] },
       schema: {
-        ...operation('refresh', 'New tokens for a refresh token; using one twice ends the sign-in'),
+        ...operation('refresh', 'New tokens for a refresh token; using one twice ends the session'),
         body: Refresh,
         response: { 200: One(Tokens) },
       },
@@ -103,25 +101,29 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     '/auth/logout',
     {
       config: { message: messages['session.ended'] },
-      schema: { ...operation('signOut', 'End a sign-in'), body: Refresh, response: { 200: Done } },
+      schema: { ...operation('signOut', 'End a session'), body: Refresh, response: { 200: Done } },
     },
     async ({ body, call }) => {
       await sessions.signOut(body.refresh_token, call)
       return done
     },
   )
-  app.get('/auth/me', { schema: { ...operation('me', 'Who is signed in'), response: { 200: One(Me) } } }, async ({ call }) => ({
-    success: true as const,
-    data: await accounts.me(call),
-  }))
+  app.get(
+    '/auth/me',
+    { schema: { ...operation('me', 'The signed-in person'), response: { 200: One(Me) } } },
+    async ({ call }) => ({
+      success: true as const,
+      data: await accounts.me(call),
+    }),
+  )
 
   app.post(
     '/auth/reauthenticate',
     {
       config: { message: messages['session.reauthenticated'] },
       schema: {
-        ...operation('reauthenticate', 'Prove again who you are, before what is as good as a password'),
-        description: `Returns an access token that is good for five minutes and for ${sensitive}. Without it those answer 401 \`auth.reauthentication_required\` (RFC 9470). The token of a sign-in is not enough, however new: it is in every request and may be stolen. Takes what signing in takes: the password, and a code where there is a second factor.`,
+        ...operation('reauthenticate', 'Step-up authentication for sensitive changes'),
+        description: `Step-up authentication: returns an access token for ${sensitive}, valid for five minutes. Without it, these requests return 401 \`auth.reauthentication_required\` (RFC 9470). The token of a sign-in is not enough, however new: every request carries it, so it may be stolen. Needs the same proof as signing in: the password, and a code if there is a second factor.`,
         body: Strict({ password: GivenPassword, otp: Type.Optional(Code) }, { examples: [{ password: given.password }] }),
         response: { 200: One(AccessToken) },
       },
@@ -136,7 +138,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['password.changed'] },
       schema: {
-        ...operation('changePassword', 'Change the password; every sign-in ends'),
+        ...operation('changePassword', 'Change the password; ends every session'),
         body: Strict(
           { current_password: GivenPassword, new_password: Password },
           { examples: [{ current_password: given.password, new_password: newPassword }] },
@@ -155,7 +157,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['password.reset_requested'] },
       schema: {
-        ...operation('forgotPassword', 'Have a token mailed; the answer does not tell whether there is such an account'),
+        ...operation('forgotPassword', 'Request a mailed token; the response does not reveal whether the account exists'),
         body: Strict({ email: Email }, { examples: [{ email: 'xiaomei@example.com' }] }),
         response: { 202: Done },
       },
@@ -170,9 +172,9 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['password.changed'] },
       schema: {
-        ...operation('resetPassword', 'Set a password with a mailed token; every sign-in ends'),
+        ...operation('resetPassword', 'Set a password with a mailed token; ends every session'),
         description:
-          'It also confirms the address. Where nobody had confirmed it before, what was set until then goes: phone and second factor may be those of somebody who registered with an address that is not theirs.',
+          'It also confirms the address. If the address was not confirmed before, this removes the phone and the second factor: they may belong to somebody who registered with an address that is not theirs.',
         body: Strict({ token: Opaque, password: Password }, { examples: [{ token: given.token, password: newPassword }] }),
         response: { 200: Done },
       },
@@ -189,7 +191,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       schema: {
         ...operation('activate', 'Confirm an e-mail address with a mailed token'),
         description:
-          'The address of a new account, which `REGISTRATION=verify` lets sign in from then on, or a new address (PATCH /users/{id}), which takes the place of the one before; then every sign-in ends, and the address before is told. Takes the password of the account as well: who did not register, but got such a mail, cannot be made to hand the address over, and takes the account with a new password instead (POST /auth/password/forgot).',
+          'Confirms the address of a new account (with `REGISTRATION=verify`, people can sign in only after that), or a new address (PATCH /users/{id}). A new address replaces the old one, ends every session, and the old address is notified. Also needs the password of the account, so that a mailbox owner who did not register cannot be tricked into confirming a stranger’s account; they take it over with a new password instead (POST /auth/password/forgot).',
         body: Strict(
           { token: Opaque, password: GivenPassword },
           { examples: [{ token: given.token, password: given.password }] },
@@ -209,7 +211,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['second_factor.started'] },
       schema: {
-        ...operation('enrolSecondFactor', 'A secret for one-time codes (RFC 6238), to be confirmed by a code'),
+        ...operation('enrolSecondFactor', 'Create a secret for one-time codes (RFC 6238); confirm it with a code'),
         description: needsProof,
         response: { 200: One(Enrolment) },
       },
@@ -222,7 +224,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       config: { message: messages['second_factor.enrolled'] },
       schema: {
         ...operation('confirmSecondFactor', 'Confirm the second factor with a code; returns the recovery codes, only once'),
-        description: `${needsProof} Every sign-in ends; this one goes on with the tokens that come back.`,
+        description: `${needsProof} Ends every session; this one continues with the returned tokens.`,
         body: Strict({ code: Code }, { examples: [{ code: given.code }] }),
         response: { 200: One(Type.Object({ recovery_codes: Type.Array(Type.String()), ...Tokens.properties })) },
       },
@@ -237,7 +239,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     {
       config: { message: messages['second_factor.removed'] },
       schema: {
-        ...operation('removeSecondFactor', 'Sign in with the password alone again; every sign-in ends'),
+        ...operation('removeSecondFactor', 'Remove the second factor; ends every session'),
         body: Strict({ password: GivenPassword, code: Code }, { examples: [{ password: given.password, code: given.code }] }),
         response: { 200: Done },
       },

@@ -59,7 +59,7 @@ const age = (folder: string, seconds: number): void => {
 
 t.test('init makes every key, private ones for their owner alone, and keeps what is there', async (t) => {
   const folder = join(temporary(t), 'new', 'keys')
-  t.match(await command('init', folder), { status: 0, out: /made in .*access-token.*service-gateway.*audit-entry-audit/ })
+  t.match(await command('init', folder), { status: 0, out: /created in .*access-token.*service-gateway.*audit-entry-audit/ })
   for (const file of readdirSync(folder)) {
     const { mode } = statSync(join(folder, file))
     t.equal(mode & 0o777, file === 'public.json' ? 0o644 : 0o600, file)
@@ -104,7 +104,7 @@ t.test('what cannot be done is said in one line', async (t) => {
   for (const bad of [join(folder, 'file'), join(folder, 'file', 'x'), '/proc/none']) {
     const { status, err } = await command('init', bad)
     t.equal(status, 1)
-    t.match(err, new RegExp(`^${bad} cannot be made a folder of keys [^\\n]*\\n$`))
+    t.match(err, new RegExp(`^${bad} cannot be used as a key folder [^\\n]*\\n$`))
   }
   t.match(await command('rotate', folder), { status: 1, err: /^\S+public\.json cannot be read \(ENOENT\)\n$/ })
   t.match(await command('rotate', await madeKeys(t), 'service-nobody'), { status: 1, err: /has no service-nobody; it has / })
