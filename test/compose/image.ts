@@ -50,7 +50,7 @@ export const imageSuite = async (t: Test, image: string): Promise<void> => {
     t.match(await docker([...bare, image, 'node', 'dist/keys.js', '--help']), /usage: node dist\/keys\.js init/)
     t.match(await docker([...bare, image, 'node', 'dist/audit.js', '--help']), /usage: node dist\/audit\.js verify/)
     const keys = await docker([...bare, '--tmpfs=/keys:uid=1000', image, 'node', 'dist/keys.js', 'init', '/keys'])
-    t.match(keys, /made in \/keys: access-token/)
+    t.match(keys, /created in \/keys: access-token/)
     await t.rejects(docker([...bare, image]), { code: 78, stderr: /DATABASE_URL is missing|public\.json is missing/ })
   })
 }

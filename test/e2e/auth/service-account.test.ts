@@ -232,7 +232,8 @@ t.test('what a start needs', async (t) => {
   })
   t.match(await start({ SERVICE_ACCOUNT_NAMES: settings('gateway').SERVICE_ACCOUNT_NAMES.replace('orderhub-g', 'g') }), {
     status: 78,
-    output: /^SERVICE_ACCOUNT_NAMES: gateway runs under the account shop\/orderhub-gateway, which differs from the configured one\n$/,
+    output:
+      /^SERVICE_ACCOUNT_NAMES: gateway runs under the account shop\/orderhub-gateway, which differs from the configured one\n$/,
   })
   t.match(await start({ SERVICE_ACCOUNT_TOKEN_FILE: join(folder, 'token'), SERVICE_ACCOUNT_NAMES: 'gateway' }), {
     status: 78,
