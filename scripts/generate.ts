@@ -12,6 +12,7 @@ import { createApp } from '../src/app/app.ts'
 import { calledByEveryProcess, edges, forwarded, loadModule } from '../src/app/module-graph.ts'
 import { prepare } from '../src/app/start.ts'
 import { ports } from '../src/environment.ts'
+import { createShutdown } from '../src/platform/boot/shutdown.ts'
 import { everyEvent } from '../src/platform/contract.ts'
 import { type ModuleName, registry } from '../src/registry.ts'
 import { environmentExample, generateConfigurationTable } from './configuration-docs.ts'
@@ -40,11 +41,12 @@ const generateMigrations = async (change: string): Promise<void> => {
 
 const generateOpenApi = async (): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-generate-'))
-  const { config, embedded } = await prepare({ DATA_DIR: folder })
-  const app = await createApp({ config, log: pino({ level: 'silent' }) })
+  const log = pino({ level: 'silent' })
+  const shutdown = createShutdown(log)
+  const { config, embedded } = await prepare({ DATA_DIR: folder }, { shutdown })
+  const app = await createApp({ config, log, shutdown })
   await writeFile('docs/openapi.json', `${JSON.stringify(app.http.swagger(), null, 2)}\n`)
-  await app.stop()
-  await embedded?.stop()
+  await shutdown.run()
   // As root, the database is outside the private folder.
   for (const each of [folder, ...(embedded ? [dirname(embedded.directory)] : [])])
     await rm(each, { recursive: true, force: true })

@@ -10,7 +10,7 @@ import { onFirstSignal } from '../src/app/stop-on-signal.ts'
 import { npmLine } from '../src/commands/command-line.ts'
 import { readConfig } from '../src/config.ts'
 import { storingServices } from '../src/environment.ts'
-import type { EmbeddedPostgres } from '../src/platform/db/embedded-postgres.ts'
+import { createShutdown } from '../src/platform/boot/shutdown.ts'
 import type { FirstSignIn } from '../src/platform/module.ts'
 import { createLog } from '../src/platform/observability/log.ts'
 import { checkEnvironments, type Environments, findPlaces, type Places, splitEnvironments } from './split-environments.ts'
@@ -41,7 +41,7 @@ const show = ({ gateway, ...services }: Places, signIn: FirstSignIn | undefined)
   process.stdout.write(banner({ url: gateway.url, metricsPort: gateway.metricsPort, more, signIn, resetLine }))
 }
 
-let embedded: EmbeddedPostgres | undefined
+const shutdown = createShutdown(log)
 let processes: Processes | undefined
 let ending = false
 
@@ -49,15 +49,15 @@ const end = async (status: number): Promise<void> => {
   if (ending) return
   ending = true
   await processes?.stop()
-  await embedded?.stop()
+  await shutdown.run()
   if (processes || status === 0) log.info('stopped')
   process.exit(status)
 }
 
 const start = async (): Promise<void> => {
   const places = await findPlaces(readConfig({ ...env, SERVICE: 'all' }))
-  const prepared = await prepare({ ...env, SERVICE: 'all' })
-  embedded = prepared.embedded
+  const prepared = await prepare({ ...env, SERVICE: 'all' }, { shutdown })
+  const { embedded } = prepared
   for (const note of embedded?.notes ?? []) log.warn(note)
   if (embedded) log.info({ directory: embedded.directory, databases: storingServices }, 'started an embedded PostgreSQL')
   const environments = await splitEnvironments(env, prepared, places)

@@ -119,6 +119,12 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
   ['environment', 'src/modules/a/module.ts', `const { env } = process`, `const { env } = host`],
   ['environment', 'src/platform/observability/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
   ['environment', 'src/app/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],
+  [
+    'a plugin that has a name',
+    'src/platform/http/x.ts',
+    `app.addHook('onRequest', f)`,
+    `import fp from 'fastify-plugin'\nfp(async (app) => app.addHook('onRequest', f), { name: 'x' })`,
+  ],
   ['share its process', 'src/modules/a/module.ts', `if (config.selected.length > 1) x()`, `if (config.production) x()`],
   ['share its process', 'src/modules/a/module.ts', `const f = ({ config: { selected } }) => 1`, `const { dataDir } = config`],
   ['share its process', 'src/modules/a/module.ts', `get('SERVICE')`, `get('service')`],

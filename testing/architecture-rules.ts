@@ -178,6 +178,16 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
+    rule: 'a hook of the server is part of a plugin that has a name',
+    advice: 'wrap it in fastify-plugin with `name`, and with `dependencies` for those that must come before it',
+    find: ({ methods, imports }) =>
+      imports.some(({ specifier }) => specifier === 'fastify-plugin')
+        ? []
+        : methods
+            .filter(({ object, name }) => name === 'addHook' && object !== 'scope')
+            .map(({ object, line }) => ({ line, what: `${object}.addHook()` })),
+  },
+  {
     rule: 'a module does not ask which modules share its process',
     advice: 'let src/app/app.ts decide and pass the difference in',
     find: ({ module, members, texts }) =>

@@ -18,20 +18,26 @@ const placesOf = (config: Config): DatabasePlace[] => {
   return [...byUrl].map(([url, users]) => ({ url, of: users.map(({ name }) => name) }))
 }
 
+/** Like Promise.all, but rejects only when everything has ended. */
+const allDone = async (work: readonly Promise<void>[]): Promise<void> => {
+  await Promise.allSettled(work)
+  await Promise.all(work)
+}
+
 /**
  * Resolves when every database of the selected services accepts their logins. The configured wait applies to all of them
  * together. @throws DatabaseStartError
  */
 export const databasesAnswer = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
   const options = { waitMs: config.databaseWaitMs, onWait }
-  await Promise.all(placesOf(config).map((place) => untilUsable(place, options)))
+  await allDone(placesOf(config).map((place) => untilUsable(place, options)))
 }
 
 /** Resolves if each selected service has its role and may read its own schema. @throws DatabaseStartError */
 export const databasesOpen = async (config: Config, onWait: WaitOptions['onWait']): Promise<void> => {
   const definitions = await loadInOrder(config.selected)
   const options = { waitMs: config.databaseWaitMs, onWait }
-  await Promise.all(
+  await allDone(
     storedIn(config).map(({ name, url }) =>
       untilUsable(
         {

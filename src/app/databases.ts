@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { ServiceName } from '../environment.ts'
+import type { Shutdown } from '../platform/boot/shutdown.ts'
 import { createDatabase, type Database } from '../platform/db/database.ts'
 import { isPlainText, parseDatabaseUrl } from '../platform/db/url.ts'
 import { withRelay } from '../platform/db/with-relay.ts'
@@ -14,7 +15,14 @@ export interface Databases {
   connectRelay(name: ServiceName, wake: () => void): void
   /** Checks for readiness, by display name. */
   readonly checks: Readonly<Record<string, () => Promise<void>>>
-  close(): Promise<void>
+}
+
+export interface DatabasesOptions {
+  readonly definitions: Definitions
+  readonly config: Config
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly shutdown: Shutdown
 }
 
 /** For a module without tables. */
@@ -33,8 +41,13 @@ export const statementTimeoutOf = ({ requestTimeoutMs }: Config): number => Math
 const complainEveryMs = 60_000
 
 /** One pool for each database and role of this process's modules. */
-export const createDatabases = (definitions: Definitions, config: Config, metrics: Metrics, log: Logger): Databases => {
+export const createDatabases = ({ definitions, config, metrics, log, shutdown }: DatabasesOptions): Databases => {
   const open = new Map<string, Database>()
+  shutdown.add({
+    name: 'databases',
+    limitMs: 1000,
+    run: () => Promise.all([...open.values()].map((database) => database.close())),
+  })
   const plain = new Set<string>()
   const warnOfPlainText = (url: string | undefined, of: string) => {
     if (!config.production || !url || plain.has(url) || !isPlainText(parseDatabaseUrl(url))) return
@@ -78,8 +91,5 @@ export const createDatabases = (definitions: Definitions, config: Config, metric
         .filter((name) => poolOf(name) !== noDatabase)
         .map((name) => [`${name}-database`, () => poolOf(name).ping()]),
     ),
-    close: async () => {
-      await Promise.allSettled([...open.values()].map((database) => database.close()))
-    },
   }
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
 import { entryOf } from '../platform/audit/entry.ts'
+import type { Shutdown } from '../platform/boot/shutdown.ts'
 import { type Background, createBackground } from '../platform/concurrency/background.ts'
 import type { RetryPolicy } from '../platform/concurrency/retry.ts'
 import { everyEvent, queuesOf } from '../platform/contract.ts'
@@ -33,6 +34,7 @@ export interface EventBusOptions {
   /** Whether requests are in flight in this process: deliveries can wait, people cannot. */
   readonly busy: () => boolean
   readonly retry: RetryPolicy
+  readonly shutdown: Shutdown
 }
 
 /** From each module's outbox to the queues, and from the queues to each module's handlers. */
@@ -46,7 +48,6 @@ export interface EventBus {
   start(modules: ReadonlyMap<ModuleName, ModuleInstance>): Promise<void>
   /** Stops consuming and dispatching; the queues stay open for events in flight. */
   stop(): Promise<void>
-  close(): Promise<void>
 }
 
 /** Queues of modules that subscribe to every event get its audit entry with it. */
@@ -114,6 +115,7 @@ const backlogs = async (name: ModuleName, outbox: OutboxRepository): Promise<Bac
 export const createEventBus = async (options: EventBusOptions): Promise<EventBus> => {
   const { definitions, config, databases, keys, metrics, log, busy } = options
   const opened = await openQueues(options)
+  if (opened) options.shutdown.add({ name: 'queues', limitMs: 1000, run: opened.close })
   const queues = opened ?? noQueues
   const deliveryLimiter = createDeliveryLimiter(busy)
   const relays = new Map<ModuleName, Relay>()
@@ -171,9 +173,6 @@ export const createEventBus = async (options: EventBusOptions): Promise<EventBus
     stop: async () => {
       await Promise.allSettled([...consumers.values()].map((consumer) => consumer.close()))
       await Promise.allSettled([...relays.values(), ...registrations].map((one) => one.close()))
-    },
-    close: async () => {
-      await opened?.close()
     },
   }
 }

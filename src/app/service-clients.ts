@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { Agent, type buildConnector } from 'undici'
 import type { Config } from '../config.ts'
 import type { ServiceTokens } from '../platform/auth/service-tokens.ts'
+import type { Shutdown } from '../platform/boot/shutdown.ts'
 import type { Client, Contract, Use } from '../platform/contract.ts'
 import type { ModuleInstance, Remote } from '../platform/module.ts'
 import { createClient, localTransport, type Transport, unavailable } from '../platform/rpc/client.ts'
@@ -23,6 +24,7 @@ export interface ServiceClientsOptions {
   readonly routes: readonly string[]
   /** Sends calls within this process over its own HTTP, and each idempotent one twice; returns its address. */
   readonly loopback: (() => string | undefined) | undefined
+  readonly shutdown: Shutdown
 }
 
 /** Clients of other modules, wherever they run. */
@@ -33,7 +35,6 @@ export interface ServiceClients {
   reachable(name: ModuleName): boolean
   /** The services that the gateway forwards to. */
   readonly forwarded: readonly Remote[]
-  close(): Promise<void>
 }
 
 /** This process itself, called over HTTP. */
@@ -56,15 +57,21 @@ export const createServiceClients = ({
   log,
   routes,
   loopback,
+  shutdown,
 }: ServiceClientsOptions): ServiceClients => {
   const dispatcher = new Agent({ connections: 64, ...serviceConnections, connect })
   const needed = remoteNames(definitions)
-  const upstreams = new Map<ModuleName, Upstream>(
-    calledNames(definitions, config).map((name) => [
-      name,
-      createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }),
-    ]),
-  )
+  const upstreams = new Map<ModuleName, Upstream>()
+  shutdown.add({
+    name: 'services',
+    limitMs: 500,
+    run: async () => {
+      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()))
+      await dispatcher.close()
+    },
+  })
+  for (const name of calledNames(definitions, config))
+    upstreams.set(name, createUpstream({ name, url: config.serviceUrlOf(name) as string, connect, log }))
 
   const routesBelow = (paths: readonly string[]): string[] =>
     routes
@@ -101,9 +108,5 @@ export const createServiceClients = ({
         upstream,
         unavailable: (cause) => unavailable(registry[name].contract, cause),
       })),
-    close: async () => {
-      await Promise.allSettled([...upstreams.values()].map((upstream) => upstream.close()))
-      await dispatcher.close()
-    },
   }
 }

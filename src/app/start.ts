@@ -4,7 +4,7 @@ import { npmLine } from '../commands/command-line.ts'
 import { type Config, ConfigError, modulesWithoutDatabase, readConfig } from '../config.ts'
 import { serviceNames } from '../environment.ts'
 import { exitStatus } from '../platform/boot/exit-status.ts'
-import { runPhases } from '../platform/boot/stop-phases.ts'
+import { createShutdown, type Shutdown } from '../platform/boot/shutdown.ts'
 import { whyNotOurs } from '../platform/db/data-folder.ts'
 import { type EmbeddedPostgres, joinEmbeddedPostgres, startEmbeddedPostgres } from '../platform/db/embedded-postgres.ts'
 import { knownDatabase } from '../platform/db/embedded-postgres-place.ts'
@@ -14,7 +14,7 @@ import { Failure } from '../platform/errors.ts'
 import { initKeys } from '../platform/keys/key-files.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { createLog } from '../platform/observability/log.ts'
-import { type App, createApp } from './app.ts'
+import { createApp } from './app.ts'
 import { banner, passwordLine } from './banner.ts'
 import { checkStart } from './check-start.ts'
 import { databasesAnswer, databasesOpen, stoppable } from './database-wait.ts'
@@ -31,12 +31,13 @@ interface Prepared {
 }
 
 interface PrepareOptions {
+  readonly shutdown: Shutdown
   /** For a command about an existing instance: uses its embedded database, also while it runs, and creates none. */
   readonly existing?: boolean
 }
 
 /** Reads the configuration; starts a database if none is configured, outside production. */
-export const prepare = async (env: Env, { existing = false }: PrepareOptions = {}): Promise<Prepared> => {
+export const prepare = async (env: Env, { shutdown, existing = false }: PrepareOptions): Promise<Prepared> => {
   const config = await checkStart(env)
   const needsEmbeddedDatabase = modulesWithoutDatabase(config).length > 0
   const foreign = config.makeKeys ? await whyNotOurs(config.dataDir, needsEmbeddedDatabase) : undefined
@@ -50,6 +51,7 @@ export const prepare = async (env: Env, { existing = false }: PrepareOptions = {
   if (!needsEmbeddedDatabase) return { config, embedded: undefined }
   const running = existing ? await joinEmbeddedPostgres(config.dataDir) : undefined
   const embedded = running ?? (await startEmbeddedPostgres(config.dataDir))
+  shutdown.add({ name: 'embedded database', limitMs: 10_000, run: embedded.stop })
   const auditAnchor = config.auditAnchor ?? join(config.dataDir, 'audit-anchor')
   return { config: readConfig({ ...env, DATABASE_URL: embedded.url, AUDIT_ANCHOR: auditAnchor }), embedded }
 }
@@ -79,38 +81,35 @@ export const refuseWeakPassword = (error: unknown): never => {
   throw error
 }
 
-const start = async (env: Env, log: Logger, endTelemetry: (() => Promise<void>) | undefined): Promise<void> => {
-  const { config, embedded } = await prepare(env)
-  let app: App | undefined
-  const stop = async () => {
-    await app?.stop()
-    const last = [
-      { name: 'embedded database', limitMs: 10_000, run: async () => embedded?.stop() },
-      { name: 'telemetry', limitMs: 2000, run: async () => endTelemetry?.() },
-    ]
-    await runPhases(last, log)
-  }
+const serve = async (env: Env, log: Logger, shutdown: Shutdown): Promise<void> => {
+  const { config, embedded } = await prepare(env, { shutdown })
+  if (embedded) {
+    log.info({ directory: embedded.directory }, 'DATABASE_URL is not set: started an embedded PostgreSQL')
+    for (const note of embedded.notes) log.warn(note)
+  } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
+  const app = await createApp({ config, log, shutdown })
+  await app.listen()
+  if (embedded) await runMigrations(migrationTargets(config))
+  if (config.seed ?? embedded !== undefined) await app.seed()
+  const signIn = config.auth ? await app.firstSignIn(embedded !== undefined).catch(refuseWeakPassword) : undefined
+  // At once: a later failure must not lose the only copy.
+  if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
+  if (config.auth && config.selected.includes('user') && !signIn)
+    log.warn('there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD')
+  const { url, metricsPort } = await app.start()
+  stopOnSignal({ delayMs: config.shutdownDelayMs + config.requestTimeoutMs + 30_000, log, stop: shutdown.run })
+  log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
+  if (embedded) process.stdout.write(banner({ url, metricsPort, signIn, resetLine: npmLine('run reset-admin', foldersOf(env)) }))
+}
+
+/** Starts the selected services, until a signal. If that fails, it closes everything that is open. */
+export const start = async (env: Env, log: Logger, endTelemetry?: () => Promise<void>): Promise<void> => {
+  const shutdown = createShutdown(log)
+  if (endTelemetry) shutdown.add({ name: 'telemetry', limitMs: 2000, run: endTelemetry })
   try {
-    if (embedded) {
-      log.info({ directory: embedded.directory }, 'DATABASE_URL is not set: started an embedded PostgreSQL')
-      for (const note of embedded.notes) log.warn(note)
-    } else await stoppable(checkDatabases(config, (line) => log.warn(line)))
-    app = await createApp({ config, log })
-    await app.listen()
-    if (embedded) await runMigrations(migrationTargets(config))
-    if (config.seed ?? embedded !== undefined) await app.seed()
-    const signIn = config.auth ? await app.firstSignIn(embedded !== undefined).catch(refuseWeakPassword) : undefined
-    // At once: a later failure must not lose the only copy.
-    if (signIn?.password !== undefined) process.stdout.write(passwordLine(signIn))
-    if (config.auth && config.selected.includes('user') && !signIn)
-      log.warn('there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD')
-    const { url, metricsPort } = await app.start()
-    stopOnSignal({ delayMs: config.shutdownDelayMs + config.requestTimeoutMs + 30_000, log, stop })
-    log.info({ url, metrics_port: metricsPort, services: config.selected }, 'ready')
-    if (embedded)
-      process.stdout.write(banner({ url, metricsPort, signIn, resetLine: npmLine('run reset-admin', foldersOf(env)) }))
+    await serve(env, log, shutdown)
   } catch (error) {
-    await stop().catch(() => {})
+    await shutdown.run()
     throw error
   }
 }

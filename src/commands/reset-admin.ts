@@ -5,6 +5,7 @@ import { splitDatabase } from '../app/split-databases.ts'
 import { checkSchema, prepare } from '../app/start.ts'
 import { type Config, ConfigError, readConfig } from '../config.ts'
 import { exitStatus } from '../platform/boot/exit-status.ts'
+import { createShutdown } from '../platform/boot/shutdown.ts'
 import type { EmbeddedPostgres } from '../platform/db/embedded-postgres.ts'
 import { KeysError } from '../platform/keys/keys-error.ts'
 import { createLog } from '../platform/observability/log.ts'
@@ -43,22 +44,20 @@ const configOf = async (config: Config, embedded: EmbeddedPostgres, env: Env, sp
 
 const reset = async (given: Env, { email, split = false }: Given): Promise<string> => {
   const env = { ...given, SERVICE: 'user' }
-  const { config: first, embedded } = await prepare(env, { existing: true })
+  const log = createLog('error', 'reset-admin')
+  const shutdown = createShutdown(log)
   try {
+    const { config: first, embedded } = await prepare(env, { shutdown, existing: true })
     const config = embedded ? await configOf(first, embedded, env, split) : first
     await checkSchema(config)
-    const app = await createApp({ config, log: createLog('error', 'reset-admin') })
-    try {
-      const found = await app.resetAdmin(email)
-      if (found) return `The administrator ${found.email} was given the password ${found.password}`
-      throw new ConfigError([
-        email ? `${email} is not an administrator` : 'there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD and start',
-      ])
-    } finally {
-      await app.stop()
-    }
+    const app = await createApp({ config, log, shutdown })
+    const found = await app.resetAdmin(email)
+    if (found) return `The administrator ${found.email} was given the password ${found.password}`
+    throw new ConfigError([
+      email ? `${email} is not an administrator` : 'there is no administrator: set ADMIN_EMAIL and ADMIN_PASSWORD and start',
+    ])
   } finally {
-    await embedded?.stop()
+    await shutdown.run()
   }
 }
 

@@ -44,6 +44,8 @@ export type ModuleContext<
   readonly config: Pick<Config, K>
   readonly log: Logger
   readonly metrics: Metrics
+  /** Registers how a part of the module stops: in reverse order, also if the module's creation fails afterwards. */
+  readonly onStop: (part: string, run: () => unknown) => void
 }
 
 export interface Upstreams {
@@ -96,9 +98,8 @@ export interface ModuleInstance<C extends Contract = Contract> {
    * @returns undefined if there is no such administrator
    */
   readonly resetAdmin?: (email: string | undefined, context: EventContext) => Promise<FirstSignIn | undefined>
-  /** Starts background work when the process serves; `close` ends it. */
+  /** Starts background work when the process serves. */
   readonly start?: () => void
-  readonly close?: () => Promise<void>
 }
 
 export interface ModuleDefinition<

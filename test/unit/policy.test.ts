@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { pino } from 'pino'
 import t from 'tap'
-import { authenticate } from '../../src/platform/auth/authenticate.ts'
+import { type AuthenticateOptions, createAuthentication } from '../../src/platform/auth/authenticate.ts'
 import { matchRoutes } from '../../src/platform/http/match-route.ts'
 import { createHttp } from '../../src/platform/http/server.ts'
 import { roles } from '../../src/platform/permission.ts'
@@ -46,24 +46,26 @@ t.test('what is for anybody is little, and known', async (t) => {
   }
 })
 
-const serve = (routes: Parameters<typeof authenticate>[1]['routes']) => {
-  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+const serve = async (routes: AuthenticateOptions['routes']) => {
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const identify = () => Promise.reject(new Error('nobody asks'))
-  authenticate(app, {
-    routes,
-    modules: [],
-    serviceTokens: undefined,
-    gatewayName: 'gateway',
-    isPublicPort: true,
-    asOfNow: [],
-    identify,
-  })
+  await app.register(
+    createAuthentication({
+      routes,
+      modules: [],
+      serviceTokens: undefined,
+      gatewayName: 'gateway',
+      isPublicPort: true,
+      asOfNow: [],
+      identify,
+    }),
+  )
   return app
 }
 
 t.test('a route that the policy does not have stops the start', async (t) => {
   const { 'GET /api/v1/orders': orders, ...others } = policy.routes
-  const app = serve(others)
+  const app = await serve(others)
   t.doesNotThrow(() => app.get('/api/v1/products', async () => ''))
   t.throws(() => app.get('/api/v1/orders', async () => ''), /GET \/api\/v1\/orders is not in src\/policy.ts/)
   t.throws(() => app.route({ method: ['GET', 'PUT'], url: '/api/v1/products', handler: async () => '' }), /PUT .* is not in/)
@@ -75,7 +77,7 @@ t.test('a route that the policy does not have stops the start', async (t) => {
 })
 
 t.test('internal routes are judged otherwise, AUTH=off or not', async (t) => {
-  const app = serve({})
+  const app = await serve({})
   t.doesNotThrow(() => app.post('/internal/user/getUser', async () => ''))
   t.throws(() => app.get('/internals', async () => ''), /is not in/)
 })

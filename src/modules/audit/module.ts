@@ -23,7 +23,7 @@ export default defineModule({
   databaseRole: applicationRole,
   config: ['auditAnchor', 'awsCredentials', 'auth', 'production'],
   uses: ['db', 'keys'],
-  create: ({ db, config, keys, log, metrics }) => {
+  create: ({ db, config, keys, log, metrics, onStop }) => {
     const entries = createEntryRepository(db)
     const seals = createSealRepository(db)
     const anchor =
@@ -32,11 +32,14 @@ export default defineModule({
         : createAnchor({ address: config.auditAnchor, credentials: config.awsCredentials })
     const anchoring = anchor && createAnchoring({ repository: seals, keys, anchor, log })
     const sealer = createSealer({ repository: seals, keys, anchoring, log })
+    onStop('sealer', sealer.close)
     const intake = createIntake({ repository: entries, sealer, log })
     const parking = createParking({ repository: entries, intake, keys, log })
+    onStop('parking', parking.close)
     const trail = createTrailRepository(db)
     const service = createAuditService({ entries, intake, parking, seals, trail, keys, auth: config.auth, log })
     const maintenance = createMaintenance({ repository: entries, log, production: config.production })
+    onStop('maintenance', maintenance.close)
     metrics.gauge('audit_parked', 'audit entries that wait for a public key that is not known yet', entries.parkedCount)
     // One query for both, which are read at the same moment.
     const unsealed = singleFlight(seals.unsealed)
@@ -71,11 +74,6 @@ export default defineModule({
         maintenance.start()
         parking.start()
         sealer.start()
-      },
-      close: async () => {
-        maintenance.close()
-        await parking.close()
-        await sealer.close()
       },
     }
   },

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import { traceHeaders, traceIdOf } from '../../platform/context.ts'
 import { withVary } from '../../platform/http/problem.ts'
 
@@ -64,14 +65,17 @@ const namesIn = (list: unknown): string[] =>
  * Removes every other header from a request, and its hop-by-hop headers (RFC 9110, 7.6.1), so that a module sees the same headers
  * in this process as behind it. Calls between modules have their own headers.
  */
-export const takeNamedHeaders = (app: FastifyInstance): void => {
-  app.addHook('onRequest', ({ raw: { headers }, routeOptions: { url } }, _reply, done) => {
-    if (url?.startsWith('/internal/')) return done()
-    for (const name of Object.keys(headers)) if (!named.has(name)) delete headers[name]
-    for (const name of namesIn(headers.connection)) if (passedOn.includes(name)) delete headers[name]
-    done()
-  })
-}
+export const namedHeaders = fp(
+  async (app) => {
+    app.addHook('onRequest', ({ raw: { headers }, routeOptions: { url } }, _reply, done) => {
+      if (url?.startsWith('/internal/')) return done()
+      for (const name of Object.keys(headers)) if (!named.has(name)) delete headers[name]
+      for (const name of namesIn(headers.connection)) if (passedOn.includes(name)) delete headers[name]
+      done()
+    })
+  },
+  { name: 'named-headers', dependencies: ['request-context'] },
+)
 
 /** The client headers for a service. `host` and the body's length are already those of the new request. */
 export const upstreamHeaders = (request: FastifyRequest, headers: IncomingHttpHeaders): IncomingHttpHeaders => {

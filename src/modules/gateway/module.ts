@@ -1,19 +1,19 @@
 import { Agent } from 'undici'
 import { defineModule } from '../../platform/module.ts'
 import { serviceConnections } from '../../platform/upstream/upstream.ts'
-import { capConnections } from './connections.ts'
+import { connectionCap } from './connections.ts'
 import { gatewayContract } from './contract.ts'
-import { takeNamedHeaders } from './headers.ts'
+import { namedHeaders } from './headers.ts'
 import { pageRoutes } from './pages.ts'
 import { createRateLimit } from './rate-limit.ts'
-import { refuseDotSegments, securityHeaders } from './security-headers.ts'
+import { dotSegments, securityHeaders } from './security-headers.ts'
 import { watchUpstreams } from './upstream-health.ts'
 
 export default defineModule({
   contract: gatewayContract,
   config: ['requestTimeoutMs', 'rateLimitPerMinute', 'redisUrl', 'connectionsPerClient', 'corsOrigins'],
   uses: ['upstreams'],
-  create: ({ config, log, upstreams }) => {
+  create: ({ config, log, upstreams, onStop }) => {
     const { remotes, tokens, connect } = upstreams
     // HTTP/1.1 only: hop-by-hop headers are stripped by that version's rules.
     const dispatcher = new Agent({
@@ -24,8 +24,11 @@ export default defineModule({
       bodyTimeout: config.requestTimeoutMs,
       connect,
     })
+    onStop('forwarding', () => dispatcher.destroy())
     const limit = createRateLimit({ perMinute: config.rateLimitPerMinute, redisUrl: config.redisUrl, log })
+    onStop('rate limit', limit.close)
     const health = watchUpstreams(remotes, connect)
+    onStop('upstream health', health.close)
     for (const { name, upstream } of remotes) {
       void upstream.ready().then(() => {
         if (upstream.targets().length === 0) log.warn({ upstream: name }, 'upstream has no targets')
@@ -34,11 +37,11 @@ export default defineModule({
     return {
       api: {},
       server: async (app) => {
-        capConnections(app, config.connectionsPerClient)
-        takeNamedHeaders(app)
-        await securityHeaders(app, config.corsOrigins)
-        await limit.register(app)
-        refuseDotSegments(app)
+        await app.register(connectionCap, { perClient: config.connectionsPerClient })
+        await app.register(namedHeaders)
+        await app.register(securityHeaders, { corsOrigins: config.corsOrigins })
+        await app.register(limit.plugin)
+        await app.register(dotSegments)
       },
       pages: pageRoutes,
       routes: async (app) => {
@@ -49,11 +52,6 @@ export default defineModule({
         await health.ready()
       },
       ...(remotes.length > 0 ? { health: () => ({ upstreams: health.describe() }) } : {}),
-      close: async () => {
-        limit.close()
-        await health.close()
-        await dispatcher.destroy()
-      },
     }
   },
 })

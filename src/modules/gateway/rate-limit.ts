@@ -1,5 +1,6 @@
 import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
+import fp from 'fastify-plugin'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { fail } from '../../platform/errors.ts'
@@ -14,7 +15,7 @@ export interface RateLimitOptions {
 }
 
 export interface RateLimit {
-  register(app: FastifyInstance): Promise<void>
+  readonly plugin: FastifyPluginAsync
   close(): void
 }
 
@@ -44,8 +45,8 @@ const connect = (url: string, log: Logger): Redis => {
 /** Limits requests per client address (IPv6: per /64), except probes. Returns 429 request.rate_limited with Retry-After. */
 export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions): RateLimit => {
   const redis = perMinute > 0 && redisUrl ? connect(redisUrl, log) : undefined
-  return {
-    register: async (app) => {
+  const plugin = fp(
+    async (app) => {
       if (perMinute === 0) return
       await app.register(rateLimit, {
         global: false,
@@ -60,6 +61,11 @@ export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions):
       // A hook of the server, not of its routes, so that unknown paths count too.
       app.addHook('onRequest', app.rateLimit())
     },
+    // A browser is to read what was refused, too.
+    { name: 'rate-limit', dependencies: ['security-headers'] },
+  )
+  return {
+    plugin,
     close: () => redis?.disconnect(),
   }
 }

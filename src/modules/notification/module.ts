@@ -26,9 +26,10 @@ export default defineModule({
   tables: { outbox, inbox, deadLetters },
   config: ['smtpUrl', 'mailFrom', 'smsUrl', 'smsFrom', 'dataDir', 'workers', 'publicUrl', 'messagesPerHour'],
   uses: ['db', 'keys', 'retry', 'deliveryLimiter'],
-  create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter }) => {
+  create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter, onStop }) => {
     const { events } = orderContract
     const providers = createProviders({ ...config, log })
+    onStop('providers', providers.close)
     const repository = createNotificationRepository(db)
     const deliveries = createDeliveryRepository(db, retry)
     const { users } = clients
@@ -51,6 +52,7 @@ export default defineModule({
         log,
       })
     })
+    onStop('channel workers', () => Promise.all(workers.map((worker) => worker.close())))
     const accountMail = createAccountMail({ repository, users, providers, breaker: breakers.email, publicUrl: config.publicUrl })
     const wakeWorkers = () => {
       for (const worker of workers) worker.wake()
@@ -60,6 +62,7 @@ export default defineModule({
       await deliveries.prune().catch((error) => log.warn({ err: error }, 'deleting expired message counters failed; will retry'))
       return pruneEveryMs
     })
+    onStop('message counters', counts.close)
     const service = createNotificationService({ repository, deliveries, users, providers, limitsOf, wakeWorkers })
     return {
       api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
@@ -81,10 +84,6 @@ export default defineModule({
       start: () => {
         counts.start()
         for (const worker of workers) worker.start()
-      },
-      close: async () => {
-        await Promise.all([counts, ...workers].map((one) => one.close()))
-        await providers.close()
       },
     }
   },

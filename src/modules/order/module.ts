@@ -21,15 +21,17 @@ export default defineModule({
   tables: { outbox, inbox, deadLetters },
   config: ['orderLimits', 'orderPendingTtlMs'],
   uses: ['db'],
-  create: ({ clients, db, config, log }) => {
+  create: ({ clients, db, config, log, onStop }) => {
     const { users, products } = clients
     const repository = createOrderRepository(db)
     const levels = createStockRepository(db)
     const service = createOrderService({ repository, users, products, limits: config.orderLimits })
     const stock = createStockService({ repository: levels, products })
     const stockMaintenance = createStockMaintenance({ repository: levels, products, log })
+    onStop('stock maintenance', stockMaintenance.close)
     const ttlMs = config.orderPendingTtlMs
     const expiry = ttlMs > 0 ? createExpiry({ repository: createExpiryRepository(db), ttlMs, log }) : undefined
+    if (expiry) onStop('expiry', expiry.close)
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
@@ -43,9 +45,6 @@ export default defineModule({
       start: () => {
         stockMaintenance.start()
         expiry?.start()
-      },
-      close: async () => {
-        await Promise.all([stockMaintenance.close(), expiry?.close()])
       },
     }
   },

@@ -12,9 +12,10 @@ export default defineModule({
   contract: productContract,
   tables: { outbox },
   uses: ['db'],
-  create: ({ db, log }) => {
+  create: ({ db, log, onStop }) => {
     const repository = createProductRepository(db)
     const normalFormMaintenance = createNormalFormMaintenance({ repository: createNormalFormMaintenanceRepository(db), log })
+    onStop('normal form maintenance', normalFormMaintenance.close)
     const service = createProductService({ repository })
     return {
       api: {
@@ -25,7 +26,6 @@ export default defineModule({
       },
       seed: () => repository.seed(sampleProducts),
       start: normalFormMaintenance.start,
-      close: normalFormMaintenance.close,
     }
   },
 })

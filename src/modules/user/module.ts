@@ -34,7 +34,7 @@ export default defineModule({
   tables: { outbox },
   config: ['requireAdminMfa', 'registration', 'admin'],
   uses: ['db', 'keys'],
-  create: ({ optionalClients, db, config, keys, log }) => {
+  create: ({ optionalClients, db, config, keys, log, onStop }) => {
     const data = createPersonalData(keys)
     const repository = createUserRepository(db, data)
     const encryptionMaintenance = createEncryptionMaintenance({
@@ -43,10 +43,12 @@ export default defineModule({
       keys,
       log,
     })
+    onStop('encryption maintenance', encryptionMaintenance.close)
     const exports = createExportService({ repository: createExportRepository(db, data), ...optionalClients })
     const stored = createAccountRepository(db, data)
     const admins = createAdminRepository(db, data)
     const throttle = createSignInThrottle({ repository: createAttemptRepository(db), keyOf: data.lookup, log })
+    onStop('sign-in throttle', throttle.close)
     const secondFactor = createSecondFactor({ repository: createSecondFactorRepository(db), data })
     const service = createUserService({
       ...{ repository, admins, secondFactor, throttle },
@@ -79,10 +81,6 @@ export default defineModule({
       start: () => {
         encryptionMaintenance.start()
         throttle.start()
-      },
-      close: async () => {
-        throttle.close()
-        await encryptionMaintenance.close()
       },
     }
   },

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Logger } from 'pino'
 import { clientAddressOf } from '../auth/authenticate.ts'
 import type { AccessTrail } from './access-trail.ts'
@@ -61,86 +62,89 @@ const personsIn = (payload: unknown, member: string): string[] => {
  * may access only their own data. A service behind this one records its own. Also records whose personal data was shown to a role
  * that may see everybody's.
  */
-export const watchAccess = (app: FastifyInstance, options: WatchOptions): void => {
-  const { trail, reads, accounts, accountHash, log, onError } = options
-  const pseudonym = createPseudonyms()
+export const watchAccess = fp<WatchOptions>(
+  async (app, options) => {
+    const { trail, reads, accounts, accountHash, log, onError } = options
+    const pseudonym = createPseudonyms()
 
-  const commonOf = (request: FastifyRequest) => ({
-    at: Date.now(),
-    actor: request.call.actor,
-    client: pseudonym(clientAddressOf(request)),
-    traceparent: request.call.traceparent,
-  })
+    const commonOf = (request: FastifyRequest) => ({
+      at: Date.now(),
+      actor: request.call.actor,
+      client: pseudonym(clientAddressOf(request)),
+      traceparent: request.call.traceparent,
+    })
 
-  const accountOf = (request: FastifyRequest, route: string): string | undefined => {
-    const member = accounts[`${request.method} ${route}`]
-    const email = member === undefined ? undefined : (request.body as Record<string, unknown> | undefined)?.[member]
-    return typeof email === 'string' ? accountHash(email) : undefined
-  }
-
-  const refusalOf = (request: FastifyRequest, status: number): Access => {
-    const route = request.routeOptions.url ?? '(unknown)'
-    const [type = ''] = route.replace(/^\/(api\/v\d+|internal)?\/?/, '').split('/')
-    const account = accountOf(request, route)
-    const known = type === '' || type === '*' || route === '(unknown)' ? '(unknown)' : type
-    return {
-      ...commonOf(request),
-      action: `${request.method} ${route}`,
-      decision: 'denied',
-      resource: account === undefined ? { type: known, id: idOf(request) } : { type: 'account', id: account },
-      apart: account !== undefined,
-      facts: { code: request.failureCode ?? '', status },
-      subjects: [],
+    const accountOf = (request: FastifyRequest, route: string): string | undefined => {
+      const member = accounts[`${request.method} ${route}`]
+      const email = member === undefined ? undefined : (request.body as Record<string, unknown> | undefined)?.[member]
+      return typeof email === 'string' ? accountHash(email) : undefined
     }
-  }
 
-  const readOf = (request: FastifyRequest, subjects: readonly string[]): Access => {
-    const [subject = null] = subjects.length === 1 ? subjects : []
-    return {
-      ...commonOf(request),
-      action: 'personal_data.read',
-      decision: 'approved',
-      resource: { type: 'user', id: subject },
-      apart: subject !== null,
-      facts: { route: `${request.method} ${request.routeOptions.url}` },
-      subjects: subject === null ? subjects : [],
+    const refusalOf = (request: FastifyRequest, status: number): Access => {
+      const route = request.routeOptions.url ?? '(unknown)'
+      const [type = ''] = route.replace(/^\/(api\/v\d+|internal)?\/?/, '').split('/')
+      const account = accountOf(request, route)
+      const known = type === '' || type === '*' || route === '(unknown)' ? '(unknown)' : type
+      return {
+        ...commonOf(request),
+        action: `${request.method} ${route}`,
+        decision: 'denied',
+        resource: account === undefined ? { type: known, id: idOf(request) } : { type: 'account', id: account },
+        apart: account !== undefined,
+        facts: { code: request.failureCode ?? '', status },
+        subjects: [],
+      }
     }
-  }
 
-  const accessOf = (request: FastifyRequest, status: number): Access | undefined => {
-    if (request.failureCode !== undefined)
-      return refused.has(status) || isForeign(request, status) ? refusalOf(request, status) : undefined
-    const { actor, scope } = request.call
-    if (request.shown === undefined || status !== 200 || scope !== 'all' || actor.type !== 'user') return undefined
-    const others = request.shown.filter((id) => id !== actor.id)
-    return others.length > 0 ? readOf(request, others) : undefined
-  }
-
-  app.decorateRequest('shown')
-  app.addHook('onRoute', (route) => {
-    const member = [route.method].flat().includes('GET') ? reads[`GET ${route.url}`] : undefined
-    if (member === undefined) return
-    // A forwarded response is a stream, which this hook does not see: the service behind records it.
-    route.preSerialization = [
-      ...[route.preSerialization ?? []].flat(),
-      (request, _reply, payload, done) => {
-        if (request.method === 'GET') request.shown = personsIn(payload, member)
-        done(null, payload)
-      },
-    ]
-  })
-  app.addHook('onResponse', (request, reply, done) => {
-    // Fastify ignores errors of this hook.
-    try {
-      const access = accessOf(request, reply.statusCode)
-      if (access) trail.add(access)
-    } catch (error) {
-      onError()
-      log.error(
-        { err: error, method: request.method, route: request.routeOptions.url, status: reply.statusCode },
-        'recording a request on the audit trail failed',
-      )
+    const readOf = (request: FastifyRequest, subjects: readonly string[]): Access => {
+      const [subject = null] = subjects.length === 1 ? subjects : []
+      return {
+        ...commonOf(request),
+        action: 'personal_data.read',
+        decision: 'approved',
+        resource: { type: 'user', id: subject },
+        apart: subject !== null,
+        facts: { route: `${request.method} ${request.routeOptions.url}` },
+        subjects: subject === null ? subjects : [],
+      }
     }
-    done()
-  })
-}
+
+    const accessOf = (request: FastifyRequest, status: number): Access | undefined => {
+      if (request.failureCode !== undefined)
+        return refused.has(status) || isForeign(request, status) ? refusalOf(request, status) : undefined
+      const { actor, scope } = request.call
+      if (request.shown === undefined || status !== 200 || scope !== 'all' || actor.type !== 'user') return undefined
+      const others = request.shown.filter((id) => id !== actor.id)
+      return others.length > 0 ? readOf(request, others) : undefined
+    }
+
+    app.decorateRequest('shown')
+    app.addHook('onRoute', (route) => {
+      const member = [route.method].flat().includes('GET') ? reads[`GET ${route.url}`] : undefined
+      if (member === undefined) return
+      // A forwarded response is a stream, which this hook does not see: the service behind records it.
+      route.preSerialization = [
+        ...[route.preSerialization ?? []].flat(),
+        (request, _reply, payload, done) => {
+          if (request.method === 'GET') request.shown = personsIn(payload, member)
+          done(null, payload)
+        },
+      ]
+    })
+    app.addHook('onResponse', (request, reply, done) => {
+      // Fastify ignores errors of this hook.
+      try {
+        const access = accessOf(request, reply.statusCode)
+        if (access) trail.add(access)
+      } catch (error) {
+        onError()
+        log.error(
+          { err: error, method: request.method, route: request.routeOptions.url, status: reply.statusCode },
+          'recording a request on the audit trail failed',
+        )
+      }
+      done()
+    })
+  },
+  { name: 'watch-access', dependencies: ['request-context'] },
+)

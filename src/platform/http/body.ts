@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import { fail } from '../errors.ts'
 import { scanJson } from './json-scan.ts'
 import { inTurn } from './long-requests.ts'
@@ -71,3 +72,25 @@ export const takeBodies = (app: FastifyInstance, take: TakeJson): void => {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parser(true))
   app.addContentTypeParser('*', { parseAs: 'buffer' }, parser(false))
 }
+
+/** Parses JSON bodies. */
+export const jsonBodies = fp(
+  async (app) => {
+    const parseJson = app.getDefaultJsonParser('error', 'error')
+    takeBodies(app, (request, text, _bytes, done) =>
+      parseJson(request, text, (error, value) => (error ? done(malformed(reasons.notJson, error)) : done(null, value))),
+    )
+  },
+  { name: 'json-bodies', dependencies: ['long-requests'] },
+)
+
+/** Maximum body size in bytes of the routes that are registered afterwards, by route, such as `POST /api/v1/orders`. */
+export const bodyLimits = fp<{ readonly limits: Readonly<Record<string, number>> }>(
+  async (app, { limits }) => {
+    app.addHook('onRoute', (route) => {
+      const limit = limits[`${route.method} ${route.url}`]
+      if (limit !== undefined) route.bodyLimit ??= limit
+    })
+  },
+  { name: 'body-limits' },
+)

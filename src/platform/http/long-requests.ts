@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import { createFairQueue, type FairQueue } from '../concurrency/fair-queue.ts'
 import { fail } from '../errors.ts'
 
@@ -30,11 +31,14 @@ export const inTurn = (
  * Handles one long head or body per event loop iteration: each may take milliseconds, and many at once would add up to one stall.
  * Errors: service.busy if too many wait.
  */
-export const handleLongInTurn = (app: FastifyInstance): void => {
-  app.decorate('longRequests', createFairQueue({ mostBytes: mostWaiting }))
-  app.addHook('onRequest', (request, _reply, done) => {
-    let bytes = request.url.length
-    for (const text of request.raw.rawHeaders) bytes += text.length
-    inTurn(app, request, bytes, done, done)
-  })
-}
+export const longRequests = fp(
+  async (app) => {
+    app.decorate('longRequests', createFairQueue({ mostBytes: mostWaiting }))
+    app.addHook('onRequest', (request, _reply, done) => {
+      let bytes = request.url.length
+      for (const text of request.raw.rawHeaders) bytes += text.length
+      inTurn(app, request, bytes, done, done)
+    })
+  },
+  { name: 'long-requests', dependencies: ['request-context'] },
+)

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import { fail } from '../errors.ts'
 import { matchRoutes } from './match-route.ts'
 import { sendProblem } from './problem.ts'
@@ -7,7 +8,7 @@ import { sendProblem } from './problem.ts'
 export const everyMethod = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
 /** Records every route that is registered afterwards. @returns the methods of a URL, none if there is no such path */
-export const watchMethods = (app: FastifyInstance): ((url: string) => string[]) => {
+const watchMethods = (app: FastifyInstance): ((url: string) => string[]) => {
   const routes: Record<string, true> = {}
   let match: ((method: string, url: string) => true | undefined) | undefined
   app.addHook('onRoute', ({ method, url }) => {
@@ -28,7 +29,7 @@ export const sendAllowed = (methods: readonly string[], reply: FastifyReply): Fa
     .send()
 
 /** Handles requests without a route: 404, or 405 with the allowed methods, or OPTIONS. */
-export const answerNotFound =
+const answerNotFound =
   (allowedOf: (url: string) => readonly string[]) =>
   (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const allowed = allowedOf(request.url)
@@ -37,3 +38,11 @@ export const answerNotFound =
     if (allowed.length === 0 || allowed.includes(request.method)) return sendProblem(fail('route.not_found'), request, reply)
     return sendProblem(fail('request.method_not_allowed'), request, reply.header('allow', allowed.join(', ')))
   }
+
+/** Records the routes that are registered afterwards, for 405 and OPTIONS. */
+export const routeMethods = fp(
+  async (app) => {
+    app.setNotFoundHandler(answerNotFound(watchMethods(app)))
+  },
+  { name: 'route-methods' },
+)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Permission } from '../permission.ts'
 import { Problem } from '../schema.ts'
 import { referenceRoutes } from './api-reference.ts'
@@ -53,37 +54,41 @@ const description = `Users, products, orders with stock, and notifications. Erro
 
 Most calls need a token: run the curl line of [Sign in](#tag/auth/POST/api/v1/auth/login) with your address and password, those of the sample data's administrator being what the first start printed. Paste the \`access_token\` of its answer into the field *Bearer Token* under Authentication, and every line of this page has it in the place of \`YOUR_SECRET_TOKEN\`.`
 
-/** Describes every route that is registered afterwards, including the Problem response that each can return. */
-export const describeRoutes = async (
-  app: FastifyInstance,
-  routes: Readonly<Record<string, Permission>>,
-  tags: readonly string[],
-): Promise<void> => {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'OrderHub',
-        version: '1.0.0',
-        description,
-      },
-      // Relative to the document: works under any address of this server.
-      servers: [{ url: '/' }],
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
-      tags: [...tags, 'health'].map((name) => ({ name })),
-    },
-    transformObject: (input) =>
-      nameSchemas(withoutDefaulted(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json)) as never,
-  })
-  app.addHook('onRoute', (route) => {
-    if (route.schema?.hide || !route.schema) return
-    route.schema.security ??= securityOf(routes[`${route.method} ${route.url}`])
-    const limit = { 'x-body-limit': route.bodyLimit ?? defaultBodyLimit }
-    if (route.schema.body) Object.assign(route.schema, limit)
-    const response = (route.schema.response ?? {}) as Json
-    route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
-  })
+export interface DescribeOptions {
+  readonly routes: Readonly<Record<string, Permission>>
+  readonly tags: readonly string[]
 }
+
+/** Describes every route that is registered afterwards, including the Problem response that each can return. */
+export const describeRoutes = fp<DescribeOptions>(
+  async (app, { routes, tags }) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'OrderHub',
+          version: '1.0.0',
+          description,
+        },
+        // Relative to the document: works under any address of this server.
+        servers: [{ url: '/' }],
+        components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+        tags: [...tags, 'health'].map((name) => ({ name })),
+      },
+      transformObject: (input) =>
+        nameSchemas(withoutDefaulted(('openapiObject' in input ? input.openapiObject : input.swaggerObject) as Json)) as never,
+    })
+    app.addHook('onRoute', (route) => {
+      if (route.schema?.hide || !route.schema) return
+      route.schema.security ??= securityOf(routes[`${route.method} ${route.url}`])
+      const limit = { 'x-body-limit': route.bodyLimit ?? defaultBodyLimit }
+      if (route.schema.body) Object.assign(route.schema, limit)
+      const response = (route.schema.response ?? {}) as Json
+      route.schema.response = { ...response, '4xx': problemResponse('Refused'), '5xx': problemResponse('Failed') }
+    })
+  },
+  { name: 'describe-routes', dependencies: ['body-limits', 'success-messages'] },
+)
 
 /** GET /openapi.json and the reference at /docs. `document` is given if not all routes are in this process. */
 export const documentRoutes = async (app: FastifyInstance, document?: URL): Promise<void> => {

@@ -1,4 +1,6 @@
 import { type ParsedUrlQuery, parse } from 'node:querystring'
+import fp from 'fastify-plugin'
+import { assertCleanText } from '../schema.ts'
 import { malformed, reasons, repeatedParameter, tooMany } from './malformed.ts'
 
 const mostParameters = 50
@@ -19,7 +21,7 @@ export const readQuery = (text: string): ParsedUrlQuery => parse(text, '&', '=',
  * An unambiguous query: few parameters, each once, in UTF-8. The parser keeps undecodable text as it is, and makes a list of
  * repeated parameters. @throws Failure request.malformed with the reason
  */
-export const assertQuery = (url: string): void => {
+const assertQuery = (url: string): void => {
   const start = url.indexOf('?')
   if (start === -1) return
   const seen = new Set<string>()
@@ -33,3 +35,20 @@ export const assertQuery = (url: string): void => {
     seen.add(key)
   }
 }
+
+/** Checks the query and the path's parameters before their schemas. */
+export const cleanParameters = fp(
+  async (app) => {
+    app.addHook('preValidation', ({ url, params, query }, _reply, done) => {
+      try {
+        assertQuery(url)
+        assertCleanText(params)
+        assertCleanText(query)
+        done()
+      } catch (problem) {
+        done(problem as Error)
+      }
+    })
+  },
+  { name: 'clean-parameters', dependencies: ['request-context'] },
+)

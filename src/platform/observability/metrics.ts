@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import client from '@prometheus-io/client'
 import type { FastifyInstance } from 'fastify'
 import metricsPlugin from 'fastify-metrics'
@@ -143,12 +144,13 @@ export const createMetrics = (): Metrics => {
 }
 
 export interface MetricsServer {
-  readonly port: number
+  /** Starts to listen, once. @returns the port */
+  listen(host: string, port: number): Promise<number>
   close(): Promise<void>
 }
 
 /** GET /metrics on its own port, so that no public route exposes it. */
-export const serveMetrics = async (metrics: Metrics, host: string, port: number): Promise<MetricsServer> => {
+export const createMetricsServer = (metrics: Metrics): MetricsServer => {
   const server = createServer(async (request, response) => {
     if (request.url !== '/metrics') {
       response.writeHead(404).end()
@@ -161,13 +163,16 @@ export const serveMetrics = async (metrics: Metrics, host: string, port: number)
       response.writeHead(500).end()
     }
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, resolve)
-  })
-  const address = server.address()
   return {
-    port: typeof address === 'object' && address ? address.port : port,
+    listen: async (host, port) => {
+      if (!server.listening) {
+        await new Promise<void>((resolve, reject) => {
+          server.once('error', reject)
+          server.listen(port, host, resolve)
+        })
+      }
+      return (server.address() as AddressInfo).port
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())

@@ -4,7 +4,7 @@ import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { pino } from 'pino'
 import t from 'tap'
 import { serviceNames } from '../../../src/environment.ts'
-import { passedOn, takeNamedHeaders } from '../../../src/modules/gateway/headers.ts'
+import { namedHeaders, passedOn } from '../../../src/modules/gateway/headers.ts'
 import { createHttp } from '../../../src/platform/http/server.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { runGateway, sendExactly, startFakeService } from '../../../testing/gateway.ts'
@@ -228,8 +228,8 @@ t.test('what the routes declare and the modules read is on the list, and little 
 })
 
 t.test('in one process a module sees the same headers', async (t) => {
-  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
-  takeNamedHeaders(app)
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  await app.register(namedHeaders)
   app.get('/', async ({ headers }) => headers)
   t.teardown(() => app.close())
   const kept = Object.fromEntries(passedOn.map((name) => [name, '1']))

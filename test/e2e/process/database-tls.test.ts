@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { createDatabases } from '../../../src/app/databases.ts'
 import { loadInOrder } from '../../../src/app/topology.ts'
 import { inspectConfig, readConfig } from '../../../src/config.ts'
+import { createShutdown } from '../../../src/platform/boot/shutdown.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { createMetrics } from '../../../src/platform/observability/metrics.ts'
 import { createPostgresPools } from '../../../src/platform/queue/postgres-pool.ts'
@@ -144,8 +145,9 @@ t.test('plain text to another host is warned of once, in production', async (t) 
     const lines: string[] = []
     const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) })
     const config = { ...readConfig({ DATABASE_URL: url, REDIS_URL: 'redis://127.0.0.1' }), production }
-    const databases = createDatabases(definitions, config, createMetrics(), log)
-    t.teardown(() => databases.close())
+    const shutdown = createShutdown(log)
+    createDatabases({ definitions, config, metrics: createMetrics(), log, shutdown })
+    t.teardown(() => shutdown.run())
     return lines
   }
   t.match(warnings('postgres://db.example/shop'), [/connections are not encrypted: add sslmode=verify-full/])

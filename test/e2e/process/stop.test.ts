@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { serviceNames, storingServices } from '../../../src/environment.ts'
-import { runPhases } from '../../../src/platform/boot/stop-phases.ts'
+import { createShutdown } from '../../../src/platform/boot/shutdown.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 import { startService } from '../../../testing/service.ts'
@@ -26,18 +26,17 @@ t.test('a phase that does not end, or fails, keeps no other from its end', async
     },
     force: () => order.push(`${name} by force`),
   })
-  await runPhases(
-    [
-      step('one', async () => {}),
-      step('hangs', () => new Promise(() => {})),
-      step('fails', async () => {
-        throw new Error('no')
-      }),
-      step('last', async () => {}),
-    ],
-    log as never,
+  const shutdown = createShutdown(log as never)
+  shutdown.add(step('opened first', async () => {}))
+  shutdown.add(
+    step('fails', async () => {
+      throw new Error('no')
+    }),
   )
-  t.same(order, ['one', 'hangs', 'hangs by force', 'fails', 'last'])
+  shutdown.add(step('hangs', () => new Promise(() => {})))
+  shutdown.add(step('opened last', async () => {}))
+  await Promise.all([shutdown.run(), shutdown.run()])
+  t.same(order, ['opened last', 'hangs', 'hangs by force', 'fails', 'opened first'], 'each once, in reverse')
   t.match(lines, [{ phase: 'hangs' }, { phase: 'fails', err: Error }])
   t.equal(lines.length, 2)
 })

@@ -106,8 +106,8 @@ t.test('an address is told apart within one day and process, and is not in what 
   t.not(pseudonym('203.0.113.7'), first, 'another day')
 })
 
-const watch = (app: FastifyInstance, trail: { add(access: Access): void }, changes: Partial<WatchOptions> = {}) =>
-  watchAccess(app, {
+const watch = async (app: FastifyInstance, trail: { add(access: Access): void }, changes: Partial<WatchOptions> = {}) =>
+  app.register(watchAccess, {
     trail,
     reads: { 'GET /api/v1/things': 'user_id', 'GET /api/v1/things/:id': 'user_id' },
     accounts: { 'POST /api/v1/auth/login': 'email' },
@@ -118,10 +118,10 @@ const watch = (app: FastifyInstance, trail: { add(access: Access): void }, chang
   })
 
 /** A server of which somebody asks as `actor`, with everybody's data or their own in reach. */
-const serve = (t: Test, changes: Partial<WatchOptions> = {}) => {
+const serve = async (t: Test, changes: Partial<WatchOptions> = {}) => {
   const seen: Access[] = []
-  const app = createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
-  watch(app, { add: (access) => seen.push(access) }, changes)
+  const app = await createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
+  await watch(app, { add: (access) => seen.push(access) }, changes)
   app.addHook('onRequest', async (request) => {
     const scope = request.headers.staff ? 'all' : 'own'
     request.call = { ...request.call, actor: { type: 'user', id: '7' }, scope }
@@ -131,7 +131,7 @@ const serve = (t: Test, changes: Partial<WatchOptions> = {}) => {
 }
 
 t.test('the id of a request is the same after validation as before', async (t) => {
-  const { app, seen } = serve(t)
+  const { app, seen } = await serve(t)
   const schema = { params: Type.Object({ id: Type.Integer() }) }
   app.patch('/api/v1/users/:id', { schema }, async () => {
     throw fail('auth.forbidden')
@@ -144,7 +144,7 @@ t.test('the id of a request is the same after validation as before', async (t) =
 t.test('what goes wrong in the hook is logged and counted, and the answer is as it was', async (t) => {
   const lines: string[] = []
   let errors = 0
-  const { app } = serve(t, {
+  const { app } = await serve(t, {
     trail: {
       add: () => {
         throw new Error('a mistake')
@@ -162,7 +162,7 @@ t.test('what goes wrong in the hook is logged and counted, and the answer is as 
 })
 
 t.test('what is not there for somebody who reaches their own alone is a refusal; for others it is not there', async (t) => {
-  const { app, seen } = serve(t)
+  const { app, seen } = await serve(t)
   app.get('/api/v1/orders/:id', async () => {
     throw fail('order.not_found')
   })
@@ -178,7 +178,7 @@ t.test('what is not there for somebody who reaches their own alone is a refusal;
 })
 
 t.test('whose data somebody was shown who may see everybody’s', async (t) => {
-  const { app, seen } = serve(t)
+  const { app, seen } = await serve(t)
   const staff = { headers: { staff: '1' } }
   app.get('/api/v1/things/:id', async (request) => ({
     success: true,
@@ -272,8 +272,8 @@ const start = async (t: Test, record: (input: { entries: AuditEntry[] }) => Prom
 t.test('what a server refuses is signed and recorded; what it passes on is not', async (t) => {
   const entries: AuditEntry[] = []
   const { keys, refusals } = await start(t, async (input) => entries.push(...input.entries))
-  const app = createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
-  watch(app, refusals)
+  const app = await createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
+  await watch(app, refusals)
   app.get('/api/v1/things/:id', async () => {
     throw fail('auth.forbidden')
   })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { serviceNames } from '../../../../src/environment.ts'
-import { type AuthenticateOptions, authenticate, type Identity } from '../../../../src/platform/auth/authenticate.ts'
+import { type AuthenticateOptions, createAuthentication, type Identity } from '../../../../src/platform/auth/authenticate.ts'
 import { createServiceTokens } from '../../../../src/platform/auth/service-tokens.ts'
 import { ownerOf } from '../../../../src/platform/context.ts'
 import { failWith } from '../../../../src/platform/errors.ts'
@@ -39,21 +39,23 @@ const serve = async (t: Test, options: Partial<AuthenticateOptions> = {}) => {
   await initKeys(folder, serviceNames)
   const keys = createKeyStore({ folder, strict: false })
   const tokens = createServiceTokens(keys, 'gateway')
-  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const identify: AuthenticateOptions['identify'] = async (token) => {
     if (token === 'away') throw fail('user.unavailable')
     return people[token] ?? Promise.reject(fail('auth.invalid_token'))
   }
-  authenticate(app, {
-    routes,
-    modules,
-    serviceTokens: tokens,
-    gatewayName: 'gateway',
-    isPublicPort: false,
-    asOfNow: [],
-    identify,
-    ...options,
-  })
+  await app.register(
+    createAuthentication({
+      routes,
+      modules,
+      serviceTokens: tokens,
+      gatewayName: 'gateway',
+      isPublicPort: false,
+      asOfNow: [],
+      identify,
+      ...options,
+    }),
+  )
   const failures: (string | undefined)[] = []
   app.addHook('onResponse', async ({ failureCode }) => {
     failures.push(failureCode)

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { createHttp } from '../../../../src/platform/http/server.ts'
 
 const listen = async (t: Test) => {
-  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   app.get('/broken', async () => {
     throw new Error('a secret of the inside')
   })
@@ -109,7 +109,7 @@ t.test('a request that came before the server closes is answered, also where it 
 })
 
 t.test('of long requests one is handled in a turn of the event loop, and short ones do not wait', async (t) => {
-  const app = createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const handled: { kind: string; turn: number }[] = []
   const schema = { body: { type: 'object', required: ['text'] }, querystring: { type: 'object' } } as const
   app.post<{ Body: { text: string }; Querystring: { kind: string } }>('/', { schema }, (request, reply) => {

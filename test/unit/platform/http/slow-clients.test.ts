@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { countRequestsInFlight } from '../../../../src/platform/http/requests-in-flight.ts'
+import { createRequestsInFlight } from '../../../../src/platform/http/requests-in-flight.ts'
 import { createHttp, type HttpOptions } from '../../../../src/platform/http/server.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 
@@ -14,14 +14,15 @@ const mebibyte = 1024 * 1024
 const size = 64 * mebibyte
 
 const listen = async (t: Test, options: Partial<HttpOptions> = {}) => {
-  const app = createHttp({
+  const app = await createHttp({
     log: pino({ level: 'silent' }),
     trustProxy: false,
     budgetMs: 1000,
     stopping: () => false,
     ...options,
   })
-  const underWay = countRequestsInFlight(app)
+  const inFlight = createRequestsInFlight()
+  await app.register(inFlight.plugin)
   const piece = Buffer.alloc(65_536)
   const stream = function* () {
     for (let sent = 0; sent < size; sent += piece.length) yield piece
@@ -54,7 +55,7 @@ const listen = async (t: Test, options: Partial<HttpOptions> = {}) => {
   }
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
   const connections = () => new Promise<number>((resolve) => app.server.getConnections((_error, count) => resolve(count)))
-  return { app, open, get, underWay, connections, release }
+  return { app, open, get, underWay: inFlight.count, connections, release }
 }
 
 t.test('a client that does not read is cut, whatever it sends', async (t) => {

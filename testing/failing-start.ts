@@ -1,0 +1,93 @@
+/**
+ * Starts that must fail, in a process of their own, which must then end by itself. Its argument is a list of `FailingStart` as
+ * JSON; for each it writes a `FailedStart` as a line of JSON.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { pino } from 'pino'
+import postgres from 'postgres'
+import { loadModule } from '../src/app/module-graph.ts'
+import { start } from '../src/app/start.ts'
+import type { ModuleName } from '../src/registry.ts'
+
+export interface FailingStart {
+  readonly env: Readonly<Record<string, string>>
+  /** A module's member that fails, as in `order.create`. */
+  readonly fault?: `${ModuleName}.${string}`
+  /** Another database of the same server. */
+  readonly observerUrl: string
+}
+
+export interface FailedStart {
+  readonly failure: string
+  /** What the process has open that it had not before, by Node's names. */
+  readonly open: readonly string[]
+  /** Connections to the database. */
+  readonly connections: number
+}
+
+/** Makes a module fail after it has opened all that it opens. @returns the way to undo it */
+const spoil = async (fault: NonNullable<FailingStart['fault']>): Promise<() => void> => {
+  const [name, member = ''] = fault.split('.') as [ModuleName, string]
+  const definition = await loadModule(name)
+  const { create } = definition
+  const fail = (): never => {
+    throw new Error(`${fault} fails on purpose`)
+  }
+  Object.assign(definition, {
+    create: async (context: Parameters<typeof create>[0]) => {
+      const instance = await create(context)
+      return member === 'create' ? fail() : { ...instance, [member]: fail }
+    },
+  })
+  return () => Object.assign(definition, { create })
+}
+
+/** Node's list lacks timers that do not keep the process alive. Those of libraries are theirs: metrics have one for ever. */
+const intervals = new Set<unknown>()
+const { setInterval: set, clearInterval: clear } = globalThis
+globalThis.setInterval = ((...args: Parameters<typeof set>) => {
+  const timer = set(...args)
+  const [, , caller = ''] = new Error().stack?.split('\n') ?? []
+  if (!caller.includes('/node_modules/')) intervals.add(timer)
+  return timer
+}) as typeof set
+globalThis.clearInterval = (timer) => {
+  intervals.delete(timer)
+  clear(timer)
+}
+
+/** A closed connection takes a moment to go from the server's list. */
+const connectionsTo = async (databaseUrl: string, observerUrl: string): Promise<number> => {
+  const observer = postgres(observerUrl, { max: 1, onnotice: () => {} })
+  const database = new URL(databaseUrl).pathname.slice(1)
+  let count = 0
+  for (let tries = 0; tries < 20; tries++) {
+    const [row] = await observer`select count(*)::int as count from pg_stat_activity where datname = ${database}`
+    count = row?.count
+    if (count === 0) break
+    await pause(50)
+  }
+  await observer.end()
+  return count
+}
+
+const failedStart = async ({ env, fault, observerUrl }: FailingStart): Promise<FailedStart> => {
+  const restore = fault && (await spoil(fault))
+  const before = process.getActiveResourcesInfo()
+  intervals.clear()
+  const failure = await start(env, pino({ level: 'silent' }), undefined).then(
+    () => 'it started',
+    (error: Error) => error.message,
+  )
+  restore?.()
+  // What was closed leaves the list after a turn of the event loop.
+  await pause(20)
+  const open = process.getActiveResourcesInfo()
+  for (const one of before) if (open.includes(one)) open.splice(open.indexOf(one), 1)
+  open.push(...[...intervals].map(() => 'Interval'))
+  return { failure, open, connections: env.DATABASE_URL ? await connectionsTo(env.DATABASE_URL, observerUrl) : 0 }
+}
+
+// Standard output is opened by its first use.
+process.stdout.write('\n')
+for (const each of JSON.parse(process.argv[2] ?? '[]')) console.log(JSON.stringify(await failedStart(each)))
