@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { sql } from 'drizzle-orm'
 import { pino } from 'pino'
+import { Type } from 'typebox'
 import { outbox } from '../src/modules/order/tables.ts'
 import { createDatabase } from '../src/platform/db/database.ts'
 import { newEvent } from '../src/platform/events/event.ts'
@@ -34,7 +35,11 @@ await repository.register(known)
 relay.start()
 
 const commit = async (type: string) => {
-  const event = newEvent(type, { actor: { type: 'anonymous', id: null }, traceparent: '', policyVersion: '' })
+  const event = newEvent({ events: { [type]: Type.Object({}) } }, type, {
+    actor: { type: 'anonymous', id: null },
+    traceparent: '',
+    policyVersion: '',
+  })
   await db.run(sql`${appendEvent(outbox, event, sql`(select 1 as id, 1 as version)`)}`)
   process.stdout.write(`${event.id}\n`)
 }

@@ -5,7 +5,7 @@ import type { Shutdown } from '../platform/boot/shutdown.ts'
 import { type Background, createBackground } from '../platform/concurrency/background.ts'
 import type { RetryPolicy } from '../platform/concurrency/retry.ts'
 import { everyEvent, queuesOf } from '../platform/contract.ts'
-import { startConsumer } from '../platform/events/consumer.ts'
+import { checkedHandlers, startConsumer } from '../platform/events/consumer.ts'
 import { createDeadLetterRepository, type DeadLetterRepository } from '../platform/events/dead-letter-repository.ts'
 import { createDeliveryLimiter, type DeliveryLimiter } from '../platform/events/delivery-limiter.ts'
 import {
@@ -145,7 +145,8 @@ export const createEventBus = async (options: EventBusOptions): Promise<EventBus
     const tables = consumerTables(definitions.get(name))
     const deadLetters = deadLettersOf.get(name)
     if (!opened || !tables || !deadLetters) return
-    const handlers = withReplay(name, own ?? {}, opened, deadLetters)
+    const { contract, publishers = [] } = definitions.get(name) as ModuleDefinition
+    const handlers = withReplay(name, checkedHandlers(contract, [contract, ...publishers], own ?? {}), opened, deadLetters)
     const inbox = createInboxRepository(databases.of(name), tables.inbox, tables.deadLetters)
     metrics.deadLetters(name, deadLetters.count)
     const repositories = { deadLetters, inbox }

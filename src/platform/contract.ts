@@ -18,7 +18,8 @@ export interface Operation<I extends TSchema = TSchema, O extends TSchema = TSch
 export const everyEvent = '*'
 
 /** The event that replays a dead letter of this module. */
-export const replayEventOf = (module: string): string => `${module}.dead_letter_replayed`
+export const replayEventOf = (module: string): ReplayEvent => `${module}.dead_letter_replayed`
+type ReplayEvent = `${string}.dead_letter_replayed`
 
 /** `type`: of the replayed event. */
 export const DeadLetterReplayed = Type.Object({ event_id: Type.String({ format: 'uuid' }), type: Type.String() })
@@ -27,7 +28,12 @@ export type DeadLetterReplayed = Static<typeof DeadLetterReplayed>
 type Operations = Record<string, Operation>
 type Events = Record<string, TSchema>
 
-export interface Contract<Ops extends Operations = Operations, E extends Events = Events, Err extends ErrorTable = ErrorTable> {
+export interface Contract<
+  Ops extends Operations = Operations,
+  E extends Events = Events,
+  Err extends ErrorTable = ErrorTable,
+  S extends string = string,
+> {
   readonly name: string
   /** The port of the module as a separate service. */
   readonly port: number
@@ -47,10 +53,28 @@ export interface Contract<Ops extends Operations = Operations, E extends Events 
   /** The events that the module publishes: event type to the schema of its data. No personal data. */
   readonly events: E
   /** Event types of any module that this one consumes, or `everyEvent`; the relay derives the queues from it. */
-  readonly subscribes: readonly string[]
+  readonly subscribes: readonly (S | ReplayEvent)[]
   /** Event types with their own queue, so that they do not wait behind others: queue name (begins with the module's) to types. */
   readonly apart: Readonly<Record<string, readonly string[]>>
 }
+
+/** A contract's events, or one of them. */
+export interface Publisher {
+  readonly events: Events
+}
+
+/** Types of events that modules with these contracts publish. */
+export type PublishedBy<P extends Publisher> = P extends Publisher ? keyof P['events'] & string : never
+
+/** What an event says, by the contract that has it. */
+export type EventData<P extends Publisher, T extends string> = P extends Publisher
+  ? T extends keyof P['events']
+    ? Static<P['events'][T]>
+    : never
+  : never
+
+/** Types of events that a module handles itself. */
+export type SubscribedBy<C extends Contract> = Exclude<C['subscribes'][number], ReplayEvent>
 
 /** The queues that a module consumes, with the event types of each. */
 export const queuesOf = ({ name, subscribes, apart }: Contract): (readonly [queue: string, types: readonly string[]])[] => {
@@ -91,6 +115,7 @@ export const defineContract = <
   const Ops extends Operations = Record<never, never>,
   const E extends Events = Record<never, never>,
   const Err extends ErrorTable = Record<never, never>,
+  const S extends string = never,
 >({
   name,
   port,
@@ -115,9 +140,10 @@ export const defineContract = <
   bodyLimits?: Readonly<Record<string, number>>
   ops?: Ops
   events?: E
-  subscribes?: readonly string[]
-  apart?: Readonly<Record<string, readonly string[]>>
-}): Contract<Ops, E, Err> => {
+  subscribes?: readonly S[]
+  apart?: Readonly<Record<string, readonly NoInfer<S>[]>>
+}): Contract<Ops, E, Err, S> => {
+  const types: readonly string[] = subscribes
   const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
   return {
     name,
@@ -131,7 +157,7 @@ export const defineContract = <
     bodyLimits: replayed ? { ...bodyLimits, [`POST ${paths[0]}/dead-letters/replay`]: 32 * 1024 } : bodyLimits,
     ops,
     events: replayed ? { ...events, [replayed]: DeadLetterReplayed } : events,
-    subscribes: replayed && !subscribes.includes(everyEvent) ? [...subscribes, replayed] : subscribes,
+    subscribes: replayed && !types.includes(everyEvent) ? [...subscribes, replayed] : subscribes,
     apart,
   }
 }

@@ -4,10 +4,10 @@ import type { Agent } from 'undici'
 import type { Config } from '../config.ts'
 import type { ServiceTokens } from './auth/service-tokens.ts'
 import type { RetryPolicy } from './concurrency/retry.ts'
-import type { Api, Client, Contract, Uses } from './contract.ts'
+import type { Api, Client, Contract, Publisher, SubscribedBy, Uses } from './contract.ts'
 import type { Database } from './db/database.ts'
 import type { Failure } from './errors.ts'
-import type { EventHandlers } from './events/consumer.ts'
+import type { EventHandlers, HandlersOf } from './events/consumer.ts'
 import type { DeliveryLimiter } from './events/delivery-limiter.ts'
 import type { EventContext } from './events/event.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './events/tables.ts'
@@ -74,7 +74,16 @@ export interface FirstSignIn {
 }
 
 /** What a module provides. */
-export interface ModuleInstance<C extends Contract = Contract> {
+export type ModuleInstance<C extends Contract = Contract, P extends Publisher = never> = Parts<C> & Handling<C, P>
+
+type Handling<C extends Contract, P extends Publisher> =
+  string extends SubscribedBy<C>
+    ? { readonly handlers?: EventHandlers }
+    : [SubscribedBy<C>] extends [never]
+      ? { readonly handlers?: never }
+      : { readonly handlers: HandlersOf<C, P> }
+
+interface Parts<C extends Contract> {
   /** Its functions for other modules. */
   readonly api: Api<C>
   /** Public routes, mounted below /api/v1. */
@@ -83,7 +92,6 @@ export interface ModuleInstance<C extends Contract = Contract> {
   readonly server?: (app: FastifyInstance) => Promise<void>
   /** Routes outside the API: pages for people. */
   readonly pages?: (app: FastifyInstance) => Promise<void>
-  readonly handlers?: EventHandlers
   /** Writes the sample data; does nothing if there is data already. */
   readonly seed?: () => Promise<void>
   /** More fields in /health. */
@@ -108,8 +116,11 @@ export interface ModuleDefinition<
   O extends Uses = Uses,
   K extends keyof Config = keyof Config,
   R extends keyof Resources = keyof Resources,
+  P extends readonly Contract[] = readonly Contract[],
 > {
   readonly contract: C
+  /** Whose events it subscribes to, beside its own. */
+  readonly publishers?: P
   /** From the module's dependencies.ts, which the registry reads too. */
   readonly dependencies?: D
   /** Dependencies that it can do without: they do not affect the order in which modules start (docs/adr/0010). */
@@ -121,7 +132,7 @@ export interface ModuleDefinition<
   readonly tables?: { readonly outbox: OutboxTable; readonly inbox?: InboxTable; readonly deadLetters?: DeadLetterTable }
   /** The database role of its statements; default: the login itself. */
   readonly databaseRole?: string
-  readonly create: (context: ModuleContext<D, O, K, R>) => ModuleInstance<C> | Promise<ModuleInstance<C>>
+  readonly create: (context: ModuleContext<D, O, K, R>) => ModuleInstance<C, P[number]> | Promise<ModuleInstance<C, P[number]>>
 }
 
 export const defineModule = <
@@ -130,6 +141,7 @@ export const defineModule = <
   O extends Uses = Record<never, never>,
   const K extends keyof Config = never,
   const R extends keyof Resources = never,
+  const P extends readonly Contract[] = readonly [],
 >(
-  definition: ModuleDefinition<C, D, O, K, R>,
+  definition: ModuleDefinition<C, D, O, K, R, P>,
 ) => definition

@@ -1,5 +1,4 @@
 import { createBackground } from '../../platform/concurrency/background.ts'
-import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { orderContract } from '../order/contract.ts'
 import { userContract } from '../user/contract.ts'
@@ -23,11 +22,11 @@ const pruneEveryMs = 3_600_000
 export default defineModule({
   contract: notificationContract,
   dependencies,
+  publishers: [orderContract, userContract],
   tables: { outbox, inbox, deadLetters },
   config: ['smtpUrl', 'mailFrom', 'smsUrl', 'smsFrom', 'dataDir', 'workers', 'publicUrl', 'messagesPerHour'],
   uses: ['db', 'keys', 'retry', 'deliveryLimiter'],
   create: ({ clients, db, config, keys, log, metrics, retry, deliveryLimiter, onStop }) => {
-    const { events } = orderContract
     const providers = createProviders({ ...config, log })
     onStop('providers', providers.close)
     const repository = createNotificationRepository(db)
@@ -67,16 +66,13 @@ export default defineModule({
     return {
       api: { getNotificationsOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
       handlers: {
-        'order.created': handlerOf(events['order.created'], service.onOrderEvent),
-        'order.status_changed': handlerOf(events['order.status_changed'], service.onOrderEvent),
-        'order.cancelled': handlerOf(events['order.cancelled'], service.onOrderEvent),
+        'order.created': service.onOrderEvent,
+        'order.status_changed': service.onOrderEvent,
+        'order.cancelled': service.onOrderEvent,
         ...accountHandlers(accountMail),
-        'notification.retry_requested': handlerOf(
-          notificationContract.events['notification.retry_requested'],
-          service.onRetryRequested,
-        ),
-        'user.email_confirmed': handlerOf(userContract.events['user.email_confirmed'], service.onEmailConfirmed),
-        'user.deleted': handlerOf(userContract.events['user.deleted'], service.onUserDeleted),
+        'notification.retry_requested': service.onRetryRequested,
+        'user.email_confirmed': service.onEmailConfirmed,
+        'user.deleted': service.onUserDeleted,
       },
       routes: async (app) => {
         await app.register(notificationRoutes, { service })

@@ -1,9 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
+import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
-import type { Notification, NotificationStatus } from './contract.ts'
+import type { Notification, NotificationStatus, notificationContract } from './contract.ts'
 import { inbox, notifications, outbox } from './tables.ts'
 
 export interface NotificationFilter {
@@ -11,6 +11,8 @@ export interface NotificationFilter {
   readonly user_id?: number
   readonly status?: NotificationStatus
 }
+
+type RetryEvent = EventOf<typeof notificationContract, 'notification.retry_requested', 'notification_id'>
 
 const fields = sql`id, event_id, event_type, channel, order_id, user_id, status, attempts, reason, uncertain_at, sent_at, created_at`
 export type NotificationRepository = ReturnType<typeof createNotificationRepository>
@@ -61,14 +63,14 @@ export const createNotificationRepository = (db: Database) => {
     },
 
     /** Makes an unsent message due again, with the event that resends it; undefined if its state does not allow it. */
-    requestRetry: async (id: number, event: NewEvent): Promise<Notification | undefined> => {
+    requestRetry: async (id: number, event: RetryEvent): Promise<Notification | undefined> => {
       const [row] = await db.write<Notification>(sql`
         with changed as (
           update ${notifications}
              set status = case when status = 'uncertain' then status else 'pending' end, version = version + 1, due_at = null
            where id = ${id} and status in ('failed', 'uncertain', 'skipped', 'limited')
           returning *
-        ), event as (${appendEvent(outbox, event, sql`changed`, sql`jsonb_build_object('notification_id', source.id)`)})
+        ), event as (${appendEvent(outbox, event, sql`changed`, { notification_id: sql<number>`source.id` })})
         select ${fields} from changed`)
       return row
     },

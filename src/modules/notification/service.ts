@@ -3,7 +3,7 @@ import type { Api } from '../../platform/contract.ts'
 import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform/page.ts'
 import type { userContract } from '../user/contract.ts'
-import type { Notification } from './contract.ts'
+import { type Notification, notificationContract } from './contract.ts'
 import type { DeliveryRepository } from './delivery/repository.ts'
 import { fail } from './errors.ts'
 import { ifFound } from './if-found.ts'
@@ -86,7 +86,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
 
     /** @throws notification.not_found, notification.not_retryable */
     retry: async (id: number, context: CallContext): Promise<Notification> => {
-      const retried = await repository.requestRetry(id, newEvent('notification.retry_requested', context))
+      const retried = await repository.requestRetry(id, newEvent(notificationContract, 'notification.retry_requested', context))
       if (retried) return retried
       const notification = await repository.byId(id, ownerOf(context))
       if (!notification) throw fail('notification.not_found', { id })

@@ -1,13 +1,12 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvents } from '../../platform/events/outbox-repository.ts'
-import { giveBack, stepData } from './give-back.sql.ts'
+import { giveBack, type StepEvent, stepData } from './give-back.sql.ts'
 import { orders, outbox } from './tables.ts'
 
 export interface ExpiryRepository {
   /** Cancels pending orders older than `ttlMs`, oldest first, at most one per event. @returns how many */
-  expire(ttlMs: number, events: readonly NewEvent[]): Promise<number>
+  expire(ttlMs: number, events: readonly StepEvent<'order.cancelled'>[]): Promise<number>
 }
 
 export const createExpiryRepository = (db: Database): ExpiryRepository => ({
@@ -23,7 +22,7 @@ export const createExpiryRepository = (db: Database): ExpiryRepository => ({
           from numbered where c.id = numbered.id and c.status = 'pending'
         returning c.*, 'pending' as was, numbered.n
       ), ${giveBack},
-      event as (${appendEvents(outbox, events, sql`o`, sql`${stepData(sql`source`)} || jsonb_build_object('reason', 'expired')`)})
+      event as (${appendEvents(outbox, events, sql`o`, stepData)})
       select id from o`)
     return expired.length
   },

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { type Background, createBackground } from '../../platform/concurrency/background.ts'
 import { serviceContext } from '../../platform/context.ts'
 import { newEvent } from '../../platform/events/event.ts'
+import { orderContract } from './contract.ts'
 import type { ExpiryRepository } from './expiry-repository.ts'
 
 export interface ExpiryOptions {
@@ -25,7 +26,7 @@ export const createExpiry = ({ repository, ttlMs, log }: ExpiryOptions): Backgro
       const context = serviceContext('order', 10_000)
       expired = await repository.expire(
         ttlMs,
-        Array.from({ length: atOnce }, () => newEvent('order.cancelled', context)),
+        Array.from({ length: atOnce }, () => newEvent(orderContract, 'order.cancelled', context, { reason: 'expired' })),
       )
       if (expired === 0) return
       log.info({ orders: expired }, 'pending orders expired and were cancelled')

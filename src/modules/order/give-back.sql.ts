@@ -1,4 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { EventOf } from '../../platform/events/event.ts'
+import type { SqlDataOf } from '../../platform/events/outbox-repository.ts'
+import type { OrderStatus, orderContract } from './contract.ts'
 import { orderItems, stock } from './tables.ts'
 
 /** CTEs that give back what each cancelled order of the CTE `o` took from the stock. */
@@ -14,7 +17,18 @@ export const giveBack: SQL = sql`
          where s.product_id = r.product_id
       )`
 
+export type StepEvent<T extends 'order.status_changed' | 'order.cancelled'> = EventOf<
+  typeof orderContract,
+  T,
+  'order_id' | 'user_id' | 'total' | 'currency' | 'from' | 'to'
+>
+
 /** The event data of a transition, over rows that also have the previous status, as `was`. */
-export const stepData = (source: SQL): SQL => sql`
-  jsonb_build_object('order_id', ${source}.id, 'user_id', ${source}.user_id, 'total', ${source}.total, 'currency', ${source}.currency,
-    'from', ${source}.was, 'to', ${source}.status)`
+export const stepData: SqlDataOf<StepEvent<'order.cancelled'>> = {
+  order_id: sql<number>`source.id`,
+  user_id: sql<number>`source.user_id`,
+  total: sql<number>`source.total`,
+  currency: sql<string>`source.currency`,
+  from: sql<OrderStatus>`source.was`,
+  to: sql<OrderStatus>`source.status`,
+}

@@ -1,4 +1,3 @@
-import { handlerOf } from '../../platform/events/consumer.ts'
 import { defineModule } from '../../platform/module.ts'
 import { productContract } from '../product/contract.ts'
 import { orderContract } from './contract.ts'
@@ -18,6 +17,7 @@ import { deadLetters, inbox, outbox } from './tables.ts'
 export default defineModule({
   contract: orderContract,
   dependencies,
+  publishers: [productContract],
   tables: { outbox, inbox, deadLetters },
   config: ['orderLimits', 'orderPendingTtlMs'],
   uses: ['db'],
@@ -34,9 +34,7 @@ export default defineModule({
     if (expiry) onStop('expiry', expiry.close)
     return {
       api: { getOrdersOf: ({ user_id, cursor }) => service.listOf(user_id, cursor) },
-      handlers: {
-        'product.deleted': handlerOf(productContract.events['product.deleted'], stock.onProductDeleted),
-      },
+      handlers: { 'product.deleted': stock.onProductDeleted },
       routes: async (app) => {
         await app.register(orderRoutes, { service })
         await app.register(inventoryRoutes, { service: stock })

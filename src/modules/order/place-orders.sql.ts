@@ -1,10 +1,13 @@
 import { sql } from 'drizzle-orm'
 import { coalesce } from '../../platform/db/batch-loader.ts'
 import type { Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
+import type { EventOf } from '../../platform/events/event.ts'
+import { jsonbObject, type SqlDataOf } from '../../platform/events/outbox-repository.ts'
 import { subscribersOf } from '../../platform/events/subscription-repository.ts'
-import type { OrderItem } from './contract.ts'
+import type { OrderItem, orderContract } from './contract.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
+
+type OrderEvent = EventOf<typeof orderContract, 'order.created', 'order_id' | 'user_id' | 'total' | 'currency' | 'items'>
 
 export interface NewOrder {
   readonly user_id: number
@@ -14,7 +17,7 @@ export interface NewOrder {
   readonly key: string | null
   /** SHA-256 of the request in hexadecimal. */
   readonly fingerprint: string
-  readonly event: NewEvent
+  readonly event: OrderEvent
   /** How many pending orders this user may have; null if not limited. */
   readonly most: number | null
 }
@@ -32,6 +35,17 @@ export type Placement =
   | { readonly outcome: 'full' }
   /** This user has an order with this key, or lost a race against a concurrent one: look it up, and place it once more. */
   | { readonly outcome: 'key_taken' }
+
+/** Over the CTEs `placed` p, `input` i and `line`. */
+const orderData: SqlDataOf<OrderEvent> = {
+  order_id: sql<number>`p.id`,
+  user_id: sql<number>`i.user_id`,
+  total: sql<number>`p.total`,
+  currency: sql<string>`i.currency`,
+  items: sql<OrderItem[]>`(
+    select jsonb_agg(jsonb_build_object('product_id', l.product_id, 'product', l.product, 'quantity', l.quantity, 'price', l.price) order by l.line)
+      from line l where l.n = i.n)`,
+}
 
 interface Row {
   id: number | null
@@ -112,9 +126,7 @@ export const placeOrders =
       ), event as (
         insert into ${outbox} (id, queue, type, aggregate_id, version, actor, traceparent, policy_version, data)
         select i.event_id, coalesce(s.queue, ''), i.event_type, p.id::text, p.version, i.actor, i.traceparent, i.policy_version,
-               jsonb_build_object('order_id', p.id, 'user_id', i.user_id, 'total', p.total, 'currency', i.currency, 'items',
-                 (select jsonb_agg(jsonb_build_object('product_id', l.product_id, 'product', l.product, 'quantity', l.quantity, 'price', l.price) order by l.line)
-                    from line l where l.n = i.n))
+               ${jsonbObject(orderData)}
           from placed p join input i using (id) left join lateral (${subscribersOf(outbox, sql`i.event_type`)}) as s on true
       )
       select p.id, p.total, p.created_at,

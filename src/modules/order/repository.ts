@@ -1,11 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { coalesce } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
-import { giveBack, stepData } from './give-back.sql.ts'
+import { giveBack, type StepEvent, stepData } from './give-back.sql.ts'
 import { placeOrders, placeTogether } from './place-orders.sql.ts'
 import type { StockLevel } from './stock-repository.ts'
 import { orderItems, orders, outbox, stock } from './tables.ts'
@@ -104,7 +103,7 @@ export const createOrderRepository = (db: Database) => {
       id: number,
       from: readonly OrderStatus[],
       to: OrderStatus,
-      event: NewEvent,
+      event: StepEvent<'order.status_changed' | 'order.cancelled'>,
       owner: number | undefined,
     ): Promise<StoredOrder | undefined> => {
       const states = JSON.stringify(from)
@@ -118,7 +117,7 @@ export const createOrderRepository = (db: Database) => {
           from before where c.id = before.id
         returning c.*, before.status as was
       ), ${giveBack},
-      event as (${appendEvent(outbox, event, sql`o`, stepData(sql`source`))})
+      event as (${appendEvent(outbox, event, sql`o`, stepData)})
       select ${orderColumns} from o`)
       return row
     },

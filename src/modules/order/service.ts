@@ -8,7 +8,7 @@ import { type Page, type PageRequest, pageOf, pageRequest } from '../../platform
 import { rules } from '../../platform/validation-messages.ts'
 import type { productContract } from '../product/contract.ts'
 import type { User, userContract } from '../user/contract.ts'
-import { type Order, type OrderItem, OrderStatus, type OwnOrder } from './contract.ts'
+import { type Order, type OrderItem, OrderStatus, type OwnOrder, orderContract } from './contract.ts'
 import { fail } from './errors.ts'
 import type { NewOrder, OutOfStockProduct } from './place-orders.sql.ts'
 import { priceLines, type WantedLine, wantedProducts } from './pricing.ts'
@@ -117,7 +117,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
    * response gets its result. @throws order.not_found, order.invalid_transition
    */
   const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
-    const event = newEvent(to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
+    const event = newEvent(orderContract, to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
     const owner = ownerOf(context)
     const stepped = await repository.transition(id, allowedFrom[to], to, event, owner)
     const order = stepped ?? (await repository.byId(id, owner))
@@ -154,7 +154,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
         items,
         key: key ?? null,
         fingerprint,
-        event: newEvent('order.created', context),
+        event: newEvent(orderContract, 'order.created', context),
         most: own && limits.pending > 0 ? limits.pending : null,
       }
       for (let attempt = 0; attempt < placingTries; attempt++) {

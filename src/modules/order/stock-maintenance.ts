@@ -4,6 +4,7 @@ import { serviceContext } from '../../platform/context.ts'
 import type { Api } from '../../platform/contract.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import type { productContract } from '../product/contract.ts'
+import { orderContract } from './contract.ts'
 import type { StockRepository } from './stock-repository.ts'
 
 export interface StockMaintenanceOptions {
@@ -47,7 +48,7 @@ export const createStockMaintenance = ({ repository, products, log }: StockMaint
     let removed = 0
     for (const id of await findOrphans(signal)) {
       if (signal.aborted) break
-      if (await repository.end(id, newEvent('inventory.removed', ownContext()))) removed++
+      if (await repository.end(id, newEvent(orderContract, 'inventory.removed', ownContext()))) removed++
     }
     if (removed > 0) log.info({ products: removed }, 'removed stock of products that are no longer in the catalogue')
   }

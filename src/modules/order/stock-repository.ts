@@ -1,8 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
-import { appendEvent, receiveEvents } from '../../platform/events/outbox-repository.ts'
+import type { EventOf } from '../../platform/events/event.ts'
+import { appendEvent, receiveEvents, type SqlDataOf } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
+import type { orderContract } from './contract.ts'
 import { inbox, outbox, stock } from './tables.ts'
 
 export interface StockLevel {
@@ -12,11 +13,16 @@ export interface StockLevel {
 
 export type StockRepository = ReturnType<typeof createStockRepository>
 
-const level = sql`jsonb_build_object('product_id', source.product_id, 'available', source.available)`
+type StockEvent<T extends 'inventory.set' | 'inventory.removed'> = EventOf<typeof orderContract, T, 'product_id' | 'available'>
+
+const level: SqlDataOf<StockEvent<'inventory.set'>> = {
+  product_id: sql<number>`source.product_id`,
+  available: sql<number>`source.available`,
+}
 
 export const createStockRepository = (db: Database) => {
   /** Ends the stock of a deleted product, for each row of `cause`. A product that never had stock publishes no event. */
-  const end = (productId: number, event: NewEvent, cause: SQL) => sql`
+  const end = (productId: number, event: StockEvent<'inventory.removed'>, cause: SQL) => sql`
     changed as (
       insert into ${stock} as s (product_id, available, state, version) select ${productId}::int, 0, 'gone', 0 from ${cause}
       on conflict (product_id) do update set state = 'gone', version = s.version + 1 where s.state <> 'gone'
@@ -35,7 +41,7 @@ export const createStockRepository = (db: Database) => {
        order by product_id limit ${limit + 1}`),
 
     /** Undefined if the product is known to be deleted, also if this became known a moment ago. */
-    set: async (productId: number, available: number, event: NewEvent): Promise<StockLevel | undefined> => {
+    set: async (productId: number, available: number, event: StockEvent<'inventory.set'>): Promise<StockLevel | undefined> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
         insert into ${stock} as s (product_id, available) values (${productId}, ${available})
@@ -47,7 +53,7 @@ export const createStockRepository = (db: Database) => {
     },
 
     /** Ends tracking. Returns the last level, or undefined if the product is not stock-tracked. */
-    untrack: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+    untrack: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<StockLevel | undefined> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
         update ${stock} set state = 'untracked', version = version + 1 where product_id = ${productId} and state = 'tracked'
@@ -58,14 +64,18 @@ export const createStockRepository = (db: Database) => {
     },
 
     /** Applies the event `cause` of a deleted product. Idempotent. */
-    endAfter: async (cause: string, productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+    endAfter: async (
+      cause: string,
+      productId: number,
+      event: StockEvent<'inventory.removed'>,
+    ): Promise<StockLevel | undefined> => {
       const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
       const [row] = await db.write<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)
       return row
     },
 
     /** For a product whose event never came. */
-    end: async (productId: number, event: NewEvent): Promise<StockLevel | undefined> => {
+    end: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<StockLevel | undefined> => {
       const [row] = await db.write<StockLevel>(sql`with ${end(productId, event, sql`(select) as once`)}`)
       return row
     },

@@ -3,6 +3,7 @@ import type { Api } from '../../platform/contract.ts'
 import { type EventEnvelope, newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
 import type { productContract } from '../product/contract.ts'
+import { orderContract } from './contract.ts'
 import { fail } from './errors.ts'
 import type { StockLevel, StockRepository } from './stock-repository.ts'
 
@@ -24,20 +25,20 @@ export const createStockService = ({ repository, products }: StockServiceOptions
   /** From then on, the product is stock-tracked. @throws product.not_found */
   set: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
     const [product] = await products.getProducts({ ids: [productId] }, context)
-    const level = product && (await repository.set(productId, available, newEvent('inventory.set', context)))
+    const level = product && (await repository.set(productId, available, newEvent(orderContract, 'inventory.set', context)))
     if (!level) throw fail('product.not_found', { id: productId })
     return level
   },
 
   /** The product is always available again. Returns its last level. @throws inventory.not_tracked */
   untrack: async (productId: number, context: CallContext): Promise<StockLevel> => {
-    const level = await repository.untrack(productId, newEvent('inventory.removed', context))
+    const level = await repository.untrack(productId, newEvent(orderContract, 'inventory.removed', context))
     if (!level) throw fail('inventory.not_tracked', { product_id: productId })
     return level
   },
 
   /** A deleted product has no stock. */
   onProductDeleted: async ({ id, aggregate_id }: EventEnvelope, context: CallContext): Promise<void> => {
-    await repository.endAfter(id, Number(aggregate_id), newEvent('inventory.removed', context))
+    await repository.endAfter(id, Number(aggregate_id), newEvent(orderContract, 'inventory.removed', context))
   },
 })

@@ -1,11 +1,11 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
+import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import { fold, forms } from '../../platform/normal-form.ts'
 import type { PageRequest } from '../../platform/page.ts'
-import type { Product } from './contract.ts'
+import type { Product, productContract } from './contract.ts'
 import { outbox, products } from './tables.ts'
 
 export type NewProduct = Omit<Product, 'id' | 'created_at'>
@@ -15,6 +15,8 @@ export interface ProductFilter {
   readonly search?: string
   readonly active?: boolean
 }
+type ProductEvent<T extends keyof (typeof productContract)['events']> = EventOf<typeof productContract, T>
+
 export type ProductRepository = ReturnType<typeof createProductRepository>
 
 const { version, name_folded, sku_folded, folded_version, ...columns } = getTableColumns(products)
@@ -37,13 +39,12 @@ export const createProductRepository = (db: Database) => {
   /** `source` has the id and the new version. */
   const change = async (
     statement: SQL,
-    event: NewEvent,
-    changed: readonly string[],
+    event: ProductEvent<keyof (typeof productContract)['events']>,
     source = sql`changed`,
   ): Promise<Product | undefined> => {
     const [row] = await db.write<Product>(sql`
       with changed as (${statement} returning *),
-      event as (${appendEvent(outbox, event, source, sql`${JSON.stringify({ fields: changed })}::jsonb`)})
+      event as (${appendEvent(outbox, event, source)})
       select ${fields} from changed`)
     return row
   }
@@ -82,18 +83,21 @@ export const createProductRepository = (db: Database) => {
     },
 
     /** Undefined if the sku is taken. The constraint decides, so two concurrent requests cannot both win. */
-    insert: (product: NewProduct, event: NewEvent): Promise<Product | undefined> =>
+    insert: (product: NewProduct, event: ProductEvent<'product.created'>): Promise<Product | undefined> =>
       change(
         sql`insert into ${products} (sku, name, description, price, currency, active, name_folded, sku_folded, folded_version)
             values (${product.sku}, ${product.name}, ${product.description}, ${product.price}, ${product.currency}, ${product.active},
                     ${fold(product.name)}, ${fold(product.sku)}, 1)
             on conflict do nothing`,
         event,
-        Object.keys(product),
       ),
 
     /** @returns the product, undefined if there is none, 'taken' if another product has the sku */
-    update: async (id: number, changes: ProductChanges, event: NewEvent): Promise<Product | undefined | 'taken'> => {
+    update: async (
+      id: number,
+      changes: ProductChanges,
+      event: ProductEvent<'product.updated'>,
+    ): Promise<Product | undefined | 'taken'> => {
       const sets = [
         ...Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`),
         ...(changes.name === undefined ? [] : [sql`name_folded = ${fold(changes.name)}`]),
@@ -103,15 +107,15 @@ export const createProductRepository = (db: Database) => {
         sql`version = version + 1`,
       ]
       try {
-        return await change(sql`update ${products} set ${sql.join(sets, sql`, `)} where id = ${id}`, event, Object.keys(changes))
+        return await change(sql`update ${products} set ${sql.join(sets, sql`, `)} where id = ${id}`, event)
       } catch (error) {
         if (violatedConstraint(error) === 'products_sku') return 'taken'
         throw error
       }
     },
 
-    remove: (id: number, event: NewEvent): Promise<Product | undefined> =>
-      change(sql`delete from ${products} where id = ${id}`, event, [], sql`(select id, version + 1 as version from changed)`),
+    remove: (id: number, event: ProductEvent<'product.deleted'>): Promise<Product | undefined> =>
+      change(sql`delete from ${products} where id = ${id}`, event, sql`(select id, version + 1 as version from changed)`),
 
     /** Inserts products with their ids, but only into an empty table. Later ids continue from there. */
     seed: async (rows: readonly Product[]): Promise<void> => {

@@ -1,7 +1,7 @@
 import type { CallContext } from '../../platform/context.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
-import type { Product } from './contract.ts'
+import { type Product, productContract } from './contract.ts'
 import { fail } from './errors.ts'
 import type { NewProduct, ProductChanges, ProductFilter, ProductRepository } from './repository.ts'
 
@@ -22,21 +22,28 @@ export const createProductService = ({ repository }: { repository: ProductReposi
       pageOf(await repository.page(page, filter), page.limit, ({ created_at, id }) => ({ at: created_at, id })),
 
     create: async (product: NewProduct, context: CallContext): Promise<Product> => {
-      const created = await repository.insert(product, newEvent('product.created', context))
+      const created = await repository.insert(
+        product,
+        newEvent(productContract, 'product.created', context, { fields: Object.keys(product) }),
+      )
       if (!created) throw fail('product.sku_taken', { sku: product.sku })
       return created
     },
 
     update: async (id: number, changes: ProductChanges, context: CallContext): Promise<Product> => {
       if (Object.keys(changes).length === 0) return get(id)
-      const updated = await repository.update(id, changes, newEvent('product.updated', context))
+      const updated = await repository.update(
+        id,
+        changes,
+        newEvent(productContract, 'product.updated', context, { fields: Object.keys(changes) }),
+      )
       if (updated === 'taken') throw fail('product.sku_taken', { sku: changes.sku })
       if (!updated) throw fail('product.not_found', { id })
       return updated
     },
 
     remove: async (id: number, context: CallContext): Promise<Product> => {
-      const removed = await repository.remove(id, newEvent('product.deleted', context))
+      const removed = await repository.remove(id, newEvent(productContract, 'product.deleted', context, { fields: [] }))
       if (!removed) throw fail('product.not_found', { id })
       return removed
     },

@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
@@ -26,9 +25,9 @@ import {
   leavesAnAdmin,
   lockedAdmins,
   type NewUser,
-  newUserFields,
   openRow,
   rowColumns,
+  type UserEvent,
   type UserRow,
 } from './user-row.sql.ts'
 
@@ -72,9 +71,9 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
     },
 
     /** Undefined if the address is taken. The index decides, so two concurrent requests cannot both win. */
-    insert: async (user: NewUser, event: NewEvent): Promise<User | undefined> => {
+    insert: async (user: NewUser, event: UserEvent<'user.created'>): Promise<User | undefined> => {
       const id = await nextId()
-      return change(insertUser(data, id, user), event, newUserFields)
+      return change(insertUser(data, id, user), event)
     },
 
     update: createUpdateUser(db, data, change),
@@ -83,7 +82,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
      * Erases the person: removes the data key and what it encrypted; id and role stay. Returns the erased user; undefined if
      * there is none, or if it is the last administrator.
      */
-    erase: async (id: number, event: NewEvent): Promise<User | undefined> => {
+    erase: async (id: number, event: UserEvent<'user.deleted'>): Promise<User | undefined> => {
       const [row] = await db.write<UserRow>(sql`
         with admins as materialized (${lockedAdmins}), before as (
           select ${fields}, email_lookup from ${users}
@@ -93,7 +92,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
              set personal = null, data_key = null, ring_key = null, email_lookup = null, name = null, email = null, phone = null, pending_email = null, status = 'erased', erased_at = now(),
                  version = u.version + 1, session_version = u.session_version + 1
             from before where u.id = before.id returning u.id, u.version
-        ), event as (${appendEvent(outbox, event, sql`changed`, sql`'{"fields": []}'::jsonb`)}),
+        ), event as (${appendEvent(outbox, event, sql`changed`)}),
         no_password as (delete from ${credentials} using before where user_id = before.id),
         no_tokens as (delete from ${refreshTokens} using before where user_id = before.id),
         no_mail_tokens as (delete from ${mailTokens} using before where user_id = before.id),

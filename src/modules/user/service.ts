@@ -1,7 +1,7 @@
 import { type CallContext, ownerOf } from '../../platform/context.ts'
 import { newEvent } from '../../platform/events/event.ts'
 import { type Page, type PageRequest, pageOf } from '../../platform/page.ts'
-import type { Session, User } from './contract.ts'
+import { type Session, type User, userContract } from './contract.ts'
 import { fail } from './errors.ts'
 import type { UserRepository } from './repository.ts'
 import type { AdminRepository } from './sign-in/admin-repository.ts'
@@ -9,7 +9,7 @@ import { assertReauthenticated } from './sign-in/reauthentication.ts'
 import type { SecondFactor } from './sign-in/second-factor.ts'
 import type { SignInThrottle } from './sign-in/sign-in-throttle.ts'
 import type { UserChanges } from './update-repository.ts'
-import type { NewUser } from './user-row.sql.ts'
+import { type NewUser, newUserFields } from './user-row.sql.ts'
 
 export interface UserServiceOptions {
   readonly repository: UserRepository
@@ -60,7 +60,7 @@ export const createUserService = (options: UserServiceOptions) => {
 
     create: async (user: NewUser, context: CallContext): Promise<User> => {
       if (user.role !== 'user' && context.scope === 'own') throw fail('auth.forbidden')
-      const created = await repository.insert(user, newEvent('user.created', context))
+      const created = await repository.insert(user, newEvent(userContract, 'user.created', context, { fields: newUserFields }))
       if (!created) throw fail('user.email_taken')
       return created
     },
@@ -83,7 +83,7 @@ export const createUserService = (options: UserServiceOptions) => {
     remove: async (id: number, context: CallContext): Promise<User> => {
       reach(id, context)
       if (!vouches(id, context)) assertReauthenticated(context)
-      const removed = await repository.erase(id, newEvent('user.deleted', context))
+      const removed = await repository.erase(id, newEvent(userContract, 'user.deleted', context, { fields: [] }))
       if (!removed) throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
       await throttle.forget(removed.email)
       return removed

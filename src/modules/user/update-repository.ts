@@ -4,7 +4,7 @@ import { createOneByOne } from '../../platform/concurrency/one-by-one.ts'
 import { type Database, violatedConstraint } from '../../platform/db/database.ts'
 import { type EventContext, newEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
-import type { User } from './contract.ts'
+import { type User, userContract } from './contract.ts'
 import type { Personal, PersonalData } from './personal-data.ts'
 import { sealRows } from './privacy/encryption-maintenance-repository.ts'
 import { askForMail, voidMails } from './sign-in/mail-requests-repository.ts'
@@ -75,8 +75,13 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
         voidMails(sql`changed`),
         sql`ended as (delete from ${refreshTokens} as t using changed where t.user_id = changed.id)`,
         known
-          ? askForMail(newEvent('user.email_changed', context), 'email_changed', sql`changed`, data.sealAddress(row, was.email))
-          : sql`confirmed as (${appendEvent(outbox, newEvent('user.email_confirmed', context), sql`changed`)})`,
+          ? askForMail(
+              newEvent(userContract, 'user.email_changed', context),
+              'email_changed',
+              sql`changed`,
+              data.sealAddress(row, was.email),
+            )
+          : sql`confirmed as (${appendEvent(outbox, newEvent(userContract, 'user.email_confirmed', context), sql`changed`)})`,
       ),
     }
   }
@@ -84,7 +89,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
   /** Waits for its mailed token; earlier ones become void. */
   const pendingAddress = (row: SealedRow, email: string, context: EventContext): Part => {
     const sealed = data.sealAddress(row, email)
-    const asked = askForMail(newEvent('user.email_change_requested', context), 'email_change', sql`changed`, sealed)
+    const asked = askForMail(newEvent(userContract, 'user.email_change_requested', context), 'email_change', sql`changed`, sealed)
     return { field: 'pending_email', sets: [sql`pending_email = ${sealed}`], more: more(voidMails(sql`changed`), asked) }
   }
 
@@ -152,8 +157,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
         // Only the version that was read: a concurrent change must not be lost.
         sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'
           and ${resigns ? leavesAnAdmin(id) : sql`true`}`,
-        newEvent('user.updated', context),
-        parts.map(({ field }) => field),
+        newEvent(userContract, 'user.updated', context, { fields: parts.map(({ field }) => field) }),
         {
           first: resigns ? sql`admins as materialized (${lockedAdmins}),` : sql``,
           more: sql.join(

@@ -1,10 +1,13 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db/database.ts'
-import type { NewEvent } from '../../platform/events/event.ts'
+import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
-import type { User } from './contract.ts'
+import type { User, userContract } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { outbox, users } from './tables.ts'
+
+/** An event of this module; all that it says comes with it. */
+export type UserEvent<T extends keyof (typeof userContract)['events']> = EventOf<typeof userContract, T>
 
 /** The fields of a user that a writer supplies. */
 export type WrittenUser = Omit<User, 'id' | 'email_confirmed' | 'phone_confirmed' | 'created_at'>
@@ -67,7 +70,7 @@ export const plainAddress = (email: string, id = 0): SQL =>
   sql`select from ${users} plain where lower(plain.email) = lower(${email}) and plain.id <> ${id}`
 
 /** The data of a new user's event. */
-export const newUserFields = ['name', 'email', 'phone', 'role', 'locale'] as const
+export const newUserFields = ['name', 'email', 'phone', 'role', 'locale']
 
 /** Body of a CTE: a new user's row; no row if the address is taken. */
 export const insertUser = (data: PersonalData, id: number, user: NewUser): SQL => {
@@ -104,13 +107,12 @@ export const createChange =
   (db: Database, data: PersonalData) =>
   async (
     statement: SQL,
-    event: NewEvent,
-    changed: readonly string[],
+    event: UserEvent<'user.created' | 'user.updated'>,
     { first = sql``, more = sql`` }: { first?: SQL; more?: SQL } = {},
   ): Promise<User | undefined> => {
     const [row] = await db.write<UserRow>(sql`
     with ${first} changed as (${statement} returning *),
-    event as (${appendEvent(outbox, event, sql`changed`, sql`${JSON.stringify({ fields: changed })}::jsonb`)}) ${more}
+    event as (${appendEvent(outbox, event, sql`changed`)}) ${more}
     select ${rowColumns()} from changed`)
     return row && openRow(data, row)
   }

@@ -2,7 +2,15 @@ import { SpanKind } from '@opentelemetry/api'
 import type { Logger } from 'pino'
 import type { Static, TSchema } from 'typebox'
 import { type CallContext, eventContext } from '../context.ts'
-import { everyEvent } from '../contract.ts'
+import {
+  type Contract,
+  type EventData,
+  everyEvent,
+  type PublishedBy,
+  type Publisher,
+  replayEventOf,
+  type SubscribedBy,
+} from '../contract.ts'
 import { safeMessage } from '../observability/redact.ts'
 import { inSpan } from '../observability/span.ts'
 import type { Delivery, EventQueues, QueueConsumer } from '../queue/event-queues.ts'
@@ -16,11 +24,40 @@ import type { InboxRepository } from './outbox-repository.ts'
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
 export type EventHandlers = Readonly<Record<string, EventHandler>>
 
+/** A module's handlers: one for each type that its contract subscribes to, which takes what the publisher's contract says. */
+export type HandlersOf<C extends Contract, P extends Publisher> = {
+  readonly [T in SubscribedBy<C>]: T extends typeof everyEvent
+    ? EventHandler
+    : T extends PublishedBy<C | P>
+      ? EventHandler<EventEnvelope<EventData<C | P, T>>>
+      : 'no contract in `publishers` has this event'
+} & { readonly [T in Exclude<PublishedBy<C | P>, SubscribedBy<C> | typeof everyEvent>]?: never }
+
 /** A handler that accepts only events whose data fits the publisher's schema; others become dead letters. */
 export const handlerOf =
   <S extends TSchema>(data: S, handle: EventHandler<EventEnvelope<Static<S>>>): EventHandler =>
   (event, context) =>
     handle({ ...event, data: parse(data, event.data) }, context)
+
+/** The handlers with the check of what they take. @throws Error where it has others than its subscriptions */
+export const checkedHandlers = (
+  { name, subscribes }: Contract,
+  publishers: readonly Publisher[],
+  handlers: EventHandlers,
+): EventHandlers => {
+  const events = Object.assign({}, ...publishers.map((publisher) => publisher.events)) as Publisher['events']
+  const missing = subscribes.filter((type) => type !== replayEventOf(name) && !handlers[type])
+  if (missing.length > 0) throw new Error(`${name} has no handler for ${missing.join(', ')}`)
+  return Object.fromEntries(
+    Object.entries(handlers).map(([type, handle]) => {
+      if (!subscribes.includes(type)) throw new Error(`${name} handles ${type} and does not subscribe to it`)
+      if (type === everyEvent) return [type, handle]
+      const schema = events[type]
+      if (!schema) throw new Error(`${name}: no publisher of ${type} is known`)
+      return [type, handlerOf(schema, handle as EventHandler<EventEnvelope<unknown>>)]
+    }),
+  )
+}
 
 export interface ConsumerOptions {
   /** Name of the queue. */

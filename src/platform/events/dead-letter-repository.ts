@@ -1,4 +1,5 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
+import type { DeadLetterReplayed } from '../contract.ts'
 import { arrayLiteral, type Database } from '../db/database.ts'
 import { type Page, type PageRequest, pageOf } from '../page.ts'
 import type { EventEnvelope, NewEvent } from './event.ts'
@@ -24,11 +25,14 @@ export interface DeadLetterFilter {
   readonly before?: string
 }
 
+/** The event that has a dead letter delivered again; which one, the statement adds. */
+type ReplayEvent = NewEvent<string, DeadLetterReplayed>
+
 export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
 
 export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => {
   /** Replays at most `events.length` letters, with one event each. */
-  const replay = (where: SQL, lock: SQL, events: readonly NewEvent[]) =>
+  const replay = (where: SQL, lock: SQL, events: readonly ReplayEvent[]) =>
     db.write<DeadLetter>(sql`
       with locked as materialized (
         select id, version, failed_at from ${deadLetters} where ${where}
@@ -37,12 +41,10 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
         select id, row_number() over (order by version, failed_at, id)::int as n from locked
       ), changed as (
         update ${deadLetters} as d set version = d.version + 1 from numbered where d.id = numbered.id returning d.*, numbered.n
-      ), event as (${appendEvents(
-        outbox,
-        events,
-        sql`(select n, event_id as id, version, type from changed)`,
-        sql`jsonb_build_object('event_id', source.id, 'type', source.type)`,
-      )})
+      ), event as (${appendEvents(outbox, events, sql`(select n, event_id as id, version, type from changed)`, {
+        event_id: sql<string>`source.id`,
+        type: sql<string>`source.type`,
+      })})
       select id, event_id, type, event, reason, attempts, version, failed_at from changed`)
 
   return {
@@ -73,7 +75,7 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
     },
 
     /** Marks a letter for replay, with the event that replays it; undefined if there is none. */
-    requestReplay: async (eventId: string, event: NewEvent): Promise<DeadLetter | undefined> => {
+    requestReplay: async (eventId: string, event: ReplayEvent): Promise<DeadLetter | undefined> => {
       const [row] = await replay(sql`event_id = ${eventId}::uuid`, sql`for update`, [event])
       return row
     },
@@ -82,7 +84,7 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
      * The same for as many letters as there are events: those with the fewest replays, oldest first. Returns how many there were.
      * Skips letters that a concurrent replay has locked.
      */
-    requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly NewEvent[]): Promise<number> => {
+    requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly ReplayEvent[]): Promise<number> => {
       const conditions = [
         sql`true`,
         ...(event_ids === undefined ? [] : [sql`event_id = any (${arrayLiteral(event_ids)}::uuid[])`]),

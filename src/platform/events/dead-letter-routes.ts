@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { replayEventOf } from '../contract.ts'
+import { DeadLetterReplayed, replayEventOf } from '../contract.ts'
 import { fail, type LocalizedText } from '../errors.ts'
 import { pageQuery, pageReply, pageRequest } from '../page.ts'
 import { Many, One, Strict, Timestamp } from '../schema.ts'
@@ -62,6 +62,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
   const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
   const tags = [path.slice(1)]
   const replayed = replayEventOf(module)
+  const publisher = { events: { [replayed]: DeadLetterReplayed } }
 
   app.get(
     `${path}/dead-letters`,
@@ -93,7 +94,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     },
     async ({ body, call }, reply) => {
       const { limit, ...filter } = body
-      const events = Array.from({ length: limit }, () => newEvent(replayed, call))
+      const events = Array.from({ length: limit }, () => newEvent(publisher, replayed, call))
       const count = await repository.requestReplays(filter, events)
       return reply.code(202).send({ success: true as const, data: { count } })
     },
@@ -112,7 +113,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       },
     },
     async ({ params, call }, reply) => {
-      const letter = await repository.requestReplay(params.event_id, newEvent(replayed, call))
+      const letter = await repository.requestReplay(params.event_id, newEvent(publisher, replayed, call))
       if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
       return reply.code(202).send({ success: true as const, data: letter })
     },

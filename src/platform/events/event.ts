@@ -1,4 +1,5 @@
 import type { Actor, CallContext } from '../context.ts'
+import type { EventData, PublishedBy, Publisher } from '../contract.ts'
 import { newUuid } from '../ids.ts'
 
 /** The form of an event between a committed change and its consumers. Ids and facts of the change; no personal data. */
@@ -17,22 +18,42 @@ export interface EventEnvelope<Data = Record<string, unknown>> {
   readonly data: Data
 }
 
-/** The part of an event that is known before its statement runs. */
-export interface NewEvent {
+declare const fromSql: unique symbol
+
+/** The part of an event that is known before its statement runs. `FromSql` are the members of its data that the statement adds. */
+export interface NewEvent<Type extends string = string, FromSql extends object = object> {
   readonly id: string
-  readonly type: string
+  readonly type: Type
   readonly actor: Actor
   readonly traceparent: string
   readonly policy_version: string
+  readonly data: object
+  /** In types alone. A function, so that the members are these, no more and no fewer. */
+  readonly [fromSql]?: (members: FromSql) => FromSql
 }
+
+/** An event of a contract. `FromSql` names the members of its data that its statement adds; the others come with it. */
+export type EventOf<P extends Publisher, T extends PublishedBy<P>, FromSql extends keyof EventData<P, T> = never> = NewEvent<
+  T,
+  Pick<EventData<P, T>, FromSql>
+>
+
+type RequiredKey<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? never : K }[keyof T]
 
 /** The actor, the trace, and the policy version of a change. */
 export type EventContext = Pick<CallContext, 'actor' | 'traceparent' | 'policyVersion'>
 
-export const newEvent = (type: string, context: EventContext): NewEvent => ({
+/** An event of this contract with what is known of its data; what the data requires beside it is left to the statement. */
+export const newEvent = <P extends Publisher, T extends PublishedBy<P>, Given extends keyof EventData<P, T> = never>(
+  _publisher: P,
+  type: T,
+  context: EventContext,
+  data?: Pick<EventData<P, T>, Given>,
+): EventOf<P, T, Exclude<RequiredKey<EventData<P, T>>, Given>> => ({
   id: newUuid(),
   type,
   actor: context.actor,
   traceparent: context.traceparent,
   policy_version: context.policyVersion,
+  data: data ?? {},
 })

@@ -4,28 +4,59 @@ import type { EventEnvelope, NewEvent } from './event.ts'
 import { register, type Subscription, schemaOf, subscribersOf } from './subscription-repository.ts'
 import type { DeadLetterTable, InboxTable, OutboxTable } from './tables.ts'
 
+/** Members of an event's data, each with an SQL expression. */
+export type SqlData<Members extends object> = { readonly [K in keyof Members]: SQL<Members[K]> }
+
+/** The members that the statement of such an event adds. */
+export type SqlDataOf<E> = E extends NewEvent<string, infer Members> ? SqlData<Members> : never
+
+/** What an event with those members takes more. */
+type More<Members extends object> = Record<never, never> extends Members ? [] : [data: SqlData<NoInfer<Members>>]
+
+/** As an SQL expression of type jsonb. */
+export const jsonbObject = <Members extends object>(members: SqlData<Members>): SQL =>
+  sql`jsonb_build_object(${sql.join(
+    (Object.entries(members) as [string, SQL][]).map(([name, value]) => sql`${sql.raw(`'${name}'`)}, ${value}`),
+    sql`, `,
+  )})`
+
 /**
  * The outbox rows of a change, as the body of a CTE in the change's own statement: for each row of `source`, which has the
- * aggregate's `id` and `version`, one per subscribed queue. `data` is an SQL expression of type jsonb over `source`; without it,
- * the event has no data.
+ * aggregate's `id` and `version`, one per subscribed queue. `data`: the members of the event's data that the event does not have
+ * yet, as expressions over `source`.
  */
-export const appendEvent = (outbox: OutboxTable, event: NewEvent, source: SQL, data?: SQL): SQL =>
-  append(outbox, sql`${event.id}::uuid`, event, source, data)
+export const appendEvent = <Members extends object>(
+  outbox: OutboxTable,
+  event: NewEvent<string, Members>,
+  source: SQL,
+  ...[data]: More<Members>
+): SQL => append(outbox, sql`${event.id}::uuid`, event, source, data)
 
 /**
  * The same if each row of `source` gets its own event: the one at its position `n`, from 1. The events differ only in their id.
  * @throws Error without any event
  */
-export const appendEvents = (outbox: OutboxTable, events: readonly NewEvent[], source: SQL, data?: SQL): SQL => {
+export const appendEvents = <Members extends object>(
+  outbox: OutboxTable,
+  events: readonly NewEvent<string, Members>[],
+  source: SQL,
+  ...[data]: More<Members>
+): SQL => {
   const [first] = events
   if (!first) throw new Error('an event is needed for each row')
   return append(outbox, sql`(${arrayLiteral(events.map(({ id }) => id))}::uuid[])[source.n]`, first, source, data)
 }
 
-const append = (outbox: OutboxTable, id: SQL, event: NewEvent, source: SQL, data: SQL = sql.raw(`'{}'::jsonb`)): SQL => sql`
+const append = <Members extends object>(
+  outbox: OutboxTable,
+  id: SQL,
+  event: NewEvent<string, Members>,
+  source: SQL,
+  data: object = {},
+): SQL => sql`
   insert into ${outbox} (id, queue, type, aggregate_id, version, actor, traceparent, policy_version, data)
   select ${id}, coalesce(subscriber.queue, ''), ${event.type}, source.id::text, source.version, ${JSON.stringify(event.actor)}::jsonb,
-         ${event.traceparent}, ${event.policy_version}, ${data}
+         ${event.traceparent}, ${event.policy_version}, ${JSON.stringify(event.data)}::jsonb || ${jsonbObject(data as SqlData<Members>)}
     from ${source} as source left join lateral (${subscribersOf(outbox, sql`${event.type}`)}) as subscriber on true`
 
 /** One delivery of an event: to one queue. */

@@ -1,6 +1,7 @@
 import { sql as statement } from 'drizzle-orm'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { Type } from 'typebox'
 import { deadLetters, inbox, outbox } from '../../../src/modules/order/tables.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { newEvent } from '../../../src/platform/events/event.ts'
@@ -24,7 +25,7 @@ const start = async (t: Test, name: string) => {
   const context = { actor: { type: 'anonymous', id: null }, traceparent: '', policyVersion: '' } as const
   /** An event as a module commits it. */
   const commit = async (type: string) => {
-    const event = newEvent(type, context)
+    const event = newEvent({ events: { [type]: Type.Object({}) } }, type, context)
     await db.run(statement`${appendEvent(outbox, event, statement`(select 1 as id, 1 as version)`)}`)
     return event.id
   }

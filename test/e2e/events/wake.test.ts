@@ -3,8 +3,10 @@ import postgres from 'postgres'
 import t from 'tap'
 import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
+import { orderContract } from '../../../src/modules/order/contract.ts'
 import { createExpiryRepository } from '../../../src/modules/order/expiry-repository.ts'
 import { createOrderRepository } from '../../../src/modules/order/repository.ts'
+import { userContract } from '../../../src/modules/user/contract.ts'
 import { createSessionRepository } from '../../../src/modules/user/sign-in/session-repository.ts'
 import { serviceContext } from '../../../src/platform/context.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
@@ -50,7 +52,7 @@ t.test('orders that are placed, expire or are taken a step with wake the relay, 
       items: [{ product_id: 1, product: 'Lamp', quantity, price: 900 }],
       key: null,
       fingerprint: '',
-      event: newEvent('order.created', context),
+      event: newEvent(orderContract, 'order.created', context),
       most: null,
     })
   t.same(await wakesOf(() => order(1)), [1], 'its event is there')
@@ -62,14 +64,15 @@ t.test('orders that are placed, expire or are taken a step with wake the relay, 
   t.ok(batch.length < 3, 'orders that share a commit share a wake-up')
 
   const [row] = await sql`select id from orders.orders order by id limit 1`
-  const cancel = () => transition(row?.id, ['pending'], 'cancelled', newEvent('order.cancelled', context), undefined)
+  const cancel = () =>
+    transition(row?.id, ['pending'], 'cancelled', newEvent(orderContract, 'order.cancelled', context), undefined)
   t.same(await wakesOf(cancel), [4])
   t.same(await wakesOf(cancel), [], 'a step that is not taken')
 
   const old = () =>
     expire(
       1,
-      [1, 2, 3].map(() => newEvent('order.cancelled', context)),
+      [1, 2, 3].map(() => newEvent(orderContract, 'order.cancelled', context)),
     )
   await sql`update orders.orders set created_at = now() - interval '1 hour'`
   t.same(await wakesOf(old), [6])
@@ -82,7 +85,7 @@ t.test('of refreshed sign-ins only a stolen one wakes the relay', async (t) => {
   const [user] = await sql`insert into users.users (role) values ('user') returning id`
   await sql`insert into users.refresh_tokens (token_hash, family, user_id, session_version, expires_at)
             values (${first}, ${newUuid()}, ${user?.id}, 1, now() + interval '1 day')`
-  const event = () => newEvent('user.refresh_reuse_detected', context)
+  const event = () => newEvent(userContract, 'user.refresh_reuse_detected', context)
   t.same(await wakesOf(() => refresh(first, second, event())), [])
   await sql`update users.refresh_tokens set used_at = now() - interval '1 minute' where token_hash = ${first}`
   t.same(await wakesOf(() => refresh(first, third, event())), [1])

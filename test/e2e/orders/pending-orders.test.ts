@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { orderContract } from '../../../src/modules/order/contract.ts'
 import { createExpiryRepository } from '../../../src/modules/order/expiry-repository.ts'
 import { serviceContext } from '../../../src/platform/context.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
@@ -59,7 +60,8 @@ t.test('several processes that expire orders at once give the stock back once', 
   const expired = await Promise.all(
     Array.from({ length: 6 }, async () => {
       const db = createDatabase({ url: databaseUrl, max: 2, statementTimeoutMs: 10_000, applicationName: 'expiry' })
-      const events = () => Array.from({ length: 20 }, () => newEvent('order.cancelled', serviceContext('order', 1000)))
+      const events = () =>
+        Array.from({ length: 20 }, () => newEvent(orderContract, 'order.cancelled', serviceContext('order', 1000)))
       let sum = 0
       for (let n = 1; n > 0; sum += n) n = await createExpiryRepository(db).expire(60_000, events())
       await db.close()

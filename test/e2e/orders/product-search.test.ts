@@ -3,6 +3,7 @@ import postgres from 'postgres'
 import t from 'tap'
 import { migrationTargets, runMigrations } from '../../../src/app/migrations.ts'
 import { readConfig } from '../../../src/config.ts'
+import { productContract } from '../../../src/modules/product/contract.ts'
 import { createNormalFormMaintenance } from '../../../src/modules/product/normal-form-maintenance.ts'
 import { createNormalFormMaintenanceRepository } from '../../../src/modules/product/normal-form-maintenance-repository.ts'
 import { createProductRepository } from '../../../src/modules/product/repository.ts'
@@ -27,8 +28,7 @@ const locales = [
   ['builtin_unicode', `locale_provider builtin builtin_locale 'PG_UNICODE_FAST' locale 'C'`],
 ] as const
 
-const event = () =>
-  newEvent('product.updated', { actor: { type: 'service', id: 'product' }, traceparent: 'x', policyVersion: '' })
+const context = { actor: { type: 'service', id: 'product' }, traceparent: 'x', policyVersion: '' } as const
 const blank = { description: '', price: 1, currency: 'TWD', active: true }
 
 /** The product module's tables in a database of this locale; undefined where the server has none. */
@@ -94,7 +94,8 @@ t.test('a search finds the same whatever the locale of the database', async (t) 
     }
     tried += 1
     const { sql, products, search } = opened
-    for (const [sku, text] of Object.entries(names)) await products.insert({ ...blank, sku, name: text }, event())
+    for (const [sku, text] of Object.entries(names))
+      await products.insert({ ...blank, sku, name: text }, newEvent(productContract, 'product.created', context, { fields: [] }))
     const found: Record<string, string[]> = {}
     for (const text of Object.keys(searches)) found[text] = await search(text)
     t.same(found, searches, name)
@@ -131,7 +132,11 @@ t.test('what an earlier version wrote is brought into its form, in batches', asy
   await sql`update products.products set name = 'Renamed', version = version + 1 where sku = 'OLD-1'`
   t.same(await search('renamed'), ['OLD-1'], 'an earlier version that runs beside this one does not hide a product')
   const [row] = await sql`select id, version from products.products where sku = 'OLD-1'`
-  const changed = await products.update(row?.id, { sku: forms.sku.normal('ＮＥＷ') }, event())
+  const changed = await products.update(
+    row?.id,
+    { sku: forms.sku.normal('ＮＥＷ') },
+    newEvent(productContract, 'product.updated', context, { fields: ['sku'] }),
+  )
   t.match(changed, { sku: 'NEW', name: 'Renamed' })
   t.same([await search('renamed'), await search('new')], [['NEW'], ['NEW']], 'nor does a change of what is stale')
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { orderContract } from '../../../src/modules/order/contract.ts'
 import { createStockRepository } from '../../../src/modules/order/stock-repository.ts'
 import { anonymous } from '../../../src/platform/context.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
@@ -168,7 +169,8 @@ t.test('an event of a deleted product that comes twice ends its stock once', asy
   const db = createDatabase({ url: databaseUrl, max: 1, statementTimeoutMs: 5000, applicationName: 'test' })
   t.teardown(() => db.close())
   const repository = createStockRepository(db)
-  const event = () => newEvent('inventory.removed', { actor: anonymous, traceparent: newTraceparent(), policyVersion: '' })
+  const event = () =>
+    newEvent(orderContract, 'inventory.removed', { actor: anonymous, traceparent: newTraceparent(), policyVersion: '' })
   const [handled] = await sql`select event_id from orders.inbox limit 1`
   t.equal(await repository.endAfter(handled?.event_id, other, event()), undefined, 'an event that was handled does nothing more')
   t.equal(await levelOf(other), 8)

@@ -1,11 +1,10 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { credentials, mailTokens, outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
-import { isSealed, openRow, rowColumns, type UserRow } from '../user-row.sql.ts'
+import { isSealed, openRow, rowColumns, type UserEvent, type UserRow } from '../user-row.sql.ts'
 
 export interface SignInRecord {
   readonly created_at: string
@@ -46,7 +45,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
     read: async (
       id: number,
       owner: number | undefined,
-      event: NewEvent,
+      event: UserEvent<'user.exported'>,
     ): Promise<{ user: User; account: AccountRecord } | undefined> => {
       const [row] = await db.write<UserRow & Omit<AccountRecord, 'status' | 'pending_email'>>(sql`
         with person as (

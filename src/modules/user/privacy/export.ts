@@ -4,7 +4,7 @@ import { Failure } from '../../../platform/errors.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import type { Notification, notificationContract } from '../../notification/contract.ts'
 import type { OwnOrder, orderContract } from '../../order/contract.ts'
-import type { User } from '../contract.ts'
+import { type User, userContract } from '../contract.ts'
 import { fail } from '../errors.ts'
 import type { AccountRecord, ExportRepository } from './export-repository.ts'
 
@@ -45,7 +45,7 @@ const readAll = async <T>(
 export const createExportService = ({ repository, orders, notifications }: ExportServiceOptions) => ({
   /** @throws user.not_found */
   exportUser: async (id: number, context: CallContext): Promise<PersonExport> => {
-    const own = await repository.read(id, ownerOf(context), newEvent('user.exported', context))
+    const own = await repository.read(id, ownerOf(context), newEvent(userContract, 'user.exported', context))
     if (!own) throw fail('user.not_found', { id })
     const of = (cursor: string | undefined) => ({ user_id: id, ...(cursor === undefined ? {} : { cursor }) })
     const [ordered, sent] = await Promise.all([

@@ -1,11 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { User } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
 import { credentials, outbox, refreshTokens, secondFactors, users } from '../tables.ts'
-import { createNextId, insertUser, type NewUser, newUserFields, openRow, rowColumns, type UserRow } from '../user-row.sql.ts'
+import { createNextId, insertUser, type NewUser, openRow, rowColumns, type UserEvent, type UserRow } from '../user-row.sql.ts'
 import { askForMail } from './mail-requests-repository.ts'
 
 /** The data for signing in: the person with their password and second factor, as stored. */
@@ -65,14 +64,18 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     byId: (id: number): Promise<Account | undefined> => find(sql`u.id = ${id}`),
 
     /** A new person with a password; undefined if the address is taken. */
-    register: async (user: NewUser, passwordHash: string, event: NewEvent, activation?: NewEvent): Promise<User | undefined> => {
+    register: async (
+      user: NewUser,
+      passwordHash: string,
+      event: UserEvent<'user.created'>,
+      activation?: UserEvent<'user.activation_requested'>,
+    ): Promise<User | undefined> => {
       const id = await nextId()
-      const fields = JSON.stringify({ fields: newUserFields })
       const [row] = await db.write<UserRow>(sql`
         with changed as (
           ${insertUser(data, id, user)} returning *
         ), ${withPassword(passwordHash)},
-        event as (${appendEvent(outbox, event, sql`changed`, sql`${fields}::jsonb`)})
+        event as (${appendEvent(outbox, event, sql`changed`)})
         ${activation ? sql`, ${askForMail(activation, 'activation', sql`changed`)}` : sql``}
         select ${rowColumns()} from changed`)
       return row && openRow(data, row)
@@ -82,7 +85,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     changePassword: async (
       { id, session_version }: Pick<Account, 'id' | 'session_version'>,
       passwordHash: string,
-      event: NewEvent,
+      event: UserEvent<'user.password_changed'>,
     ): Promise<boolean> => {
       const rows = await db.write(sql`
         with changed as (

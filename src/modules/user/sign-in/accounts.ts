@@ -3,11 +3,11 @@ import { newEvent } from '../../../platform/events/event.ts'
 import { invalid } from '../../../platform/field-errors.ts'
 import { newUuid } from '../../../platform/ids.ts'
 import { rules } from '../../../platform/validation-messages.ts'
-import type { User } from '../contract.ts'
+import { type User, userContract } from '../contract.ts'
 import { fail } from '../errors.ts'
 import type { PersonalData } from '../personal-data.ts'
 import type { UserService } from '../service.ts'
-import { confirmations, type NewUser } from '../user-row.sql.ts'
+import { confirmations, type NewUser, newUserFields } from '../user-row.sql.ts'
 import { type Account, type AccountRepository, isConfirmed } from './account-repository.ts'
 import { amrOf } from './family-repository.ts'
 import { assertPassword } from './password-policy.ts'
@@ -75,9 +75,14 @@ export const createAccounts = (options: AccountsOptions) => {
   }
 
   const insert = async (user: NewUser, password: string, context: CallContext): Promise<User> => {
-    const activation = user.confirmed === false ? newEvent('user.activation_requested', context) : undefined
+    const activation = user.confirmed === false ? newEvent(userContract, 'user.activation_requested', context) : undefined
     const hash = await passwords.hash(password)
-    const created = await repository.register(user, hash, newEvent('user.created', context), activation)
+    const created = await repository.register(
+      user,
+      hash,
+      newEvent(userContract, 'user.created', context, { fields: newUserFields }),
+      activation,
+    )
     if (!created) throw fail('user.email_taken')
     return created
   }
@@ -123,7 +128,7 @@ export const createAccounts = (options: AccountsOptions) => {
       withPassword(current, address, context, async (account) => {
         await assertPassword(next, data.open(account), 'new_password')
         const hash = await passwords.hash(next)
-        if (!(await repository.changePassword(account, hash, newEvent('user.password_changed', context))))
+        if (!(await repository.changePassword(account, hash, newEvent(userContract, 'user.password_changed', context))))
           throw fail('auth.invalid_token')
       }),
 
@@ -140,7 +145,14 @@ export const createAccounts = (options: AccountsOptions) => {
         const { id: userId, session_version: sessionVersion, factor_confirmed } = account
         if (factor_confirmed && otp === undefined) throw fail('auth.otp_required')
         const proof = factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
-        if (!(await sessions.prove({ userId, sessionVersion, proof, event: newEvent('user.reauthenticated', context) })))
+        if (
+          !(await sessions.prove({
+            userId,
+            sessionVersion,
+            proof,
+            event: newEvent(userContract, 'user.reauthenticated', context),
+          }))
+        )
           throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_token')
         return tokens.reauthenticated({ userId, sessionVersion, amr: amrOf(factor_confirmed) })
       }),

@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { credentials, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
-import { createNextId, openRow, plainAddress, rowColumns, type UserRow } from '../user-row.sql.ts'
+import { createNextId, openRow, plainAddress, rowColumns, type UserEvent, type UserRow } from '../user-row.sql.ts'
 import { withPassword } from './account-repository.ts'
 import { voidMails } from './mail-requests-repository.ts'
 
@@ -37,7 +36,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
    * processes at once, one does it. Removes what a stranger may have set before: second factor, phone, and mailed tokens. False
    * if there was nothing to do.
    */
-  install: async (email: string, passwordHash: string, event: NewEvent): Promise<boolean> => {
+  install: async (email: string, passwordHash: string, event: UserEvent<'user.updated'>): Promise<boolean> => {
     const id = await createNextId(db)()
     const { personal, data_key, ring_key } = data.seal(id, { name: 'Administrator', email, phone: null })
     const rows = await db.write(sql`
@@ -65,7 +64,7 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
       factor as (delete from ${secondFactors} as f using changed where f.user_id = changed.id),
       codes as (delete from ${recoveryCodes} as r using changed where r.user_id = changed.id), ${voidMails(sql`changed`)},
       installed as (select target.id, target.version from target join password on password.user_id = target.id),
-      event as (${appendEvent(outbox, event, sql`installed`, sql.raw(`'{"fields": ["role", "password"]}'::jsonb`))})
+      event as (${appendEvent(outbox, event, sql`installed`)})
       select id from installed`)
     return rows.length > 0
   },
@@ -74,7 +73,11 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
    * Sets this password for the administrator with this address, or for the one that `first` finds. Ends their sessions, voids
    * mailed tokens, and clears failed attempts, which would lock them out. @returns their address; undefined if there is none
    */
-  resetPassword: async (email: string | undefined, passwordHash: string, event: NewEvent): Promise<string | undefined> => {
+  resetPassword: async (
+    email: string | undefined,
+    passwordHash: string,
+    event: UserEvent<'user.password_changed'>,
+  ): Promise<string | undefined> => {
     const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`
     const [row] = await db.write<UserRow>(sql`
       with chosen as (

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type EventContext, newEvent } from '../../../platform/events/event.ts'
 import type { FirstSignIn } from '../../../platform/module.ts'
 import { forms } from '../../../platform/normal-form.ts'
+import { userContract } from '../contract.ts'
 import type { AdminRepository } from './admin-repository.ts'
 import { assertPassword } from './password-policy.ts'
 import type { Passwords } from './passwords.ts'
@@ -31,7 +32,11 @@ export const createFirstAdmin =
     const email = forms.email.normal(configured?.email ?? found?.email ?? madeUpAddress)
     if (configured) await assertPassword(configured.password, { name: '', email }, 'password')
     const password = configured?.password ?? newPassword()
-    const installed = await repository.install(email, await passwords.hash(password), newEvent('user.updated', context))
+    const installed = await repository.install(
+      email,
+      await passwords.hash(password),
+      newEvent(userContract, 'user.updated', context, { fields: ['role', 'password'] }),
+    )
     return { email, password: installed && !configured ? password : undefined }
   }
 
@@ -40,7 +45,7 @@ export const createResetAdmin =
   ({ repository, passwords }: Omit<FirstAdminOptions, 'configured'>) =>
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
     const password = newPassword()
-    const event = newEvent('user.password_changed', context)
+    const event = newEvent(userContract, 'user.password_changed', context)
     const address = await repository.resetPassword(
       email === undefined ? undefined : forms.email.normal(email),
       await passwords.hash(password),

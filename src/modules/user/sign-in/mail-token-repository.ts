@@ -1,6 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { type Database, violatedConstraint } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, MailRequestPurpose } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
@@ -14,7 +13,7 @@ import {
   signInAttempts,
   users,
 } from '../tables.ts'
-import { plainAddress } from '../user-row.sql.ts'
+import { plainAddress, type UserEvent } from '../user-row.sql.ts'
 import { type Account, createFindAccount, isUnproven, withPassword } from './account-repository.ts'
 import { askForMail, mailTokenLife, voidMails } from './mail-requests-repository.ts'
 
@@ -40,7 +39,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
   const find = createFindAccount(db)
   return {
     /** Asks for a mail to the person with this address; takes as long if there is none. */
-    requestReset: async (email: string, event: NewEvent): Promise<void> => {
+    requestReset: async (email: string, event: UserEvent<'user.password_reset_requested'>): Promise<void> => {
       await db.write(sql`
         with person as (select id, version from ${users} where email_lookup = ${data.lookup(email)} and status <> 'erased'),
         ${askForMail(event, 'reset', sql`person`)}
@@ -83,7 +82,12 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     /**
      * The first confirmation of the mailbox; `activated` for an account that could not be used before. False if it came too late.
      */
-    activate: async (account: Account, hash: Buffer, activated: NewEvent, confirmed: NewEvent): Promise<boolean> => {
+    activate: async (
+      account: Account,
+      hash: Buffer,
+      activated: UserEvent<'user.activated'>,
+      confirmed: UserEvent<'user.email_confirmed'>,
+    ): Promise<boolean> => {
       const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'activation')}), before as (
           select id, status from ${users}
@@ -99,7 +103,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /** Replaces the address; the old one is notified. Ends every session. False if it came too late. */
-    changeAddress: async (account: Account, hash: Buffer, event: NewEvent): Promise<boolean | 'taken'> => {
+    changeAddress: async (account: Account, hash: Buffer, event: UserEvent<'user.email_changed'>): Promise<boolean | 'taken'> => {
       if (account.pending_email === null) return false
       const person = data.open(account)
       const email = data.openAddress(account, account.pending_email)
@@ -131,8 +135,8 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       account: Account,
       hash: Buffer,
       passwordHash: string,
-      event: NewEvent,
-      confirmed: NewEvent,
+      event: UserEvent<'user.password_changed'>,
+      confirmed: UserEvent<'user.email_confirmed'>,
     ): Promise<boolean> => {
       const withoutPhone = data.reseal(account, { ...data.open(account), phone: null })
       const rows = await db.write(sql`

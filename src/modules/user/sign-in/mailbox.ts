@@ -1,6 +1,6 @@
 import type { CallContext } from '../../../platform/context.ts'
 import { newEvent } from '../../../platform/events/event.ts'
-import type { MailRequestPurpose } from '../contract.ts'
+import { type MailRequestPurpose, userContract } from '../contract.ts'
 import { fail } from '../errors.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { type Account, isConfirmed } from './account-repository.ts'
@@ -35,8 +35,13 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
   const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
     const self = actingAs(context, account.id)
     const proven = isConfirmed(account)
-      ? await repository.changeAddress(account, hash, newEvent('user.email_changed', self))
-      : await repository.activate(account, hash, newEvent('user.activated', self), newEvent('user.email_confirmed', self))
+      ? await repository.changeAddress(account, hash, newEvent(userContract, 'user.email_changed', self))
+      : await repository.activate(
+          account,
+          hash,
+          newEvent(userContract, 'user.activated', self),
+          newEvent(userContract, 'user.email_confirmed', self),
+        )
     if (proven === 'taken') throw fail('user.email_taken')
     if (!proven) throw fail('auth.invalid_mail_token')
   }
@@ -45,7 +50,7 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
     /** Sends a mail to the person with this address; returns the same if there is none. */
     requestReset: async (email: string, address: string, context: CallContext): Promise<void> => {
       if (!(await throttle.mayMail(email, address))) return
-      await repository.requestReset(email, newEvent('user.password_reset_requested', context))
+      await repository.requestReset(email, newEvent(userContract, 'user.password_reset_requested', context))
     },
 
     /** @throws auth.invalid_mail_token, auth.busy */
@@ -61,7 +66,10 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
       const passwordHash = await passwords.hash(password)
       for (let n = 0; n < resetTries; n++) {
         const self = actingAs(context, account.id)
-        const events = [newEvent('user.password_changed', self), newEvent('user.email_confirmed', self)] as const
+        const events = [
+          newEvent(userContract, 'user.password_changed', self),
+          newEvent(userContract, 'user.email_confirmed', self),
+        ] as const
         if (await repository.reset(account, hash, passwordHash, ...events)) return
         account = await find()
       }

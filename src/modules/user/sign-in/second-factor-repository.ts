@@ -1,8 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import { outbox, recoveryCodes, refreshTokens, secondFactors, users } from '../tables.ts'
+import type { UserEvent } from '../user-row.sql.ts'
 import { type NewFamily, startFamily } from './family-repository.ts'
 
 /** A correct code: its time step (RFC 6238), or the hash of a recovery code. The statement checks whether it was used. */
@@ -22,16 +22,18 @@ const spendFactor = (userId: number, proof: FactorProof): SQL =>
     ? sql`delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null and last_step < ${proof.step}::bigint returning user_id`
     : sql`delete from ${recoveryCodes} where user_id = ${userId} and code_hash = ${proof.codeHash} and used_at is null returning user_id`
 
+type FactorEvent = UserEvent<'user.second_factor_enrolled' | 'user.second_factor_removed' | 'user.second_factor_reset'>
+
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
-  /** Applies the CTE `source`, which has `user_id`, to the person: ends every session, and adds an event with `data`. */
-  const changed = (source: SQL, event: NewEvent, data?: SQL): SQL => sql`
+  /** The change of the CTE `source`, which has `user_id`, on the person: ends every sign-in, and has an event. */
+  const changed = (source: SQL, event: FactorEvent): SQL => sql`
     changed as (
       update ${users} as u set version = u.version + 1, session_version = u.session_version + 1 from ${source} as s
        where u.id = s.user_id returning u.id, u.version, u.session_version
     ), ended as (delete from ${refreshTokens} as t using changed where t.user_id = changed.id),
-    event as (${appendEvent(outbox, event, sql`changed`, data)})`
+    event as (${appendEvent(outbox, event, sql`changed`)})`
 
   return {
     /** Stores a secret that is not confirmed yet; false if one is confirmed already. */
@@ -50,7 +52,7 @@ export const createSecondFactorRepository = (db: Database) => {
       userId: number,
       { secret, step, codeHashes }: { secret: Buffer; step: number; codeHashes: readonly Buffer[] },
       family: NewFamily,
-      event: NewEvent,
+      event: UserEvent<'user.second_factor_enrolled'>,
     ): Promise<number | undefined> => {
       const codes = JSON.stringify(codeHashes.map((hash) => hash.toString('hex')))
       const [row] = await db.write<{ session_version: number }>(sql`
@@ -66,7 +68,7 @@ export const createSecondFactorRepository = (db: Database) => {
     },
 
     /** False if the proof was used before. */
-    remove: async (userId: number, proof: FactorProof, event: NewEvent): Promise<boolean> => {
+    remove: async (userId: number, proof: FactorProof, event: UserEvent<'user.second_factor_removed'>): Promise<boolean> => {
       const spentCode = 'step' in proof ? sql`` : sql`and r.code_hash <> ${proof.codeHash}`
       const factor =
         'step' in proof ? sql`` : sql`factor as (delete from ${secondFactors} as f using spent where f.user_id = spent.user_id),`
@@ -79,11 +81,11 @@ export const createSecondFactorRepository = (db: Database) => {
     },
 
     /** Removes a person's factor without a proof; false if there is none. */
-    reset: async (userId: number, reason: string, event: NewEvent): Promise<boolean> => {
+    reset: async (userId: number, event: UserEvent<'user.second_factor_reset'>): Promise<boolean> => {
       const rows = await db.write(sql`
         with dropped as (delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null returning user_id),
         codes as (delete from ${recoveryCodes} as r using dropped where r.user_id = dropped.user_id),
-        ${changed(sql`dropped`, event, sql`jsonb_build_object('reason', ${reason}::text)`)}
+        ${changed(sql`dropped`, event)}
         select id from changed`)
       return rows.length > 0
     },

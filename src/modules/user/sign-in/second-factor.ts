@@ -3,6 +3,7 @@ import type { VerifyResult } from 'otplib'
 import type { CallContext } from '../../../platform/context.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import { forms } from '../../../platform/normal-form.ts'
+import { userContract } from '../contract.ts'
 import { fail } from '../errors.ts'
 import type { PersonalData } from '../personal-data.ts'
 import type { Account } from './account-repository.ts'
@@ -78,7 +79,7 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
       const step = await stepOf(account, code)
       const codes = Array.from({ length: recoveryCodes }, newRecoveryCode)
       const secret = account.factor_secret as Buffer
-      const event = newEvent('user.second_factor_enrolled', context)
+      const event = newEvent(userContract, 'user.second_factor_enrolled', context)
       const confirmed = { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }
       const sessionVersion = await repository.confirm(account.id, confirmed, family, event)
       if (sessionVersion === undefined) throw fail('auth.invalid_otp')
@@ -91,7 +92,7 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
       const removed = await repository.remove(
         account.id,
         await proofOf(account, code),
-        newEvent('user.second_factor_removed', context),
+        newEvent(userContract, 'user.second_factor_removed', context),
       )
       if (!removed) throw fail('auth.invalid_otp')
     },
@@ -101,7 +102,7 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
      */
     reset: async (userId: number, reason: string, context: CallContext): Promise<void> => {
       assertReauthenticated(context)
-      if (!(await repository.reset(userId, reason, newEvent('user.second_factor_reset', context))))
+      if (!(await repository.reset(userId, newEvent(userContract, 'user.second_factor_reset', context, { reason }))))
         throw fail('auth.mfa_not_enrolled')
     },
   }

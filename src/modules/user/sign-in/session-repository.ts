@@ -1,8 +1,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
-import type { NewEvent } from '../../../platform/events/event.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import { outbox, refreshTokens, secondFactors, users } from '../tables.ts'
+import type { UserEvent } from '../user-row.sql.ts'
 import { type NewFamily, startFamily } from './family-repository.ts'
 import { type FactorProof, useFactor } from './second-factor-repository.ts'
 
@@ -15,7 +15,7 @@ export interface Proving {
   readonly sessionVersion: number
   /** Proof of the second factor; undefined if there is none. */
   readonly proof: FactorProof | undefined
-  readonly event: NewEvent
+  readonly event: UserEvent<'user.signed_in' | 'user.reauthenticated'>
 }
 
 export type SignIn = Proving & NewFamily
@@ -61,7 +61,11 @@ export const createSessionRepository = (db: Database) => ({
    * revocation, so that a revocation cannot miss a token that is being created. A reused token revokes the family, unless it was
    * used just now and its successor was not.
    */
-  refresh: async (presented: Buffer, next: Buffer, reuse: NewEvent): Promise<Refreshed | 'reused' | undefined> => {
+  refresh: async (
+    presented: Buffer,
+    next: Buffer,
+    reuse: UserEvent<'user.refresh_reuse_detected'>,
+  ): Promise<Refreshed | 'reused' | undefined> => {
     const [row] = await db.write<Refreshed | { user_id: number; session_version: null }>(
       sql`
       with root as materialized (
@@ -96,7 +100,7 @@ export const createSessionRepository = (db: Database) => ({
   },
 
   /** Ends the family of this token; false if it has ended, or there is none. */
-  signOut: async (presented: Buffer, event: NewEvent): Promise<boolean> => {
+  signOut: async (presented: Buffer, event: UserEvent<'user.signed_out'>): Promise<boolean> => {
     const rows = await db.write(sql`
       with root as materialized (
         select token_hash from ${refreshTokens}

@@ -1,6 +1,7 @@
 import type { CallContext } from '../../../platform/context.ts'
 import { newEvent } from '../../../platform/events/event.ts'
 import { newUuid } from '../../../platform/ids.ts'
+import { userContract } from '../contract.ts'
 import { fail } from '../errors.ts'
 import type { AccountRepository } from './account-repository.ts'
 import { amrOf } from './family-repository.ts'
@@ -52,7 +53,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
       tokenHash: hash,
       family: newUuid(),
       amr,
-      event: newEvent('user.signed_in', actingAs(context, account.id)),
+      event: newEvent(userContract, 'user.signed_in', actingAs(context, account.id)),
     })
     if (!signedIn) throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_credentials')
     return tokens.signedIn({ userId: account.id, sessionVersion: account.session_version, amr }, token)
@@ -71,7 +72,11 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
     /** @throws auth.invalid_token for a token that is unknown, used, revoked or expired, or whose person has changed */
     refresh: async (refreshToken: string, context: CallContext): Promise<Tokens> => {
       const { token, hash } = newSecret()
-      const refreshed = await repository.refresh(hashOf(refreshToken), hash, newEvent('user.refresh_reuse_detected', context))
+      const refreshed = await repository.refresh(
+        hashOf(refreshToken),
+        hash,
+        newEvent(userContract, 'user.refresh_reuse_detected', context),
+      )
       if (refreshed === undefined || refreshed === 'reused') throw fail('auth.invalid_token')
       const { user_id, session_version, amr } = refreshed
       return tokens.signedIn({ userId: user_id, sessionVersion: session_version, amr: amr.split(' ') }, token)
@@ -79,7 +84,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
 
     /** Ends the session of the token; an invalid token is no error (RFC 7009, 2.2). */
     signOut: async (refreshToken: string, context: CallContext): Promise<void> => {
-      await repository.signOut(hashOf(refreshToken), newEvent('user.signed_out', context))
+      await repository.signOut(hashOf(refreshToken), newEvent(userContract, 'user.signed_out', context))
     },
   }
 }
