@@ -4,7 +4,7 @@ import { createAccessTokenVerifier } from '../platform/auth/access-tokens.ts'
 import type { AuthenticateOptions, Identity } from '../platform/auth/authenticate.ts'
 import type { Oidc } from '../platform/auth/oidc.ts'
 import { createSessionMemory } from '../platform/auth/session-memory.ts'
-import { within } from '../platform/concurrency/deadline.ts'
+import { withTimeout } from '../platform/concurrency/deadline.ts'
 import type { CallContext } from '../platform/context.ts'
 import { coalesce } from '../platform/db/batch-loader.ts'
 import { Failure, fail } from '../platform/errors.ts'
@@ -96,7 +96,7 @@ export const createIdentify = (options: IdentityOptions): AuthenticateOptions['i
     const answer = ask({ id, context })
     if (!mayBeStale || !memory.recall(id, version)) return answer
     try {
-      return await within(outage.away() ? patienceMs.away : patienceMs.first, answer, () => unavailable(userContract))
+      return await withTimeout(outage.away() ? patienceMs.away : patienceMs.first, answer, () => unavailable(userContract))
     } catch (error) {
       const known = isAway(error) ? memory.recall(id, version) : undefined
       if (!known) throw error

@@ -5,6 +5,7 @@ import type { FastifyReply } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { Rejection } from '../../platform/auth/rejected-tokens.ts'
 import { setDeadline } from '../../platform/concurrency/deadline.ts'
+import { isNotSent } from '../../platform/connection-error.ts'
 import { Failure, fail } from '../../platform/errors.ts'
 import type { Remote } from '../../platform/module.ts'
 
@@ -31,10 +32,6 @@ const refusedHere = (error: unknown): boolean =>
 
 const connectionFailed = (error: unknown): boolean =>
   error !== clientGone && !(error instanceof Failure) && !(error instanceof BrokenCircuitError) && !refusedHere(error)
-
-/** No connection was established, so nothing was sent. */
-const neverSent = (error: unknown): boolean =>
-  /^(UND_ERR_CONNECT_TIMEOUT|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/.test(String((error as { code?: string }).code))
 
 /** Pause before the retry, ms: by then, the other connections to a stopping service are known to be closed. */
 const pauseMs = 50
@@ -82,7 +79,7 @@ export const createForwarder = (
     try {
       return await sendOnce(options, signal)
     } catch (error) {
-      const safe = /^(GET|HEAD)$/.test(options.method) || neverSent(error)
+      const safe = /^(GET|HEAD)$/.test(options.method) || isNotSent(error)
       if (!safe || !connectionFailed(error) || signal?.aborted) throw error
       await wait(pauseMs)
       const origin = upstream.pick()

@@ -1,5 +1,6 @@
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 import type { Remote } from '../../platform/module.ts'
+import { createProber } from '../../platform/upstream/prober.ts'
 
 export interface UpstreamHealth {
   /** Resolves after every target was checked once. */
@@ -10,35 +11,16 @@ export interface UpstreamHealth {
 }
 
 const everyMs = 1000
-const timeoutMs = 1000
 
 /** Checks /health/ready of every target of every upstream, once a second. */
 export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Options['connect']): UpstreamHealth => {
-  const dispatcher = new Agent({ connections: 1, allowH2: false, connect })
-  const stop = new AbortController()
+  const prober = createProber(connect)
   let healthy = new Set<string>()
-
-  const isReady = async (origin: string): Promise<boolean> => {
-    try {
-      const { statusCode, body } = await dispatcher.request({
-        origin,
-        path: '/health/ready',
-        method: 'GET',
-        // A new connection each time: a kept one still works after the server has stopped listening.
-        reset: true,
-        signal: AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)]),
-      })
-      await body.dump()
-      return statusCode >= 200 && statusCode < 300
-    } catch {
-      return false
-    }
-  }
 
   const probe = async () => {
     const origins = [...new Set(remotes.flatMap(({ upstream }) => upstream.targets().map(({ origin }) => origin)))]
-    const states = await Promise.all(origins.map(isReady))
-    healthy = new Set(origins.filter((_origin, index) => states[index]))
+    const states = await Promise.all(origins.map(prober.probe))
+    healthy = new Set(origins.filter((_origin, index) => states[index]?.ready))
   }
 
   const first = probe()
@@ -56,8 +38,7 @@ export const watchUpstreams = (remotes: readonly Remote[], connect: Agent.Option
       ),
     close: async () => {
       clearInterval(timer)
-      stop.abort()
-      await dispatcher.destroy()
+      await prober.close()
     },
   }
 }

@@ -5,6 +5,7 @@ import { domainToASCII } from 'node:url'
 import nodemailer from 'nodemailer'
 import type { Logger } from 'pino'
 import { Agent, request } from 'undici'
+import { isNotSent } from '../../platform/connection-error.ts'
 import type { Channel } from './contract.ts'
 
 export interface Email {
@@ -160,8 +161,7 @@ const httpSms = (url: string, from: string): Pick<Providers, 'sms' | 'close'> =>
         status = answer.statusCode
       } catch (error) {
         const { code } = error as { code?: string }
-        const refused = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'UND_ERR_CONNECT_TIMEOUT'
-        throw new ProviderError(`SMS: ${code ?? 'no response'}`, { uncertain: !refused, away: true, cause: error })
+        throw new ProviderError(`SMS: ${code ?? 'no response'}`, { uncertain: !isNotSent(error), away: true, cause: error })
       }
       if (status >= 200 && status < 300) return
       const away = status >= 500 || status === 429

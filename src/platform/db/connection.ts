@@ -1,24 +1,18 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { isConnectionError } from '../connection-error.ts'
 import { type Failure, fail } from '../errors.ts'
 import { readOnlyReason, type Session, sessionFault, sessionQuery } from './session.ts'
 import type { Endpoint } from './socket.ts'
 import { type DatabaseAddress, postgresJsOptions } from './url.ts'
-
-/**
- * Errors after which a connection is unusable: it broke (class 08), the server stops or starts (57P0x), is full (class 53), or no
- * longer accepts writes (25006). 25P02 is about a transaction, and we have none: a pooler gave us another client's connection.
- */
-const connectionLost =
-  /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|25006$|25P02$|53[0-9A-Z]{3}$)/
 
 /** Maps a driver's error: unavailable, too slow, or unchanged. */
 export const databaseFailure = (error: unknown): unknown => {
   const cause = error instanceof DrizzleQueryError ? error.cause : error // Drizzle's message holds the parameters: personal data.
   const code = (cause as { code?: unknown } | undefined)?.code
   if (typeof code !== 'string') return cause
-  if (connectionLost.test(code)) return fail('database.unavailable', {}, cause)
+  if (isConnectionError(cause)) return fail('database.unavailable', {}, cause)
   if (code === '57014' || code === '55P03') return fail('database.busy', {}, cause)
   return cause
 }

@@ -3,6 +3,7 @@ import { fillPlaceholders, type SQL } from 'drizzle-orm'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import type { PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { withTimeout } from '../concurrency/deadline.ts'
 import { singleFlight } from '../concurrency/single-flight.ts'
 import { Failure, fail } from '../errors.ts'
 import { type Connection, connect, databaseFailure, isBackendAlone } from './connection.ts'
@@ -82,11 +83,8 @@ export const createDatabase = (options: DatabaseOptions): Database => {
     }
   }, pruneEveryMs).unref()
 
-  const answerOf = async <T>(answer: PromiseLike<T>, limitMs = statementTimeoutMs + graceMs): Promise<T> => {
-    const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(fail('database.unavailable')), limitMs)
-    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
-  }
+  const answerOf = <T>(answer: PromiseLike<T>, limitMs = statementTimeoutMs + graceMs): Promise<T> =>
+    withTimeout(limitMs, answer, () => fail('database.unavailable'))
   const discard = (connection: Connection) => {
     all.delete(connection)
     void connection.close(0)

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { connect as connectTo, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
-import { within } from '../concurrency/deadline.ts'
+import { withTimeout } from '../concurrency/deadline.ts'
 import { type DatabaseFault, faultOf } from './fault.ts'
 import { readOnlyReason, type Session, sessionFault, sessionQuery } from './session.ts'
 import { type Endpoint, socketFileOf } from './socket.ts'
@@ -65,7 +65,7 @@ const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: Datab
   const socketFile = socketFileOf(endpoint)
   if (!socketFile) {
     try {
-      await within(lookupMs, lookup(host), tooLate)
+      await withTimeout(lookupMs, lookup(host), tooLate)
     } catch (error) {
       const late = { step: 'name look-up', reason: `no response within ${lookupMs / 1000} s`, lasting: false } as const
       return faultOf(error) ?? late
@@ -73,10 +73,10 @@ const locate = async ({ tls }: DatabaseAddress, endpoint: Endpoint, tried: Datab
   }
   const socket = socketFile ? connectTo(socketFile) : connectTo(port, host)
   try {
-    await within(connectMs, connected(socket), tooLate)
+    await withTimeout(connectMs, connected(socket), tooLate)
     if (tls === 'disable' || tls === 'prefer')
       return { ...tried, reason: `${placeOf(endpoint)} accepts connections but does not respond: is it PostgreSQL?` }
-    const offered = await within(connectMs, offersTls(socket), tooLate)
+    const offered = await withTimeout(connectMs, offersTls(socket), tooLate)
     return offered ? { ...tried, step: 'TLS' } : { step: 'TLS', reason: 'the server does not offer it', lasting: true }
   } catch (error) {
     return faultOf(error, placeOf(endpoint)) ?? tried

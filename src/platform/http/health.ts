@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import { within } from '../concurrency/deadline.ts'
+import { withTimeout } from '../concurrency/deadline.ts'
 
 export interface HealthOptions {
   /** Such as `order-service`. */
@@ -31,7 +31,7 @@ const keepState = (check: () => Promise<void>): (() => Promise<boolean>) => {
   return () => {
     if (performance.now() < until) return state
     until = Number.POSITIVE_INFINITY
-    state = within(limitMs, Promise.resolve().then(check), () => new Error('the check timed out')).then(
+    state = withTimeout(limitMs, Promise.resolve().then(check), () => new Error('the check timed out')).then(
       () => true,
       () => false,
     )

@@ -43,31 +43,6 @@ export interface QueueBackendOptions {
 /** A delayed job counts as waiting when it is overdue by this much. */
 export const overdueMs = 5_000
 
-const connectionErrorCodes = new Set([
-  ...[
-    'ECONNREFUSED',
-    'ECONNRESET',
-    'ECONNABORTED',
-    'EPIPE',
-    'ETIMEDOUT',
-    'ENOTFOUND',
-    'EAI_AGAIN',
-    'EHOSTUNREACH',
-    'ENETUNREACH',
-  ],
-  ...['57P01', '57P02', '57P03', '53300', '25006', '25P02'],
-])
-const connectionErrorText =
-  /connection (is closed|terminated|timeout)|timeout exceeded when trying to connect|query read timeout|socket timeout/i
-
-/** True for an error that says that the server could not be reached, not that it refused the work. */
-export const isConnectionError = (error: unknown): boolean => {
-  if (error instanceof AggregateError && error.errors.some(isConnectionError)) return true
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return connectionErrorCodes.has(code) || code.startsWith('08') || connectionErrorText.test(error.message)
-}
-
 /** Logs one line when a server goes down and one when it is up again. */
 export const createAvailability = (what: string, log: QueueBackendOptions['log']) => {
   let since: number | undefined

@@ -1,14 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPostgresBackend } from 'bullmq'
 import { endsWithin } from '../concurrency/deadline.ts'
-import {
-  createAvailability,
-  type DeliveryState,
-  isConnectionError,
-  overdueMs,
-  type QueueBackend,
-  type QueueBackendOptions,
-} from './backend.ts'
+import { isConnectionError } from '../connection-error.ts'
+import { createAvailability, type DeliveryState, overdueMs, type QueueBackend, type QueueBackendOptions } from './backend.ts'
 import { createCompletions } from './postgres-completions.ts'
 import { withHeartbeat } from './postgres-heartbeat.ts'
 import { createPostgresPools, type PostgresPool } from './postgres-pool.ts'

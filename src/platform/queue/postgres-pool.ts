@@ -1,9 +1,9 @@
 import pg from 'pg'
+import { isConnectionError } from '../connection-error.ts'
 import { takesNoWrites } from '../db/session.ts'
 import type { Endpoint } from '../db/socket.ts'
 import { DatabaseStartError } from '../db/startup.ts'
 import { createEndpoints, parseDatabaseUrl, pgOptions } from '../db/url.ts'
-import { isConnectionError } from './backend.ts'
 import type { ServerClock } from './server-clock.ts'
 
 export interface PoolOptions {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { within } from '../concurrency/deadline.ts'
+import { withTimeout } from '../concurrency/deadline.ts'
 import type { CallContext } from '../context.ts'
 import type { Api, Contract, Operation } from '../contract.ts'
 import { Failure, fail, failureOf } from '../errors.ts'
@@ -44,7 +44,7 @@ export const createClient = <C extends Contract>({ contract, ops, transport, log
     const deadline = Math.min(context.deadline, Date.now() + operation.timeoutMs)
     const left = Math.max(0, deadline - Date.now())
     try {
-      return await within(
+      return await withTimeout(
         left,
         transport(op, operation, parsed, { ...context, deadline, caller }),
         () => new Error('deadline exceeded'),

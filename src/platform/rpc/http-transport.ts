@@ -2,7 +2,7 @@ import { circuitBreaker, handleWhen, SamplingBreaker } from 'cockatiel'
 import type { FastifyInstance } from 'fastify'
 import type { Dispatcher } from 'undici'
 import type { ServiceTokens } from '../auth/service-tokens.ts'
-import { setDeadline } from '../concurrency/deadline.ts'
+import { abortAfter } from '../concurrency/deadline.ts'
 import { type CallContext, traceHeaders } from '../context.ts'
 import type { Api, Contract } from '../contract.ts'
 import { Failure, failureOf } from '../errors.ts'
@@ -21,6 +21,8 @@ const mostValues = 50_000
 interface Answer {
   readonly status: number
   readonly body: unknown
+  /** Of this service's own token. */
+  readonly rejected: Failure | undefined
 }
 
 /**
@@ -57,11 +59,7 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
     const origin = upstream.pick()
     if (origin === undefined) throw new Error(`${contract.name}: no address known`)
     const left = Math.max(1, context.deadline - Date.now())
-    const given = new AbortController()
-    const timer = setDeadline(left, () => given.abort(new DOMException('deadline exceeded', 'TimeoutError')))
-    let answer: Answer
-    let rejected: Failure | undefined
-    try {
+    const request = async (signal: AbortSignal): Promise<Answer> => {
       const { statusCode, headers, body } = await dispatcher.request({
         origin,
         path: `/internal/${contract.name}/${op}`,
@@ -74,20 +72,19 @@ export const remoteTransport = ({ contract, upstream, dispatcher, tokens }: Remo
           ...(tokens ? { authorization: `Bearer ${await tokens.mint(contract.name, context)}` } : {}),
         },
         body: input,
-        signal: given.signal,
+        signal,
       })
       upstream.reportAnswer(origin, statusCode, headers)
-      rejected = tokens?.rejection(contract.name, headers)
+      const rejected = tokens?.rejection(contract.name, headers)
       const text = await body.text()
-      answer = { status: statusCode, body: text === '' ? undefined : JSON.parse(text) }
-    } catch (error) {
+      return { status: statusCode, body: text === '' ? undefined : JSON.parse(text), rejected }
+    }
+    const answer = await abortAfter(left, request).catch((error) => {
       if (Date.now() < context.deadline) upstream.reportFailure(origin)
       throw error
-    } finally {
-      clearTimeout(timer)
-    }
+    })
     if (answer.status === 200) return answer.body
-    throw rejected ?? refusal(answer, contract) ?? new Error(`${contract.name}.${op} responded with ${answer.status}`)
+    throw answer.rejected ?? refusal(answer, contract) ?? new Error(`${contract.name}.${op} responded with ${answer.status}`)
   }
 
   return async (op, operation, input, context) => {

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram'
 import dns from 'node:dns'
 import { connect, isIP, isIPv6 } from 'node:net'
 import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED, type StringAnswer } from 'dns-packet'
+import { abortAfter } from '../concurrency/deadline.ts'
 
 export interface DnsServer {
   host: string
@@ -38,21 +39,6 @@ export const parseDnsServer = (text: string): DnsServer | undefined => {
   const host = six ?? plain
   const port = Number(digits)
   return host && (!six || isIPv6(six)) && port > 0 && port < 65_536 ? { host, port } : undefined
-}
-
-/** Runs `run` with a signal that aborts after `ms` milliseconds or together with `outer`. */
-export const withDeadline = async <T>(outer: AbortSignal, ms: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-  outer.throwIfAborted()
-  const own = new AbortController()
-  const abort = () => own.abort()
-  const timer = setTimeout(abort, ms).unref()
-  outer.addEventListener('abort', abort)
-  try {
-    return await run(own.signal)
-  } finally {
-    clearTimeout(timer)
-    outer.removeEventListener('abort', abort)
-  }
 }
 
 const answers = (message: Buffer, query: Buffer) =>
@@ -114,10 +100,10 @@ const ask = async (name: string, server: DnsServer, edns: boolean, signal: Abort
     questions: [{ type: 'SRV', name }],
     additionals: edns ? [{ ...opt, options: [] }] : [],
   })
-  const udp = await withDeadline(signal, TRY_MS, (limit) => overUdp(server, query, limit))
+  const udp = await abortAfter(TRY_MS, (limit) => overUdp(server, query, limit), { outer: signal })
   // The bit is read before decoding: a truncated message may end in the middle of a record.
   const truncated = (udp.readUInt8(2) & 0x02) !== 0
-  return decode(truncated ? await withDeadline(signal, TRY_MS, (limit) => overTcp(server, query, limit)) : udp)
+  return decode(truncated ? await abortAfter(TRY_MS, (limit) => overTcp(server, query, limit), { outer: signal }) : udp)
 }
 
 const isAddress = (record: Answer): record is StringAnswer => record.type === 'A' || record.type === 'AAAA'

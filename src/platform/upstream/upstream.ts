@@ -1,6 +1,7 @@
 import type { BaseLogger } from 'pino'
-import { Agent, type Dispatcher, request } from 'undici'
-import { watchSrv, withDeadline } from './dns-srv.ts'
+import type { Agent } from 'undici'
+import { watchSrv } from './dns-srv.ts'
+import { createProber } from './prober.ts'
 import { parseUpstream } from './upstream-url.ts'
 
 export { parseUpstream } from './upstream-url.ts'
@@ -41,13 +42,9 @@ export interface Upstream {
 interface UpstreamOptions {
   name: string
   url: string
-  /** Path that returns 2xx when the service accepts requests. Default '/health/ready'. */
-  probePath?: string
   /** Milliseconds. Default 500. */
   probeEveryMs?: number
-  /** For the probes. By default they have their own connections, so that they never wait behind requests. */
-  dispatcher?: Dispatcher
-  /** How the connections of the probes are opened, if they have their own. */
+  /** How the connections of the probes are opened. */
   connect?: Agent.Options['connect']
   log: Pick<BaseLogger, 'info' | 'warn'>
 }
@@ -65,8 +62,6 @@ interface Target extends Weighted {
   probing: boolean
   failures: number
 }
-
-const PROBE_TIMEOUT_MS = 1_000
 
 /** One of several targets of the same priority: by weight (RFC 2782), round robin if the weights are equal. */
 const choose = <T extends Weighted>(list: readonly T[], turn: number): T | undefined => {
@@ -86,12 +81,10 @@ const choose = <T extends Weighted>(list: readonly T[], turn: number): T | undef
 
 /** Creates the upstream of one service; starts to resolve and to probe at once. Throws an Error of one line on a bad URL. */
 export const createUpstream = (options: UpstreamOptions): Upstream => {
-  const { name, url, probePath = '/health/ready', probeEveryMs = 500, log } = options
+  const { name, url, probeEveryMs = 500, log } = options
   const source = parseUpstream(url)
-  const { connect } = options
-  const own = options.dispatcher ? undefined : new Agent({ connections: 1, ...(connect ? { connect } : {}) })
-  const dispatcher = options.dispatcher ?? own
-  const stop = new AbortController()
+  const prober = createProber(options.connect)
+  let closed = false
   let list: Target[] = []
   let timer: NodeJS.Timeout | undefined
   let turn = 0
@@ -105,27 +98,13 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     )
   }
 
-  const ask = async (origin: string) => {
-    try {
-      return await withDeadline(stop.signal, PROBE_TIMEOUT_MS, async (signal) => {
-        // A new connection each time: a kept one still works after the server has stopped listening.
-        const { statusCode, body } = await request(origin + probePath, { dispatcher, signal, reset: true })
-        await body.dump()
-        return { ready: statusCode >= 200 && statusCode < 300, late: false, why: `${probePath} responded with ${statusCode}` }
-      })
-    } catch (error) {
-      const late = (error as Error).name === 'AbortError' || (error as Error).name === 'TimeoutError'
-      return { ready: false, late, why: `${probePath} failed: ${(error as Error).message}` }
-    }
-  }
-
   const probe = async (target: Target) => {
     if (target.probing) return
     target.probing = true
     const { failures } = target
-    const { ready, late, why } = await ask(target.origin)
+    const { ready, late, why } = await prober.probe(target.origin)
     target.probing = false
-    if (stop.signal.aborted || list.length < 2 || !list.includes(target)) return
+    if (closed || list.length < 2 || !list.includes(target)) return
     // A failure reported meanwhile is newer than this probe.
     if (ready && target.failures !== failures) return
     // A timeout after a refusal is no better than the refusal.
@@ -207,9 +186,9 @@ export const createUpstream = (options: UpstreamOptions): Upstream => {
     close: async () => {
       clearInterval(timer)
       timer = undefined
-      stop.abort()
+      closed = true
       watch?.close()
-      await own?.destroy()
+      await prober.close()
     },
   }
 }
