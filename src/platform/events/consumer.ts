@@ -70,7 +70,7 @@ export interface ConsumerOptions {
   /** Concurrent events. */
   readonly concurrency: number
   /** Shared by all consumers of the process: deliveries can wait, people cannot. */
-  readonly deliveryLimiter?: DeliveryLimiter
+  readonly deliveryLimiter: DeliveryLimiter
   readonly timeoutMs?: number
 }
 
@@ -111,12 +111,10 @@ export const startConsumer = async (options: ConsumerOptions): Promise<QueueCons
     const { type, traceparent } = delivery.message.payload as unknown as EventEnvelope
     return inSpan(`${name} ${type}`, SpanKind.CONSUMER, traceparent, () => deliver(delivery))
   }
-  const consumer = deliveryLimiter
-    ? await queues.consume(name, (delivery) => deliveryLimiter.run(() => traced(delivery)), {
-        concurrency,
-        busy: deliveryLimiter.busy,
-      })
-    : await queues.consume(name, traced, { concurrency })
+  const consumer = await queues.consume(name, (delivery) => deliveryLimiter.run(() => traced(delivery)), {
+    concurrency,
+    limit: deliveryLimiter.concurrency,
+  })
   const prune = () =>
     inbox.prune().catch((error) => options.log.warn({ err: error }, 'deleting expired inbox rows failed; will retry'))
   const pruning = setInterval(prune, pruneEveryMs).unref()

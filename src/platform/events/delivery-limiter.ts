@@ -1,6 +1,7 @@
-/** Limits deliveries to one at a time for all consumers of this process, while a request is in flight. */
+/** Deliveries yield to requests: limits them to one at a time for all consumers of this process, while a request is in flight. */
 export interface DeliveryLimiter {
-  readonly busy: () => boolean
+  /** How many of `most` deliveries a consumer should take from its queue now. */
+  concurrency(most: number): number
   /** Runs `work` in its turn, or at once if no request is in flight. */
   run<T>(work: () => Promise<T>): Promise<T>
 }
@@ -33,7 +34,7 @@ export const createDeliveryLimiter = (busy: () => boolean): DeliveryLimiter => {
   }
 
   return {
-    busy,
+    concurrency: (most) => (busy() ? 1 : most),
     run: async (work) => {
       await new Promise<void>((resolve) => {
         waiting.push(resolve)

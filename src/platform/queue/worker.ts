@@ -14,8 +14,8 @@ export interface Delivery {
 export interface Concurrency {
   /** Maximum concurrent handlers. */
   readonly concurrency: number
-  /** Whether requests are in flight in this process: then one job at a time. */
-  readonly busy?: () => boolean
+  /** How many of them to use now; asked again and again. */
+  readonly limit?: (concurrency: number) => number
 }
 
 const lookAtLoadMs = 100
@@ -67,11 +67,11 @@ export const startWorker = async (
     transport.factory,
   )
   worker.on('error', options.complain)
-  const yielding = setInterval(() => {
-    worker.concurrency = options.busy?.() ? 1 : options.concurrency
+  const adjusting = setInterval(() => {
+    worker.concurrency = options.limit?.(options.concurrency) ?? options.concurrency
   }, lookAtLoadMs).unref()
   const close = async () => {
-    clearInterval(yielding)
+    clearInterval(adjusting)
     options.watch.close()
     const deadline = Date.now() + handlersEndWithinMs
     const late = () => Date.now() > deadline || (running.size === 0 && !transport.up())

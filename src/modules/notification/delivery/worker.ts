@@ -67,7 +67,7 @@ export const createChannelWorker = (options: ChannelWorkerOptions): ChannelWorke
   const claimMore = async () => {
     do {
       again = false
-      const free = (deliveryLimiter.busy() ? 1 : concurrency) - running.size
+      const free = deliveryLimiter.concurrency(concurrency) - running.size
       const limit = breaker.room(Math.max(free, 0), running.size)
       if (limit === 0) return
       const askedAt = { monotonic: performance.now(), wall: Date.now() }

@@ -24,8 +24,10 @@ t.test('all at once while nobody waits, one at a time in order while somebody do
   await eventually(() => free.every(({ started }) => started()))
   for (const { end } of free) end()
   await Promise.all(done)
+  t.equal(limiter.concurrency(5), 5)
 
   busy = true
+  t.equal(limiter.concurrency(5), 1, 'what would wait stays in its queue')
   const [first, second, third] = [work(), work(), work()]
   const held = [first, second, third].map(({ run }) => limiter.run(run))
   await eventually(() => first.started())
