@@ -44,8 +44,7 @@ export const mountRoutes = async (http: FastifyInstance, options: RoutesOptions)
       for (const [name, { routes }] of modules) {
         await routes?.(api)
         const repository = events.deadLetters.get(name)
-        const [path = `/${name}`] = registry[name].contract.paths
-        if (repository) await api.register(deadLetterRoutes, { module: name, path, repository })
+        if (repository) await api.register(deadLetterRoutes, { contract: registry[name].contract, repository })
       }
     },
     { prefix: '/api/v1' },

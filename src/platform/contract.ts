@@ -33,6 +33,7 @@ export interface Contract<
   E extends Events = Events,
   Err extends ErrorTable = ErrorTable,
   S extends string = string,
+  T extends string = string,
 > {
   readonly name: string
   /** The port of the module as a separate service. */
@@ -42,7 +43,7 @@ export interface Contract<
   /** Its error codes: those that its routes and operations may return in addition to the platform's. */
   readonly errors: Err
   /** The tags of its public routes in the OpenAPI document. */
-  readonly tags: readonly string[]
+  readonly tags: readonly T[]
   /** Regulations that apply to a change, by the type of the changed resource (the first part of its event types). */
   readonly complianceTags: Readonly<Record<string, readonly string[]>>
   /** Paths of the module's public routes below /api/v1, such as '/orders'; the gateway routes by them. */
@@ -116,6 +117,7 @@ export const defineContract = <
   const E extends Events = Record<never, never>,
   const Err extends ErrorTable = Record<never, never>,
   const S extends string = never,
+  const T extends string = never,
 >({
   name,
   port,
@@ -134,7 +136,7 @@ export const defineContract = <
   port: number
   stateless?: boolean
   errors?: Err
-  tags?: readonly string[]
+  tags?: readonly T[]
   complianceTags?: Readonly<Record<string, readonly string[]>>
   paths?: readonly string[]
   bodyLimits?: Readonly<Record<string, number>>
@@ -142,7 +144,7 @@ export const defineContract = <
   events?: E
   subscribes?: readonly S[]
   apart?: Readonly<Record<string, readonly NoInfer<S>[]>>
-}): Contract<Ops, E, Err, S> => {
+}): Contract<Ops, E, Err, S, T> => {
   const types: readonly string[] = subscribes
   const replayed = subscribes.length > 0 ? replayEventOf(name) : undefined
   return {

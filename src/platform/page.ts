@@ -52,11 +52,3 @@ export const pageOf = <T>(rows: readonly T[], limit: number, position: (row: T) 
   const last = items.at(-1)
   return rows.length > limit && last !== undefined ? { items, next: encodeCursor(position(last)) } : { items }
 }
-
-/** The body of a list's response. */
-export const pageReply = <T>({ items, next }: Page<T>) => ({
-  success: true as const,
-  data: items,
-  count: items.length,
-  ...(next === undefined ? {} : { next_cursor: next }),
-})

@@ -157,17 +157,6 @@ export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Ty
 export const Strict = <P extends Record<string, TSchema>>(properties: P, options: object = {}) =>
   Type.Object(properties, { ...options, additionalProperties: false })
 
-export const One = <S extends TSchema>(data: S) =>
-  Type.Object({ success: Type.Literal(true), data, message: Type.Optional(Type.String()) })
-
-export const Many = <S extends TSchema>(item: S) =>
-  Type.Object({
-    success: Type.Literal(true),
-    data: Type.Array(item),
-    count: Type.Integer({ description: 'items in this page' }),
-    next_cursor: Type.Optional(Type.String({ description: 'present if there are more: pass it as cursor' })),
-  })
-
 export const Problem = Type.Object(
   {
     type: Type.String(),

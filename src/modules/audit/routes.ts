@@ -2,8 +2,10 @@ import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { AuditEntry } from '../../platform/audit/schema.ts'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { Many, One, Strict, Timestamp } from '../../platform/schema.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { Strict, Timestamp } from '../../platform/schema.ts'
+import { auditContract } from './contract.ts'
 import type { AuditService } from './service.ts'
 import { EntryId, TrailEntry } from './stored-entry.ts'
 
@@ -40,7 +42,7 @@ const Proof = Type.Object(
 )
 const Checkpoint = Type.Object({ size: Type.Integer(), note: Note }, { title: 'Checkpoint' })
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['audit'] })
+const operation = operationsOf(auditContract, 'audit')
 
 export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> = async (app, { service }) => {
   app.get(
@@ -58,7 +60,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
   app.get(
     '/audit/:id',
     { schema: { ...operation('getAuditEntry', 'One entry'), params: Params, response: { 200: One(TrailEntry) } } },
-    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+    async ({ params }) => dataReply(await service.get(params.id)),
   )
 
   app.get(
@@ -70,7 +72,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
         response: { 200: One(Proof) },
       },
     },
-    async ({ params }) => ({ success: true as const, data: await service.prove(params.id) }),
+    async ({ params }) => dataReply(await service.prove(params.id)),
   )
 
   app.get(
@@ -81,7 +83,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<{ service: AuditService }> =
         response: { 200: One(Checkpoint) },
       },
     },
-    async () => ({ success: true as const, data: await service.checkpoint() }),
+    async () => dataReply(await service.checkpoint()),
   )
 
   app.get(

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { Id, idParams, Many, One, Strict } from '../../platform/schema.ts'
-import { Notification, NotificationStatus } from './contract.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { Id, idParams, Strict } from '../../platform/schema.ts'
+import { Notification, NotificationStatus, notificationContract } from './contract.ts'
 import { messages } from './messages.ts'
 import type { NotificationService } from './service.ts'
 
@@ -13,7 +14,7 @@ const ListQuery = Strict({
   status: Type.Optional(NotificationStatus),
 })
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['notifications'] })
+const operation = operationsOf(notificationContract, 'notifications')
 
 export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: NotificationService }> = async (app, { service }) => {
   app.get(
@@ -31,7 +32,7 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
   app.get(
     '/notifications/:id',
     { schema: { ...operation('getNotification', 'One message'), params: idParams(1), response: { 200: One(Notification) } } },
-    async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
+    async ({ params, call }) => dataReply(await service.get(params.id, call)),
   )
 
   app.post(
@@ -44,7 +45,6 @@ export const notificationRoutes: FastifyPluginAsyncTypebox<{ service: Notificati
         response: { 202: One(Notification) },
       },
     },
-    async ({ params, call }, reply) =>
-      reply.code(202).send({ success: true as const, data: await service.retry(params.id, call) }),
+    async ({ params, call }, reply) => reply.code(202).send(dataReply(await service.retry(params.id, call))),
   )
 }

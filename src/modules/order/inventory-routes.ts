@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { invalid } from '../../platform/field-errors.ts'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { exampleId, Id, Many, maxId, One, Strict } from '../../platform/schema.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { exampleId, Id, maxId, Strict } from '../../platform/schema.ts'
 import { rules } from '../../platform/validation-messages.ts'
+import { orderContract } from './contract.ts'
 import { messages } from './messages.ts'
 import type { StockService } from './stock-service.ts'
 
@@ -24,7 +26,7 @@ const idsOf = (text: string | undefined): number[] | undefined => {
   return ids
 }
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['inventory'] })
+const operation = operationsOf(orderContract, 'inventory')
 
 export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService }> = async (app, { service }) => {
   app.get(
@@ -53,10 +55,7 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
         response: { 200: One(StockLevel) },
       },
     },
-    async ({ params, body, call }) => ({
-      success: true as const,
-      data: await service.set(params.product_id, body.available, call),
-    }),
+    async ({ params, body, call }) => dataReply(await service.set(params.product_id, body.available, call)),
   )
 
   app.delete(
@@ -69,6 +68,6 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{ service: StockService 
         response: { 200: One(StockLevel) },
       },
     },
-    async ({ params, call }) => ({ success: true as const, data: await service.untrack(params.product_id, call) }),
+    async ({ params, call }) => dataReply(await service.untrack(params.product_id, call)),
   )
 }

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { Id, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
-import { Order, OrderStatus } from './contract.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { Id, idParams, Strict, Text } from '../../platform/schema.ts'
+import { Order, OrderStatus, orderContract } from './contract.ts'
 import { messages } from './messages.ts'
 import type { OrderService } from './service.ts'
 
@@ -47,7 +48,7 @@ const ListQuery = Strict({
   to: Type.Optional(Type.String({ format: 'date-time', description: 'created before' })),
 })
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['orders'] })
+const operation = operationsOf(orderContract, 'orders')
 
 export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> = async (app, { service }) => {
   app.get(
@@ -59,7 +60,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
   app.get(
     '/orders/:id',
     { schema: { ...operation('getOrder', 'One order'), params: idParams(1), response: { 200: One(Order) } } },
-    async ({ params, call }) => ({ success: true as const, data: await service.get(params.id, call) }),
+    async ({ params, call }) => dataReply(await service.get(params.id, call)),
   )
 
   app.post(
@@ -78,10 +79,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
     async ({ body, headers, call }, reply) => {
       const { order, replayed } = await service.create(body, headers['idempotency-key'], call)
       if (replayed) reply.header('idempotency-replayed', 'true')
-      return reply
-        .code(201)
-        .header('location', `/api/v1/orders/${order.id}`)
-        .send({ success: true as const, data: order })
+      return reply.code(201).header('location', `/api/v1/orders/${order.id}`).send(dataReply(order))
     },
   )
 
@@ -95,7 +93,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
         response: { 200: One(Order) },
       },
     },
-    async ({ params, call }) => ({ success: true as const, data: await service.setStatus(params.id, 'cancelled', call) }),
+    async ({ params, call }) => dataReply(await service.setStatus(params.id, 'cancelled', call)),
   )
 
   app.patch(
@@ -109,6 +107,6 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
         response: { 200: One(Order) },
       },
     },
-    async ({ params, body, call }) => ({ success: true as const, data: await service.setStatus(params.id, body.status, call) }),
+    async ({ params, body, call }) => dataReply(await service.setStatus(params.id, body.status, call)),
   )
 }

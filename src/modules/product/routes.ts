@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { revalidate } from '../../platform/http/revalidate.ts'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { Currency, idParams, Many, One, Strict, Text } from '../../platform/schema.ts'
-import { Product } from './contract.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { Currency, idParams, Strict, Text } from '../../platform/schema.ts'
+import { Product, productContract } from './contract.ts'
 import { messages } from './messages.ts'
 import type { ProductService } from './service.ts'
 
@@ -41,7 +42,7 @@ const ListQuery = Strict({
   active: Type.Optional(Type.Boolean()),
 })
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['products'] })
+const operation = operationsOf(productContract, 'products')
 
 export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService }> = async (app, { service }) => {
   app.get(
@@ -63,7 +64,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
       schema: { ...operation('getProduct', 'One product'), params: idParams(2), response: { 200: One(Product) } },
       onSend: revalidate,
     },
-    async ({ params }) => ({ success: true as const, data: await service.get(params.id) }),
+    async ({ params }) => dataReply(await service.get(params.id)),
   )
 
   app.post(
@@ -74,10 +75,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
     },
     async ({ body, call }, reply) => {
       const data = await service.create({ description: '', currency: 'TWD', active: true, ...body }, call)
-      return reply
-        .code(201)
-        .header('location', `/api/v1/products/${data.id}`)
-        .send({ success: true as const, data })
+      return reply.code(201).header('location', `/api/v1/products/${data.id}`).send(dataReply(data))
     },
   )
 
@@ -92,7 +90,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
         response: { 200: One(Product) },
       },
     },
-    async ({ params, body, call }) => ({ success: true as const, data: await service.update(params.id, body, call) }),
+    async ({ params, body, call }) => dataReply(await service.update(params.id, body, call)),
   )
 
   app.delete(
@@ -105,6 +103,6 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ service: ProductService 
         response: { 200: One(Product) },
       },
     },
-    async ({ params, call }) => ({ success: true as const, data: await service.remove(params.id, call) }),
+    async ({ params, call }) => dataReply(await service.remove(params.id, call)),
   )
 }

@@ -2,9 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { clientAddressOf } from '../../platform/auth/authenticate.ts'
 import { localeOf } from '../../platform/http/problem.ts'
-import { pageQuery, pageReply, pageRequest } from '../../platform/page.ts'
-import { idParams, Many, Nullable, One, Strict, Text } from '../../platform/schema.ts'
-import { Language, Role, User } from './contract.ts'
+import { pageQuery, pageRequest } from '../../platform/page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
+import { idParams, Nullable, Strict, Text } from '../../platform/schema.ts'
+import { Language, Role, User, userContract } from './contract.ts'
 import { messages } from './messages.ts'
 import { withPhone } from './phone.ts'
 import type { UserService } from './service.ts'
@@ -56,7 +57,7 @@ const UserChanges = Type.Partial(NewUser, {
   examples: [{ phone: '0912 345 678', phone_country: 'TW', locale: 'en' }],
 })
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['users'] })
+const operation = operationsOf(userContract, 'users')
 
 export interface UserRoutesOptions {
   readonly service: UserService
@@ -75,7 +76,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
   app.get(
     '/users/:id',
     { schema: { ...operation('getUser', 'One user'), params: idParams(3), response: { 200: One(User) } } },
-    async ({ params, call }) => ({ success: true as const, data: await service.read(params.id, call) }),
+    async ({ params, call }) => dataReply(await service.read(params.id, call)),
   )
 
   app.post(
@@ -95,10 +96,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
       const locale = localeOf(request.headers['accept-language'])
       const address = clientAddressOf(request)
       const data = await accounts.create({ phone: null, role: 'user', locale, ...user }, password, address, request.call)
-      return reply
-        .code(201)
-        .header('location', `/api/v1/users/${data.id}`)
-        .send({ success: true as const, data })
+      return reply.code(201).header('location', `/api/v1/users/${data.id}`).send(dataReply(data))
     },
   )
 
@@ -115,10 +113,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
         response: { 200: One(User) },
       },
     },
-    async ({ params, body, call }) => ({
-      success: true as const,
-      data: await service.update(params.id, await withPhone(body), call),
-    }),
+    async ({ params, body, call }) => dataReply(await service.update(params.id, await withPhone(body), call)),
   )
 
   app.delete(
@@ -139,7 +134,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
     },
     async ({ params, body, call }) => {
       await service.resetSecondFactor(params.id, body.reason, call)
-      return { success: true as const, data: null }
+      return dataReply(null)
     },
   )
 
@@ -154,6 +149,6 @@ export const userRoutes: FastifyPluginAsyncTypebox<UserRoutesOptions> = async (a
         response: { 200: One(User) },
       },
     },
-    async ({ params, call }) => ({ success: true as const, data: await service.remove(params.id, call) }),
+    async ({ params, call }) => dataReply(await service.remove(params.id, call)),
   )
 }

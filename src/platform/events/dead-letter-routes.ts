@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { DeadLetterReplayed, replayEventOf } from '../contract.ts'
+import { type Contract, DeadLetterReplayed, replayEventOf } from '../contract.ts'
 import { fail, type LocalizedText } from '../errors.ts'
-import { pageQuery, pageReply, pageRequest } from '../page.ts'
-import { Many, One, Strict, Timestamp } from '../schema.ts'
+import { pageQuery, pageRequest } from '../page.ts'
+import { dataReply, Many, One, operationsOf, pageReply } from '../route.ts'
+import { Strict, Timestamp } from '../schema.ts'
 import type { DeadLetterRepository } from './dead-letter-repository.ts'
 import { newEvent } from './event.ts'
 
@@ -50,27 +51,25 @@ const messages = {
 } as const satisfies Record<string, LocalizedText>
 
 export interface DeadLetterRouteOptions {
-  /** The consuming module. */
-  readonly module: string
-  /** Path of its routes below /api/v1. */
-  readonly path: string
+  /** Of the consuming module. The routes are below its first path, under its first tag. */
+  readonly contract: Contract
   readonly repository: DeadLetterRepository
 }
 
 /** A consumer's dead letters: routes to list them with their reason, and to replay one or many. */
-export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (app, { module, path, repository }) => {
-  const Module = `${module.charAt(0).toUpperCase()}${module.slice(1)}`
-  const tags = [path.slice(1)]
-  const replayed = replayEventOf(module)
+export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions> = async (app, { contract, repository }) => {
+  const { name, paths, tags } = contract
+  const [path = `/${name}`] = paths
+  const operation = operationsOf(contract, tags[0] ?? name)
+  const Module = `${name.charAt(0).toUpperCase()}${name.slice(1)}`
+  const replayed = replayEventOf(name)
   const publisher = { events: { [replayed]: DeadLetterReplayed } }
 
   app.get(
     `${path}/dead-letters`,
     {
       schema: {
-        operationId: `list${Module}DeadLetters`,
-        summary: 'Dead letters, newest first',
-        tags,
+        ...operation(`list${Module}DeadLetters`, 'Dead letters, newest first'),
         querystring: Strict(pageQuery),
         response: { 200: Many(DeadLetter) },
       },
@@ -83,11 +82,9 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     {
       config: { message: messages['dead_letters.replayed'] },
       schema: {
-        operationId: `replay${Module}DeadLetters`,
-        summary: 'Replay many dead letters; each leaves the list when it is handled',
+        ...operation(`replay${Module}DeadLetters`, 'Replay many dead letters; each leaves the list when it is handled'),
         description:
           'Replays up to `limit` dead letters that match all given criteria, those with the fewest replays first, then the oldest. An empty object matches all. To replay more, call again.',
-        tags,
         body: ReplayFilter,
         response: { 202: One(Replayed) },
       },
@@ -96,7 +93,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       const { limit, ...filter } = body
       const events = Array.from({ length: limit }, () => newEvent(publisher, replayed, call))
       const count = await repository.requestReplays(filter, events)
-      return reply.code(202).send({ success: true as const, data: { count } })
+      return reply.code(202).send(dataReply({ count }))
     },
   )
 
@@ -105,9 +102,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     {
       config: { message: messages['dead_letter.replayed'] },
       schema: {
-        operationId: `replay${Module}DeadLetter`,
-        summary: 'Replay a dead letter; it leaves the list when it is handled',
-        tags,
+        ...operation(`replay${Module}DeadLetter`, 'Replay a dead letter; it leaves the list when it is handled'),
         params: Strict({ event_id: EventId }),
         response: { 202: One(DeadLetter) },
       },
@@ -115,7 +110,7 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
     async ({ params, call }, reply) => {
       const letter = await repository.requestReplay(params.event_id, newEvent(publisher, replayed, call))
       if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
-      return reply.code(202).send({ success: true as const, data: letter })
+      return reply.code(202).send(dataReply(letter))
     },
   )
 }

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { idParams, Nullable, One, Timestamp } from '../../../platform/schema.ts'
+import { dataReply, One, operationsOf } from '../../../platform/route.ts'
+import { idParams, Nullable, Timestamp } from '../../../platform/schema.ts'
 import { Notification } from '../../notification/contract.ts'
 import { OwnOrder } from '../../order/contract.ts'
-import { User } from '../contract.ts'
+import { User, userContract } from '../contract.ts'
 import type { ExportService } from './export.ts'
 
 const SignIn = Type.Object({
@@ -42,23 +43,21 @@ const PersonExport = Type.Object(
   { title: 'PersonExport' },
 )
 
+const operation = operationsOf(userContract, 'users')
+
 export const exportRoutes: FastifyPluginAsyncTypebox<{ service: ExportService }> = async (app, { service }) => {
   app.get(
     '/users/:id/export',
     {
       schema: {
-        operationId: 'exportUser',
-        summary: 'Export all data held about a user, as a file',
-        tags: ['users'],
+        ...operation('exportUser', 'Export all data held about a user, as a file'),
         params: idParams(3),
         response: { 200: One(PersonExport) },
       },
     },
     async ({ params, call }, reply) => {
       const data = await service.exportUser(params.id, call)
-      return reply
-        .header('content-disposition', `attachment; filename="user-${params.id}.json"`)
-        .send({ success: true as const, data: data as never })
+      return reply.header('content-disposition', `attachment; filename="user-${params.id}.json"`).send(dataReply(data as never))
     },
   )
 }

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { clientAddressOf } from '../../../platform/auth/authenticate.ts'
-import { One, Strict, Text } from '../../../platform/schema.ts'
-import { User } from '../contract.ts'
+import { dataReply, One, operationsOf } from '../../../platform/route.ts'
+import { Strict, Text } from '../../../platform/schema.ts'
+import { User, userContract } from '../contract.ts'
 import { messages } from '../messages.ts'
 import type { Accounts } from './accounts.ts'
 import type { Mailbox } from './mailbox.ts'
@@ -63,9 +64,9 @@ const Enrolment = Type.Object({
 })
 const needsProof = 'Needs a token of POST /auth/reauthenticate, and a confirmed address.'
 const Done = One(Type.Null())
-const done = { success: true as const, data: null }
+const done = dataReply(null)
 
-const operation = (operationId: string, summary: string) => ({ operationId, summary, tags: ['auth'] })
+const operation = operationsOf(userContract, 'auth')
 
 export interface AuthRoutesOptions {
   readonly sessions: Sessions
@@ -82,7 +83,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const data = await sessions.signIn(request.body, clientAddressOf(request), request.call)
-      return { success: true as const, data }
+      return dataReply(data)
     },
   )
   app.post(
@@ -95,7 +96,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
         response: { 200: One(Tokens) },
       },
     },
-    async ({ body, call }) => ({ success: true as const, data: await sessions.refresh(body.refresh_token, call) }),
+    async ({ body, call }) => dataReply(await sessions.refresh(body.refresh_token, call)),
   )
   app.post(
     '/auth/logout',
@@ -108,13 +109,8 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
       return done
     },
   )
-  app.get(
-    '/auth/me',
-    { schema: { ...operation('me', 'The signed-in person'), response: { 200: One(Me) } } },
-    async ({ call }) => ({
-      success: true as const,
-      data: await accounts.me(call),
-    }),
+  app.get('/auth/me', { schema: { ...operation('me', 'The signed-in person'), response: { 200: One(Me) } } }, async ({ call }) =>
+    dataReply(await accounts.me(call)),
   )
 
   app.post(
@@ -130,7 +126,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const data = await accounts.reauthenticate(request.body, clientAddressOf(request), request.call)
-      return { success: true as const, data }
+      return dataReply(data)
     },
   )
   app.post(
@@ -216,7 +212,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
         response: { 200: One(Enrolment) },
       },
     },
-    async ({ call }) => ({ success: true as const, data: await accounts.enrolSecondFactor(call) }),
+    async ({ call }) => dataReply(await accounts.enrolSecondFactor(call)),
   )
   app.post(
     '/auth/mfa/confirm',
@@ -231,7 +227,7 @@ export const authRoutes: FastifyPluginAsyncTypebox<AuthRoutesOptions> = async (a
     },
     async (request) => {
       const address = clientAddressOf(request)
-      return { success: true as const, data: await accounts.confirmSecondFactor(request.body.code, address, request.call) }
+      return dataReply(await accounts.confirmSecondFactor(request.body.code, address, request.call))
     },
   )
   app.delete(
