@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { callees, moduleNames } from '../src/app/module-graph.ts'
@@ -64,5 +63,4 @@ export const generateChart = async (folder: string): Promise<void> => {
   own.required = services
   withNames(keys.properties.existingSecrets, [...services, 'monolith'])
   await writeFile(file, `${JSON.stringify(schema, null, 2)}\n`)
-  execFileSync('biome', ['format', '--write', file], { stdio: 'ignore' })
 }

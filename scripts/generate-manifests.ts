@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAllDocuments, stringify } from 'yaml'
+import { serviceNames } from '../src/environment.ts'
 
 type Labelled = { labels?: Record<string, string>; annotations?: Record<string, string> }
 type Manifest = {
@@ -75,6 +76,7 @@ const render = (folder: string, namespace: string): Manifest[] | undefined => {
     [
       ...['template', 'orderhub', 'charts/orderhub', '--namespace', namespace, '--values', join(folder, 'values.yaml')],
       ...['--skip-tests', ...apis.flatMap((api) => ['--api-versions', api])],
+      ...serviceNames.flatMap((name) => ['--set', `keys.existingSecrets.${name}=orderhub-keys-${name}`]),
     ],
     { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
   )

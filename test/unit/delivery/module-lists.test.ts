@@ -19,7 +19,6 @@ t.test('lists of services that are written by hand are those of the registry', a
     ([, name]) => name as string,
   )
   t.same(sorted(databases), sorted(storingServices), 'databases')
-  t.same(sorted(Object.keys(parse(textOf('deploy/gitops/values.yaml')).keys.existingSecrets)), services, 'key Secrets')
   for (const file of ['main.tf', 'variables.tf', 'tests/orderhub.tftest.hcl']) {
     const lists = [...textOf(`deploy/terraform/modules/orderhub/${file}`).matchAll(/\["gateway"[^\]]*\]/g)].map(([list]) => list)
     t.not(lists.length, 0, file)
