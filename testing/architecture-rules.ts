@@ -62,7 +62,8 @@ const levelOf = (file: string): number => {
 export const rules: readonly Rule[] = [
   {
     rule: 'a module takes of another module its contract.ts alone',
-    advice: "declare what you need as an operation or an event in the other module's contract.ts, and name it in `needs`",
+    advice:
+      "declare what you need as an operation or an event in the other module's contract.ts, and name it in your dependencies.ts",
     find: importsWhere(inModule, ({ file = '' }, { module }) => {
       const other = moduleOf(file)
       return other !== undefined && other !== module && !/^src\/modules\/[^/]+\/contract\.ts$/.test(file)
@@ -70,7 +71,8 @@ export const rules: readonly Rule[] = [
   },
   {
     rule: 'a module does not know what it is part of',
-    advice: 'take it from `create(host)`: src/app/app.ts passes it in; of src/config.ts only the type Config may be imported',
+    advice:
+      'take it from the context of `create`: src/app/app.ts passes it in; of src/config.ts only the type Config may be imported',
     find: importsWhere(inModule, (entry) => root.test(entry.file ?? '') && !configType(entry)),
   },
   {

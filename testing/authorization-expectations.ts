@@ -16,7 +16,7 @@ export interface Request {
 }
 
 interface Row {
-  /** Made anew for each caller: what one changed is not what the next one finds. */
+  /** Created for each caller: what one changed is not what the next one finds. */
   readonly request: (world: World) => Request | Promise<Request>
   readonly outcomes: Readonly<Record<Person, Outcome>>
   /** A token is not looked at here. */
@@ -31,7 +31,7 @@ const row = (path: string | Row['request'], outcomes: readonly Outcome[], tokenI
 
 const everybody = (outcome: Outcome): Outcome[] => persons.map(() => outcome)
 const unasked = (path: string | Row['request'], outcome: Outcome): Row => row(path, everybody(outcome), true)
-/** To be refused by the schema, by whoever gets as far. */
+/** The schema refuses it, for every caller who gets that far. */
 const nothing = (path: string) => () => ({ path, body: {} })
 
 const ownOrder = async (world: World) => (await world.order(world.owner.id)).id

@@ -8,7 +8,7 @@ import type { Test } from 'tap'
 export interface IssuerOptions {
   /** Serves HTTPS with this certificate; HTTP otherwise. */
   readonly tls?: Pick<ServerOptions, 'cert' | 'key'>
-  /** Gives its documents to whoever shows this token alone. */
+  /** Returns its documents only for this token. */
   readonly bearer?: string
   readonly alg?: string
 }

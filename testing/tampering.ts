@@ -69,7 +69,7 @@ const readAll = async (tx: Attack['tx']): Promise<StoredEntry[]> => {
   return rows.map(storedEntry)
 }
 
-/** Makes seals and nodes anew over these entries, as somebody can who knows the code and does not have the checkpoint key. */
+/** Rebuilds seals and nodes over these entries, as an attacker can who knows the code but lacks the checkpoint key. */
 const rebuild = async (tx: Attack['tx'], entries: readonly StoredEntry[]) => {
   const tree = createTree()
   const nodes: TreeNode[] = []

@@ -87,7 +87,7 @@ const watch = async (): Promise<string | undefined> => {
     const measured = await measure().catch((error: Error) => error)
     const now = Date.now()
     if (measured instanceof Error) {
-      // Blind is not good: the hold time begins anew.
+      // No data is not good: the hold time starts again.
       console.log(measured.message)
       completeSince = undefined
     } else {

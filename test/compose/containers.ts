@@ -79,7 +79,7 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     t.pass()
   })
 
-  await t.test('SIGTERM ends a service at once, with status 0; made anew, it is found again', async (t) => {
+  await t.test('SIGTERM ends a service at once, with status 0; recreated, it is found again', async (t) => {
     const [entry] = services as readonly [string]
     const began = Date.now()
     await compose('stop', '--timeout', '30', entry)

@@ -98,14 +98,14 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     t.ok(await mailed(user.email))
   })
 
-  await t.test('whoever mails is killed after the order: the mail comes', async (t) => {
+  await t.test('the mailing service is killed after the order: the mail comes', async (t) => {
     const { user } = await buy()
     await compose('kill', notification)
     await compose('up', '--detach', '--wait', '--no-deps', notification)
     t.ok(await mailed(user.email))
   })
 
-  await t.test('PostgreSQL made anew: what was stored is there', async (t) => {
+  await t.test('PostgreSQL recreated: what was stored is there', async (t) => {
     const { order } = await buy()
     await compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', 'postgres')
     const answer = await eventually(async () => {

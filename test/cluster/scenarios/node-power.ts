@@ -38,7 +38,7 @@ export const nodePower: Scenario = {
   run: async (say) => {
     const { stopNode, startNode } = hooks
     assert(stopNode && startNode, 'E2E_NODE_STOP and E2E_NODE_START are not set')
-    // Anew: an earlier cut, or a node that was shut, leaves both pods of a component on one node.
+    // Again: an earlier cut, or a node that was shut, leaves both pods of a component on one node.
     await uninstall('split')
     const namespace = await install('split')
     for (const component of serviceNames) await readyPods(namespace, componentSelector(component), replicas)

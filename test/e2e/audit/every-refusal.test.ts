@@ -52,7 +52,7 @@ for (const [name, start] of Object.entries({ 'one process': oneProcess, 'service
       t.ok(tried > 140, `${tried} refusals`)
     })
 
-    await t.test('a failed sign-in names the account by a hash that whoever has the ring can make', async (t) => {
+    await t.test('a failed sign-in names the account by a hash that the owner of the key ring can compute', async (t) => {
       const entries = (await read()).filter(({ action }) => action === 'POST /api/v1/auth/login')
       const id = accountHash(createKeyStore({ folder: world.keysDir, strict: false }), unknownAccount)
       t.same(

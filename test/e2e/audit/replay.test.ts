@@ -50,7 +50,7 @@ t.test('an event has one entry for ever, also when the inbox has forgotten it', 
   )
   t.match(await sql`select count(*)::int as n from audits.entries`, [{ n: 4 }])
 
-  await t.test('whoever writes to the table, the version before as well', async (t) => {
+  await t.test('any writer to the table, the version before as well', async (t) => {
     const copy = `insert into audits.entries (event_id, "timestamp", trace_id, span_id, actor_type, resource_type, action, decision, policy_version,
       compliance_tags, details, service, key_id, signature) select event_id, "timestamp", trace_id, span_id, actor_type, resource_type, action, decision,
       policy_version, compliance_tags, details, service, key_id, signature from audits.entries limit 1`
@@ -119,7 +119,7 @@ t.test('a service records what it signed, and no other’s', async (t) => {
     t.match(await send('order', entries), { status: 403, body: { code: 'auth.forbidden' } })
   t.match(await send('order', [orders]), { status: 200, body: { recorded: 1 } })
   t.match(await send('user', [users]), { status: 200, body: { recorded: 0 } })
-  // Whoever sees another's event on its way could be faster with an entry of it: the real one is not dropped unseen.
+  // A service that sees another's event in flight could be faster with an entry for it: the real one is not dropped unseen.
   const early = sampleEntry(keys, 6)
   const real = sampleEntry(keys, 10, { event_id: early.event_id })
   t.same([early.service, real.service], ['order', 'user'])

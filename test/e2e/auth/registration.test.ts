@@ -5,7 +5,7 @@ import { runApp } from '../../../testing/app.ts'
 import { reauthenticated, signedIn } from '../../../testing/people.ts'
 import { isProblem } from '../../contract/target.ts'
 
-t.test('open: whoever asks gets an account of their own, and no more', async (t) => {
+t.test('open: anybody gets an account of their own, and no more', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const { api } = run
   const person = { name: 'Grace', email: 'grace@example.com', password }
@@ -51,7 +51,7 @@ t.test('verify: the account opens with the mailed token, which is good once', as
   const { mail, token } = await mailedToken(dataDir, id)
   t.match(mail, { to: 'grace@example.com', subject: '啟用您的帳號' })
   t.match(mail.parts['text/plain'], `https://shop.example/activate?lang=zh-TW#token=${token}`)
-  t.match(mail.parts['text/plain'], /^您好：/, 'no name: whoever gave it may be a stranger')
+  t.match(mail.parts['text/plain'], /^您好：/, 'no name: a stranger may have entered it')
   t.match(mail.parts['text/html'], token)
 
   isProblem(t, await api('/auth/activate', 'POST', { token: 'x', password }), 400, 'auth.invalid_mail_token')

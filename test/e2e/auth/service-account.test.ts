@@ -237,7 +237,8 @@ t.test('what a start needs', async (t) => {
   })
   t.match(await start({ SERVICE_ACCOUNT_TOKEN_FILE: join(folder, 'token'), SERVICE_ACCOUNT_NAMES: 'gateway' }), {
     status: 78,
-    output: /^SERVICE_ACCOUNT_TOKEN_FILE must have \{service\} in it.*\nSERVICE_ACCOUNT_NAMES must be a comma list of [^\n]*\n$/,
+    output:
+      /^SERVICE_ACCOUNT_TOKEN_FILE must contain \{service\}.*\nSERVICE_ACCOUNT_NAMES must be a comma-separated list of [^\n]*\n$/,
   })
   rmSync(join(keysDir, 'service-gateway.private.json'))
   t.throws(() => checkKeys(readConfig({ ...env, SERVICE: 'gateway', ...settings('gateway') })), /service-gateway/, 'it signs')

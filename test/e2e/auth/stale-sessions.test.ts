@@ -25,7 +25,7 @@ t.test('reads go on for a while without the user service', async (t) => {
   await eventually(async () => (await api('/audit/checkpoint', headers.auditor)).status === 200)
   await user?.kill()
 
-  await t.test('what can be read is read, by whoever may', async (t) => {
+  await t.test('reads continue for everybody who may read', async (t) => {
     const readable = [
       ['owner', '/orders'],
       ['owner', `/orders/${id}`],

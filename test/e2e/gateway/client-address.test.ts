@@ -24,5 +24,5 @@ t.test('the user service believes X-Forwarded-For of a service alone', async (t)
 
   for (const [n, headers] of [{}, { authorization: 'Bearer x.y.z' }, forOrders, {}].entries())
     await login(`203.0.113.${n}`, headers as Record<string, string>)
-  t.same(await countsOfAddresses(), [2, 3, 4], 'whoever else writes the header is one and the same')
+  t.same(await countsOfAddresses(), [2, 3, 4], 'any other sender of the header counts as one client')
 })

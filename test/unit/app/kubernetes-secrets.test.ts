@@ -221,7 +221,7 @@ t.test('a rotation of the Secret with everything reaches the services, and no ke
   t.equal(api.secret(`${prefix}-user`).data['data-keys.private.json'], text)
 })
 
-t.test('a private key that is lost is not made anew', async (t) => {
+t.test('a lost private key is not replaced', async (t) => {
   const api = await startApi(t)
   const folder = join(credentials(t), 'keys')
   mkdirSync(folder)

@@ -11,7 +11,7 @@ t.test('migrations', async (t) => {
   const targets = migrationTargets(readConfig({ DATABASE_URL: url }))
   const modules = targets.map(({ module }) => module)
 
-  await t.test('a database is behind until its migrations have run, whoever runs them at once', async (t) => {
+  await t.test('a database is behind until its migrations have run, with several processes at once', async (t) => {
     t.same(await modulesBehind(targets), modules)
     await Promise.all([runMigrations(targets), runMigrations(targets), runMigrations(targets.toReversed())])
     t.same(await modulesBehind(targets), [])

@@ -90,7 +90,7 @@ t.test('processes that make the keys at once use the same ones', async (t) => {
     results.map(({ status }) => status),
     [0, 0, 0],
   )
-  t.equal(results.filter(({ out }) => out.startsWith('made')).length, 1)
+  t.equal(results.filter(({ out }) => out.startsWith('created')).length, 1)
   t.strictSame(kids(read(folder, 'access-token.private.json')), publicKids(folder, 'access-token'))
   t.notOk(
     readdirSync(folder).some((file) => file.startsWith('.')),
