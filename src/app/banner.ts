@@ -19,9 +19,9 @@ export const passwordLine = ({ email, password }: FirstSignIn): string => `
 const signingIn = (url: string, { email, password }: FirstSignIn, resetLine: string): string => `
   Sign in as ${email}${
     password === undefined
-      ? `. Where the password is lost, this makes a new one, also while this runs:
+      ? `. If the password is lost, this sets a new one, also while the platform runs:
     ${resetLine}
-  Put it in place of PASSWORD:`
+  Put it in the place of PASSWORD:`
       : `. This is shown once, keep the password: ${password}`
   }
     TOKEN=$(curl -sS -X POST ${url}/api/v1/auth/login -H 'content-type: application/json' -d '{"email":"${email}","password":"${password ?? 'PASSWORD'}"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')

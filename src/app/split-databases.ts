@@ -1,7 +1,7 @@
 import postgres from 'postgres'
 import type { ServiceName } from '../environment.ts'
 
-/** The database of one service of the split form, in the cluster of `url`. Undefined where it is not there, unless `make`. */
+/** The database of one service for `npm run start:split`, in the cluster of `url`. Undefined if it does not exist, unless `make`. */
 export const splitDatabase = async (url: string, service: ServiceName, { make = false } = {}): Promise<string | undefined> => {
   const name = `orderhub_${service}`
   const client = postgres(url, { max: 1, onnotice: () => {} })

@@ -67,7 +67,7 @@ export interface Publisher {
 /** Types of events that modules with these contracts publish. */
 export type PublishedBy<P extends Publisher> = P extends Publisher ? keyof P['events'] & string : never
 
-/** What an event says, by the contract that has it. */
+/** The data of an event, by its contract. */
 export type EventData<P extends Publisher, T extends string> = P extends Publisher
   ? T extends keyof P['events']
     ? Static<P['events'][T]>

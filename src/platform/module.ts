@@ -119,7 +119,7 @@ export interface ModuleDefinition<
   P extends readonly Contract[] = readonly Contract[],
 > {
   readonly contract: C
-  /** Whose events it subscribes to, beside its own. */
+  /** The contracts whose events it subscribes to, besides its own. */
   readonly publishers?: P
   /** From the module's dependencies.ts, which the registry reads too. */
   readonly dependencies?: D

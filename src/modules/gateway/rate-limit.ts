@@ -61,7 +61,7 @@ export const createRateLimit = ({ perMinute, redisUrl, log }: RateLimitOptions):
       // A hook of the server, not of its routes, so that unknown paths count too.
       app.addHook('onRequest', app.rateLimit())
     },
-    // A browser is to read what was refused, too.
+    // A browser must be able to read refusals too.
     { name: 'rate-limit', dependencies: ['security-headers'] },
   )
   return {

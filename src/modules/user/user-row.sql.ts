@@ -6,7 +6,7 @@ import type { User, userContract } from './contract.ts'
 import type { Personal, PersonalData, Sealed } from './personal-data.ts'
 import { outbox, users } from './tables.ts'
 
-/** An event of this module; all that it says comes with it. */
+/** An event of this module with all of its data. */
 export type UserEvent<T extends keyof (typeof userContract)['events']> = EventOf<typeof userContract, T>
 
 /** The fields of a user that a writer supplies. */

@@ -24,7 +24,7 @@ import type { InboxRepository } from './outbox-repository.ts'
 export type EventHandler<E = EventEnvelope> = (event: E, context: CallContext) => Promise<void>
 export type EventHandlers = Readonly<Record<string, EventHandler>>
 
-/** A module's handlers: one for each type that its contract subscribes to, which takes what the publisher's contract says. */
+/** A module's handlers: one for each type that its contract subscribes to, with the data type of the publisher's contract. */
 export type HandlersOf<C extends Contract, P extends Publisher> = {
   readonly [T in SubscribedBy<C>]: T extends typeof everyEvent
     ? EventHandler
@@ -39,7 +39,7 @@ export const handlerOf =
   (event, context) =>
     handle({ ...event, data: parse(data, event.data) }, context)
 
-/** The handlers with the check of what they take. @throws Error where it has others than its subscriptions */
+/** The handlers, with a check of their payloads. @throws Error if they differ from the subscriptions */
 export const checkedHandlers = (
   { name, subscribes }: Contract,
   publishers: readonly Publisher[],

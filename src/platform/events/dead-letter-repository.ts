@@ -25,7 +25,7 @@ export interface DeadLetterFilter {
   readonly before?: string
 }
 
-/** The event that has a dead letter delivered again; which one, the statement adds. */
+/** The event that replays a dead letter; the statement adds which one. */
 type ReplayEvent = NewEvent<string, DeadLetterReplayed>
 
 export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>

@@ -28,7 +28,7 @@ export interface NewEvent<Type extends string = string, FromSql extends object =
   readonly traceparent: string
   readonly policy_version: string
   readonly data: object
-  /** In types alone. A function, so that the members are these, no more and no fewer. */
+  /** Only for the type checker. A function type, so that the members must match exactly. */
   readonly [fromSql]?: (members: FromSql) => FromSql
 }
 
@@ -43,7 +43,7 @@ type RequiredKey<T> = { [K in keyof T]-?: Record<never, never> extends Pick<T, K
 /** The actor, the trace, and the policy version of a change. */
 export type EventContext = Pick<CallContext, 'actor' | 'traceparent' | 'policyVersion'>
 
-/** An event of this contract with what is known of its data; what the data requires beside it is left to the statement. */
+/** An event of this contract with the known part of its data; the statement must add the rest. */
 export const newEvent = <P extends Publisher, T extends PublishedBy<P>, Given extends keyof EventData<P, T> = never>(
   _publisher: P,
   type: T,

@@ -10,7 +10,7 @@ export type SqlData<Members extends object> = { readonly [K in keyof Members]: S
 /** The members that the statement of such an event adds. */
 export type SqlDataOf<E> = E extends NewEvent<string, infer Members> ? SqlData<Members> : never
 
-/** What an event with those members takes more. */
+/** The SQL data that an event with those members still needs. */
 type More<Members extends object> = Record<never, never> extends Members ? [] : [data: SqlData<NoInfer<Members>>]
 
 /** As an SQL expression of type jsonb. */

@@ -14,7 +14,7 @@ export interface Delivery {
 export interface Concurrency {
   /** Maximum concurrent handlers. */
   readonly concurrency: number
-  /** How many of them to use now; asked again and again. */
+  /** How many of them to use now; called repeatedly. */
   readonly limit?: (concurrency: number) => number
 }
 

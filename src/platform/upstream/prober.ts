@@ -18,7 +18,7 @@ export interface Prober {
 const path = '/health/ready'
 const timeoutMs = 1000
 
-/** Probes have connections of their own, so that they never wait behind requests. */
+/** Probes have their own connections, so that they never wait behind requests. */
 export const createProber = (connect?: Agent.Options['connect']): Prober => {
   const dispatcher = new Agent({ connections: 1, allowH2: false, ...(connect ? { connect } : {}) })
   const stop = new AbortController()

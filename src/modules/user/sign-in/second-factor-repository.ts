@@ -27,7 +27,7 @@ type FactorEvent = UserEvent<'user.second_factor_enrolled' | 'user.second_factor
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
-  /** The change of the CTE `source`, which has `user_id`, on the person: ends every sign-in, and has an event. */
+  /** Applies the CTE `source`, which has `user_id`, to the person: ends every session, and adds an event. */
   const changed = (source: SQL, event: FactorEvent): SQL => sql`
     changed as (
       update ${users} as u set version = u.version + 1, session_version = u.session_version + 1 from ${source} as s
