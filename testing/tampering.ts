@@ -4,7 +4,7 @@ import { signCheckpoint } from '../src/modules/audit/sealing/checkpoint.ts'
 import { createTree, leafHash, type TreeNode } from '../src/modules/audit/sealing/tree.ts'
 import { type EntryRow, leafBytes, type StoredEntry, storedEntry } from '../src/modules/audit/stored-entry.ts'
 import { signedBytes } from '../src/platform/audit/entry.ts'
-import type { createRandom } from '../test/chaos/random.ts'
+import type { createRandom } from './random.ts'
 
 type Random = ReturnType<typeof createRandom>
 export interface Attack {

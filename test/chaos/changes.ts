@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Agent, request } from 'undici'
-import type { createRandom } from './random.ts'
+import type { createRandom } from '../../testing/random.ts'
 
 export interface ChangesOptions {
   readonly url: string

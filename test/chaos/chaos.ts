@@ -2,11 +2,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { call } from '../../testing/app.ts'
 import { startProviders } from '../../testing/providers.ts'
+import { createRandom } from '../../testing/random.ts'
 import type { ServiceProcess } from '../../testing/service.ts'
 import { startSystem } from '../../testing/system.ts'
 import { audit } from './audit.ts'
 import { startBuyers } from './buyers.ts'
-import { createRandom } from './random.ts'
 
 export interface ChaosOptions {
   /** How long processes are killed. */

@@ -5,11 +5,11 @@ import t, { type Test } from 'tap'
 import { isSigned } from '../../../src/platform/audit/entry.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
 import { eventually } from '../../../testing/eventually.ts'
+import { createRandom } from '../../../testing/random.ts'
 import type { ServiceProcess } from '../../../testing/service.ts'
 import { type System, startSystem } from '../../../testing/system.ts'
 import { trailReader } from '../../../testing/trail.ts'
 import { makeChanges } from '../../chaos/changes.ts'
-import { createRandom } from '../../chaos/random.ts'
 
 t.setTimeout(600_000)
 

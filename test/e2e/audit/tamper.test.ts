@@ -5,8 +5,8 @@ import { databaseTrail } from '../../../src/modules/audit/verification/database.
 import { createTrailRepository } from '../../../src/modules/audit/verification/repository.ts'
 import { TamperError, verifyTrail } from '../../../src/modules/audit/verification/verify.ts'
 import { sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
+import { createRandom } from '../../../testing/random.ts'
 import { attacks } from '../../../testing/tampering.ts'
-import { createRandom } from '../../chaos/random.ts'
 
 const tamperings = 1000
 const size = 200

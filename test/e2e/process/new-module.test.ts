@@ -17,6 +17,7 @@ interface Body {
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const parts = [
   'src',
+  'testing',
   'scripts',
   'drizzle',
   'docs',
