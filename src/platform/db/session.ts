@@ -33,5 +33,5 @@ export const sessionFault = (found: Session, { role, statementTimeoutMs }: Wante
     wrong.push(`statement_timeout is ${limit} ms, not ${statementTimeoutMs} ms`)
   if (found.time_zone !== 'UTC') wrong.push(`TimeZone is ${found.time_zone}, not UTC`)
   if (wrong.length === 0) return undefined
-  return `${wrong.join('; ')}: a pooler on the way drops what a connection asks for; connect past it, or give it to the login (ALTER ROLE … SET)`
+  return `${wrong.join('; ')}: a connection pooler drops the settings of a connection; connect without it, or set them on the login (ALTER ROLE … SET)`
 }

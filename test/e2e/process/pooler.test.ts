@@ -43,7 +43,9 @@ t.test('a pooler that drops role and statement_timeout', { skip }, async (t) => 
   const whoAmI = sql`select current_user::text as role, current_setting('statement_timeout') as limit`
   const look = (at: string) =>
     untilUsable({ url: at, of: ['order'], role: 'shop_reader', statementTimeoutMs: limit }, { waitMs: 0, onWait: () => {} })
-  const dropped = new RegExp(`statements run as ${login}, not as shop_reader; statement_timeout is 0 ms, not 1500 ms: a pooler`)
+  const dropped = new RegExp(
+    `statements run as ${login}, not as shop_reader; statement_timeout is 0 ms, not 1500 ms: a connection pooler`,
+  )
 
   t.same(await open(url).run(whoAmI), [{ role: 'shop_reader', limit: '1500ms' }], 'without a pooler both are so')
 

