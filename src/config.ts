@@ -8,8 +8,9 @@ import { compile } from './platform/schema.ts'
 import { parseUpstream } from './platform/upstream/upstream-url.ts'
 
 /** Prefixes of our keys: an unknown key with one of them is an error, not another program's. */
-const ours =
-  /^(GATEWAY|USER|PRODUCT|ORDER|NOTIFICATION|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|WRITE_TIMEOUT|CONNECTIONS_PER|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|AUDIT|WORKERS|EVENT)_/
+const ours = new RegExp(
+  `^(${serviceNames.map((name) => name.toUpperCase()).join('|')}|DATABASE|REDIS|METRICS|SMTP|SMS|MAIL|RATE_LIMIT|CORS|REQUEST_TIMEOUT|WRITE_TIMEOUT|CONNECTIONS_PER|SHUTDOWN|TRUST_PROXY|LOG_LEVEL|AUTH|KEYS|ADMIN|REGISTRATION|REQUIRE_ADMIN|OIDC|TLS|SERVICE_ACCOUNT|WORKERS|EVENT)_`,
+)
 /** Set by a login for everybody (login(1), su(1)): an account's name and its mailbox. */
 const loginKeys: readonly string[] = ['USER', 'MAIL']
 /** Set by Kubernetes for a Service with such a name. */
