@@ -116,7 +116,9 @@ export const rules: readonly Rule[] = [
       ({ specifier, file }) =>
         file === undefined
           ? specifier !== 'typebox'
-          : !/^src\/(platform\/(contract|schema|permission|audit\/schema)|modules\/[^/]+\/(contract|errors))\.ts$/.test(file),
+          : !/^src\/(platform\/(contract|schema|permission|locales|audit\/schema)|modules\/[^/]+\/(contract|errors))\.ts$/.test(
+              file,
+            ),
     ),
   },
   {

@@ -1,5 +1,4 @@
-export type Locale = 'en' | 'zh-TW'
-export type LocalizedText = Readonly<Record<Locale, string>>
+import { type Locale, type LocalizedText, listOf } from './locales.ts'
 
 /** The meaning of a code: its HTTP status, and its texts. */
 export interface ErrorKind extends LocalizedText {
@@ -97,16 +96,6 @@ export const platformErrors = {
   'auth.forbidden': { status: 403, en: 'You may not do this.', 'zh-TW': '您沒有執行此操作的權限。' },
   'dead_letter.not_found': { status: 404, en: 'There is no such dead letter.', 'zh-TW': '找不到此死信。' },
 } as const satisfies ErrorTable
-
-const none: LocalizedText = { en: 'nothing', 'zh-TW': '無' }
-const isLocalized = (value: unknown): value is LocalizedText =>
-  typeof value === 'object' && value !== null && 'en' in value && 'zh-TW' in value
-/** A fact in one language, if it is a text of ours. */
-export const inLocale = (fact: unknown, locale: Locale): unknown => (isLocalized(fact) ? fact[locale] : fact)
-
-/** A list of values, as each language writes it. */
-export const listOf = (values: readonly unknown[], locale: Locale): string =>
-  values.length === 0 ? none[locale] : values.join(locale === 'en' ? ', ' : '、')
 
 /** The problem's title and detail (RFC 9457, 3.1); only the title if a fact of the detail is missing. */
 export const textsOf = (

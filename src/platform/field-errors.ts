@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv'
-import { type Failure, fail, type LocalizedText } from './errors.ts'
+import { type Failure, fail } from './errors.ts'
+import type { LocalizedText } from './locales.ts'
 import { rules } from './validation-messages.ts'
 
 export interface FieldError {

@@ -3,17 +3,13 @@
  * in schema.ts), and validation replaces the input by its normal form.
  */
 
+import type { LocalizedText } from './locales.ts'
+
 export interface InputForm {
   /** Idempotent: a normal form maps to itself. */
   readonly normal: (typed: string) => string
   /** The error of a normal form; undefined if it is valid. */
-  readonly problem?: (text: string) => Problem | undefined
-}
-
-/** The error text, in each language of errors.ts. */
-export interface Problem {
-  readonly en: string
-  readonly 'zh-TW': string
+  readonly problem?: (text: string) => LocalizedText | undefined
 }
 
 /** Invisible on a screen (Unicode, Default_Ignorable_Code_Point), and U+2800, whose dots are all blank. */
@@ -35,11 +31,11 @@ const turning = /[\u202a-\u202e\u2066-\u2069]/
 const tag = /[\u{e0000}-\u{e007f}]/u
 const emoji = /\p{RGI_Emoji}/gv
 
-const hidden: Problem = {
+const hidden: LocalizedText = {
   en: 'must not contain control characters or characters that turn the direction of text',
   'zh-TW': '不得包含控制字元或改變文字方向的字元',
 }
-const unseen: Problem = { en: 'must contain a character that can be seen', 'zh-TW': '必須包含看得見的字元' }
+const unseen: LocalizedText = { en: 'must contain a character that can be seen', 'zh-TW': '必須包含看得見的字元' }
 
 /** What mail programs turn into a link: a scheme, a path behind a host, a host with a common ending; "J.de Vries" is none. */
 const link = new RegExp(
@@ -51,7 +47,7 @@ const link = new RegExp(
   'iu',
 )
 
-const linked: Problem = { en: 'must not contain an address of the web', 'zh-TW': '不得包含網址' }
+const linked: LocalizedText = { en: 'must not contain an address of the web', 'zh-TW': '不得包含網址' }
 
 const clean = (text: string, forbidden: RegExp): boolean =>
   !forbidden.test(text) && !turning.test(text) && !tag.test(text.replace(emoji, ''))

@@ -1,5 +1,5 @@
-import type { Locale } from '../../platform/errors.ts'
 import { escapeHtml } from '../../platform/http/html.ts'
+import type { Locale } from '../../platform/locales.ts'
 import { renderPage } from './page.ts'
 
 /** Links of the home page; the paths are the gateway's. */

@@ -1,5 +1,5 @@
-import type { Locale } from '../../platform/errors.ts'
 import { escapeHtml } from '../../platform/http/html.ts'
+import { type Locale, languageNames, locales } from '../../platform/locales.ts'
 
 export interface Page {
   readonly locale: Locale
@@ -12,18 +12,18 @@ export interface Page {
 
 const siteName = 'OrderHub'
 
-const otherLanguage: Readonly<Record<Locale, { readonly locale: Locale; readonly name: string }>> = {
-  en: { locale: 'zh-TW', name: '繁體中文' },
-  'zh-TW': { locale: 'en', name: 'English' },
-}
+/** Links to the page in the other languages. */
+const otherLanguages = (own: Locale): string =>
+  locales
+    .filter((locale) => locale !== own)
+    .map((locale) => `<a href="?lang=${locale}" hreflang="${locale}" lang="${locale}" data-language>${languageNames[locale]}</a>`)
+    .join(' ')
 
 /**
  * A whole HTML document. Its addresses are relative, because a proxy may serve the gateway below a path prefix. The content
  * security policy of pages allows no inline script or style.
  */
-export const renderPage = ({ locale, title, body, script }: Page): string => {
-  const other = otherLanguage[locale]
-  return `<!doctype html>
+export const renderPage = ({ locale, title, body, script }: Page): string => `<!doctype html>
 <html lang="${locale}">
 <head>
 <meta charset="utf-8">
@@ -39,8 +39,7 @@ ${script === undefined ? '' : `<script type="module" src="assets/${script}"></sc
 <h1>${escapeHtml(title)}</h1>
 ${body}
 </main>
-<footer><a href="?lang=${other.locale}" hreflang="${other.locale}" lang="${other.locale}" data-language>${other.name}</a></footer>
+<footer>${otherLanguages(locale)}</footer>
 </body>
 </html>
 `
-}

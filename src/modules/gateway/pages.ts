@@ -2,8 +2,7 @@ import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Locale } from '../../platform/errors.ts'
-import { localeOf } from '../../platform/http/problem.ts'
+import { defaultLocale, type Locale, localeOf } from '../../platform/locales.ts'
 import { homeData, homePage } from './home-page.ts'
 import { mailLinkPages } from './mail-link-page.ts'
 
@@ -31,7 +30,7 @@ const Home = Type.Object(
     name: Type.String(),
     description: Type.String(),
     signing_in: Type.String(),
-    links: Type.Object(Object.fromEntries(Object.keys(homeData('en').links).map((name) => [name, Type.String()]))),
+    links: Type.Object(Object.fromEntries(Object.keys(homeData(defaultLocale).links).map((name) => [name, Type.String()]))),
   },
   { title: 'Home' },
 )

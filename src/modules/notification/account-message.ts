@@ -1,6 +1,7 @@
 import { escapeHtml } from '../../platform/http/html.ts'
+import type { Locale } from '../../platform/locales.ts'
 import type { MailPurpose } from '../user/contract.ts'
-import { type Addressee, type Language, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
+import { type Addressee, type Letter, paragraph, withLine, writeLetter } from './letter.ts'
 
 export interface AccountFacts {
   readonly token: string
@@ -17,7 +18,7 @@ interface Phrases {
   readonly unasked: string
 }
 
-const code: Readonly<Record<Language, Phrases['code']>> = {
+const code: Readonly<Record<Locale, Phrases['code']>> = {
   en: {
     afterLink: (page) => `If the link does not work, open ${page} and enter this code:`,
     alone: (page) => `Open the page ${page} of the shop and enter this code:`,
@@ -28,7 +29,7 @@ const code: Readonly<Record<Language, Phrases['code']>> = {
   },
 }
 
-const phrases: Readonly<Record<Language, Readonly<Record<MailPurpose, Omit<Phrases, 'code'>>>>> = {
+const phrases: Readonly<Record<Locale, Readonly<Record<MailPurpose, Omit<Phrases, 'code'>>>>> = {
   en: {
     activation: {
       subject: 'Activate your account',

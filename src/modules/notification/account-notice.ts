@@ -1,4 +1,5 @@
-import { type Addressee, type Language, type Letter, paragraph, writeLetter } from './letter.ts'
+import type { Locale } from '../../platform/locales.ts'
+import { type Addressee, type Letter, paragraph, writeLetter } from './letter.ts'
 
 /** A sensitive change to an account. */
 export type Notice =
@@ -15,7 +16,7 @@ interface Phrases {
   readonly unasked: string
 }
 
-const phrases: Readonly<Record<Language, Phrases>> = {
+const phrases: Readonly<Record<Locale, Phrases>> = {
   en: {
     subject: 'Your account was changed',
     notices: {

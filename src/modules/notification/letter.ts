@@ -1,7 +1,5 @@
 import { escapeHtml } from '../../platform/http/html.ts'
-import type { User } from '../user/contract.ts'
-
-export type Language = User['locale']
+import type { Locale } from '../../platform/locales.ts'
 
 export interface Letter {
   readonly subject: string
@@ -26,7 +24,7 @@ export const withLine = (text: string, line: string, html: string): Block => ({
   html: `<p>${escapeHtml(text)}<br>${html}</p>`,
 })
 
-const greetings: Readonly<Record<Language, (name: string | null) => string>> = {
+const greetings: Readonly<Record<Locale, (name: string | null) => string>> = {
   en: (name) => (name === null ? 'Hello,' : `Hello ${oneLine(name)},`),
   'zh-TW': (name) => (name === null ? '您好：' : `${oneLine(name)} 您好：`),
 }
@@ -34,7 +32,7 @@ const greetings: Readonly<Record<Language, (name: string | null) => string>> = {
 /** The recipient; without a name if the mailbox is not confirmed, because a stranger could put text there. */
 export interface Addressee {
   readonly name: string | null
-  readonly locale: Language
+  readonly locale: Locale
 }
 
 /** A mail to a person, from the greeting to the name of the shop. */

@@ -1,4 +1,4 @@
-import type { LocalizedText } from '../../platform/errors.ts'
+import type { LocalizedText } from '../../platform/locales.ts'
 
 /** Success messages for the person whose request changed something. The texts are not part of the API. */
 export const messages = {

@@ -1,6 +1,7 @@
 import { formatMoney } from '../../platform/currency.ts'
 import { escapeHtml } from '../../platform/http/html.ts'
-import { type Addressee, type Block, type Language, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
+import type { Locale } from '../../platform/locales.ts'
+import { type Addressee, type Block, type Letter, oneLine, paragraph, writeLetter } from './letter.ts'
 import { inOneSegment, smsSize, toGsm7 } from './sms.ts'
 
 /** The content of an order event, in the shape of the event's data. Amounts are in the currency's minor unit. */
@@ -27,9 +28,11 @@ interface Phrases {
   readonly total: (amount: string) => string
   readonly inBrackets: (text: string, more: string) => string
   readonly status: Readonly<Record<string, string>>
+  /** An SMS in this language needs no other encoding, if names are spelled in it. */
+  readonly isGsm7: boolean
 }
 
-const phrases: Readonly<Record<Language, Phrases>> = {
+const phrases: Readonly<Record<Locale, Phrases>> = {
   en: {
     subject: {
       'order.created': (order) => `Your order ${order}`,
@@ -46,6 +49,7 @@ const phrases: Readonly<Record<Language, Phrases>> = {
     total: (amount) => `Total: ${amount}`,
     inBrackets: (text, more) => `${text} (${more})`,
     status: { pending: 'pending', processing: 'being processed', completed: 'completed', cancelled: 'cancelled' },
+    isGsm7: true,
   },
   'zh-TW': {
     subject: {
@@ -63,6 +67,7 @@ const phrases: Readonly<Record<Language, Phrases>> = {
     total: (amount) => `總計：${amount}`,
     inBrackets: (text, more) => `${text}（${more}）`,
     status: { pending: '待處理', processing: '處理中', completed: '已完成', cancelled: '已取消' },
+    isGsm7: false,
   },
 }
 
@@ -82,11 +87,11 @@ const itemsBlock = (items: NonNullable<OrderFacts['items']>, currency: string): 
   }
 }
 
-/** In English within GSM-7: a missing symbol becomes the currency's code, and a no-break space becomes a plain one. */
-const smsMoney = ({ total, currency }: OrderFacts, locale: Language): string => {
+/** In a language of GSM-7: a missing symbol becomes the currency's code, and a no-break space becomes a plain one. */
+const smsMoney = ({ total, currency }: OrderFacts, isGsm7: boolean): string => {
   const amount = formatMoney(total, currency)
   const fits = smsSize(amount.replaceAll('\u00a0', ' ')).encoding === 'GSM-7'
-  return locale === 'en' && !fits ? formatMoney(total, currency, 'code') : amount
+  return isGsm7 && !fits ? formatMoney(total, currency, 'code') : amount
 }
 
 /** The message about an order event for a person, in their language. */
@@ -105,7 +110,7 @@ export const orderMessage = (type: string, facts: OrderFacts, user: Addressee): 
     ...(items.length > 0 ? [itemsBlock(items, currency)] : []),
     paragraph(say.total(formatMoney(total, currency))),
   ])
-  const spell = locale === 'en' ? toGsm7 : (text: string) => text
-  const withTotal = say.inBrackets(subject, say.total(smsMoney(facts, locale)))
+  const spell = say.isGsm7 ? toGsm7 : (text: string) => text
+  const withTotal = say.inBrackets(subject, say.total(smsMoney(facts, say.isGsm7)))
   return { ...letter, short: inOneSegment(spell(withTotal), spell(subject)) }
 }

@@ -1,11 +1,15 @@
-import { type Static, Type } from 'typebox'
+import { type Static, type TLiteral, Type } from 'typebox'
 import { defineContract } from '../../platform/contract.ts'
+import { locales } from '../../platform/locales.ts'
 import { roles } from '../../platform/permission.ts'
 import { Id, Nullable, Timestamp } from '../../platform/schema.ts'
 import { userErrors } from './errors.ts'
 
 export const Role = Type.Enum(roles)
-export const Language = Type.Union([Type.Literal('en'), Type.Literal('zh-TW')], { description: 'language of messages' })
+
+type LiteralOfEach<L extends readonly string[]> = { readonly [N in keyof L]: TLiteral<L[N]> }
+const literals = locales.map((locale) => Type.Literal(locale)) as unknown as LiteralOfEach<typeof locales>
+export const Language = Type.Union([...literals], { description: 'language of messages' })
 
 export const User = Type.Object(
   {

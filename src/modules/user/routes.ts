@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { clientAddressOf } from '../../platform/auth/authenticate.ts'
-import { localeOf } from '../../platform/http/problem.ts'
+import { localeOf } from '../../platform/locales.ts'
 import { pageQuery, pageRequest } from '../../platform/page.ts'
 import { dataReply, Many, One, operationsOf, pageReply } from '../../platform/route.ts'
 import { idParams, Nullable, Strict, Text } from '../../platform/schema.ts'

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { bigint, customType, index, integer, pgSchema, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { outboxTable, subscriptionTable, timestamptz } from '../../platform/events/tables.ts'
+import { defaultLocale } from '../../platform/locales.ts'
 import type { MailPurpose, MailRequestPurpose, User } from './contract.ts'
 
 export const schema = pgSchema('users')
@@ -19,7 +20,7 @@ export const users = schema.table(
     /** Keyed hash of the e-mail address in lower case: for look-up and uniqueness. */
     email_lookup: bytes(),
     role: text().$type<User['role']>().notNull().default('user'),
-    locale: text().$type<User['locale']>().notNull().default('en'),
+    locale: text().$type<User['locale']>().notNull().default(defaultLocale),
     status: text().$type<'active' | 'unverified' | 'erased'>().notNull().default('active'),
     /** Tokens of an older session version are refused. */
     session_version: integer().notNull().default(1),

@@ -1,4 +1,5 @@
-import { type Failure, fail, type LocalizedText } from '../errors.ts'
+import { type Failure, fail } from '../errors.ts'
+import type { LocalizedText } from '../locales.ts'
 
 /** Why a request cannot be read. */
 export const reasons = {

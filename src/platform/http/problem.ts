@@ -2,31 +2,12 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { continueTrace, traceIdOf } from '../context.ts'
-import { Failure, fail, inLocale, type Locale, textsOf } from '../errors.ts'
+import { Failure, fail, textsOf } from '../errors.ts'
 import { type FieldError, fieldErrors } from '../field-errors.ts'
 import { newUuid } from '../ids.ts'
+import { defaultLocale, inLocale, type Locale, localeOf } from '../locales.ts'
 import type { Problem } from '../schema.ts'
 import { malformed, reasons } from './malformed.ts'
-
-/** Characters of an Accept-Language header that are read: browsers send about fifty. */
-const mostLanguages = 500
-const looksAt = (header: string): string =>
-  header.length <= mostLanguages ? header : header.slice(0, header.lastIndexOf(',', mostLanguages) + 1)
-
-/** The supported language that an Accept-Language header prefers (RFC 9110, 12.5.4); English otherwise. */
-export const localeOf = (header: string | undefined): Locale => {
-  const wanted = looksAt(header ?? '')
-    .split(',')
-    .map((part) => {
-      const [tag = '', ...parameters] = part.trim().toLowerCase().split(';')
-      const weight = parameters.map((parameter) => /^\s*q=([\d.]+)/.exec(parameter)?.[1]).find((found) => found !== undefined)
-      return { tag, weight: weight === undefined ? 1 : Number(weight) }
-    })
-    .filter(({ weight }) => weight > 0)
-    .sort((a, b) => b.weight - a.weight)
-  const first = wanted.find(({ tag }) => /^(zh|en)\b/.test(tag))
-  return first?.tag.startsWith('zh') ? 'zh-TW' : 'en'
-}
 
 /** Any thrown error as a coded error. */
 export const toFailure = (error: unknown): Failure => {
@@ -128,12 +109,12 @@ export const answerUnreadable = (
   }
   const codes = { HPE_HEADER_OVERFLOW: 'request.headers_too_large', ERR_HTTP_REQUEST_TIMEOUT: 'request.timeout' } as const
   const failure = fail(codes[error.code as keyof typeof codes] ?? 'request.malformed')
-  const body = JSON.stringify(problemOf(failure, 'en', continueTrace()))
+  const body = JSON.stringify(problemOf(failure, defaultLocale, continueTrace()))
   const headers = {
     ...everyAnswer,
     'x-request-id': newUuid(),
     'content-type': 'application/problem+json; charset=utf-8',
-    ...inLanguage('en', undefined),
+    ...inLanguage(defaultLocale, undefined),
     'content-length': Buffer.byteLength(body),
     connection: 'close',
   }

@@ -1,8 +1,7 @@
 import type { FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 import type { TObject, TSchema } from 'typebox'
-import type { LocalizedText } from '../errors.ts'
-import { localeOf } from './problem.ts'
+import { type LocalizedText, localeOf } from '../locales.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

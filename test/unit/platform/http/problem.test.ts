@@ -1,28 +1,9 @@
 import t from 'tap'
 import { failWith } from '../../../../src/platform/errors.ts'
-import { localeOf, problemOf, toFailure } from '../../../../src/platform/http/problem.ts'
+import { problemOf, toFailure } from '../../../../src/platform/http/problem.ts'
 import { errors } from '../../../../src/registry.ts'
 
 const fail = failWith(errors)
-
-t.test('Accept-Language chooses by weight, and English otherwise', async (t) => {
-  const wanted: Record<string, string> = {
-    '': 'en',
-    '*': 'en',
-    fr: 'en',
-    'zh-TW': 'zh-TW',
-    zh: 'zh-TW',
-    'ZH-hant-tw': 'zh-TW',
-    'en, zh': 'en',
-    'en;q=0.1, zh;q=0.2': 'zh-TW',
-    'fr;q=1, zh; q=0.5 ,en;q=0.4': 'zh-TW',
-    'zh;q=0, en;q=0.1': 'en',
-    'zhx, en': 'en',
-    ';q=x,,': 'en',
-  }
-  for (const [header, locale] of Object.entries(wanted)) t.equal(localeOf(header), locale, header)
-  t.equal(localeOf(undefined), 'en')
-})
 
 const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
