@@ -12,6 +12,11 @@ export interface NotificationFilter {
   readonly status?: NotificationStatus
 }
 
+/** `not_retryable`: there is none, or its state does not allow it. */
+export type RetryRequest =
+  | { readonly outcome: 'requested'; readonly notification: Notification }
+  | { readonly outcome: 'not_retryable' }
+
 type RetryEvent = EventOf<typeof notificationContract, 'notification.retry_requested', 'notification_id'>
 
 const fields = sql`id, event_id, event_type, channel, order_id, user_id, status, attempts, reason, uncertain_at, sent_at, created_at`
@@ -62,8 +67,8 @@ export const createNotificationRepository = (db: Database) => {
       )
     },
 
-    /** Makes an unsent message due again, with the event that resends it; undefined if its state does not allow it. */
-    requestRetry: async (id: number, event: RetryEvent): Promise<Notification | undefined> => {
+    /** Makes an unsent message due again, with the event that resends it. */
+    requestRetry: async (id: number, event: RetryEvent): Promise<RetryRequest> => {
       const [row] = await db.write<Notification>(sql`
         with changed as (
           update ${notifications}
@@ -72,7 +77,7 @@ export const createNotificationRepository = (db: Database) => {
           returning *
         ), event as (${appendEvent(outbox, event, sql`changed`, { notification_id: sql<number>`source.id` })})
         select ${fields} from changed`)
-      return row
+      return row ? { outcome: 'requested', notification: row } : { outcome: 'not_retryable' }
     },
   }
 }

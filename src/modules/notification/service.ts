@@ -87,7 +87,7 @@ export const createNotificationService = (options: NotificationServiceOptions) =
     /** @throws notification.not_found, notification.not_retryable */
     retry: async (id: number, context: CallContext): Promise<Notification> => {
       const retried = await repository.requestRetry(id, newEvent(notificationContract, 'notification.retry_requested', context))
-      if (retried) return retried
+      if (retried.outcome === 'requested') return retried.notification
       const notification = await repository.byId(id, ownerOf(context))
       if (!notification) throw fail('notification.not_found', { id })
       throw fail('notification.not_retryable', { id, state: notification.status })

@@ -34,6 +34,9 @@ interface WantedOrder {
 
 const nameOf = ({ id, owner }: WantedOrder): string => `${id} ${owner}`
 
+/** `not_possible`: the order is not in one of the states that the transition starts from, or there is none for this owner. */
+export type Transition = { readonly outcome: 'changed'; readonly order: StoredOrder } | { readonly outcome: 'not_possible' }
+
 export type OrderRepository = ReturnType<typeof createOrderRepository>
 
 const orderColumns = sql`
@@ -95,17 +98,14 @@ export const createOrderRepository = (db: Database) => {
       )
     },
 
-    /**
-     * One transition of an order, with its event. A cancelled order gives back its stock in the same statement.
-     * @returns the order after the transition, or undefined if it is not in one of the states `from`, or not the owner's
-     */
+    /** One transition of an order, with its event. A cancelled order gives back its stock in the same statement. */
     transition: async (
       id: number,
       from: readonly OrderStatus[],
       to: OrderStatus,
       event: StepEvent<'order.status_changed' | 'order.cancelled'>,
       owner: number | undefined,
-    ): Promise<StoredOrder | undefined> => {
+    ): Promise<Transition> => {
       const states = JSON.stringify(from)
       const [row] = await db.write<StoredOrder>(sql`
       with before as (
@@ -119,7 +119,7 @@ export const createOrderRepository = (db: Database) => {
       ), ${giveBack},
       event as (${appendEvent(outbox, event, sql`o`, stepData)})
       select ${orderColumns} from o`)
-      return row
+      return row ? { outcome: 'changed', order: row } : { outcome: 'not_possible' }
     },
 
     /** Inserts orders with their ids, and stock, but only into empty tables. Later ids continue from there. */

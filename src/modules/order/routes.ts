@@ -77,8 +77,8 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ service: OrderService }> =
       },
     },
     async ({ body, headers, call }, reply) => {
-      const { order, replayed } = await service.create(body, headers['idempotency-key'], call)
-      if (replayed) reply.header('idempotency-replayed', 'true')
+      const { outcome, order } = await service.create(body, headers['idempotency-key'], call)
+      if (outcome === 'replayed') reply.header('idempotency-replayed', 'true')
       return reply.code(201).header('location', `/api/v1/orders/${order.id}`).send(dataReply(order))
     },
   )

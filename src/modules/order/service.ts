@@ -93,7 +93,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
     const known = await repository.byKey(userId, key)
     if (!known) return undefined
     if (known.fingerprint !== fingerprint) throw fail('order.idempotency_key_reused')
-    return { order: await readOne(known.order, context), replayed: true }
+    return { outcome: 'replayed', order: await readOne(known.order, context) } as const
   }
 
   const outOfStock = ({ items }: NewOrder, products: readonly OutOfStockProduct[]) =>
@@ -119,8 +119,8 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
   const setStatus = async (id: number, to: OrderStatus, context: CallContext): Promise<Order> => {
     const event = newEvent(orderContract, to === 'cancelled' ? 'order.cancelled' : 'order.status_changed', context)
     const owner = ownerOf(context)
-    const stepped = await repository.transition(id, allowedFrom[to], to, event, owner)
-    const order = stepped ?? (await repository.byId(id, owner))
+    const transition = await repository.transition(id, allowedFrom[to], to, event, owner)
+    const order = transition.outcome === 'changed' ? transition.order : await repository.byId(id, owner)
     if (!order) throw fail('order.not_found', { id })
     const { status } = order
     if (status === to) return readOne(order, context)
@@ -135,7 +135,7 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
       request: OrderRequest,
       key: string | undefined,
       context: CallContext,
-    ): Promise<{ order: Order; replayed: boolean }> => {
+    ): Promise<{ outcome: 'placed' | 'replayed'; order: Order }> => {
       const buyer = buyerOf(request, context)
       const fingerprint = fingerprintOf(buyer, request.items)
       const known = key === undefined ? undefined : await replay(buyer, key, fingerprint, context)
@@ -162,8 +162,8 @@ export const createOrderService = ({ repository, users, products, limits }: Orde
         if (placement.outcome === 'placed') {
           const { id, total, created_at } = placement
           return {
+            outcome: 'placed',
             order: withUser({ id, user_id: user.id, items, total, currency, status: 'pending', created_at }, user),
-            replayed: false,
           }
         }
         // Out of stock or not: if a concurrent request with this key was faster, return its order.

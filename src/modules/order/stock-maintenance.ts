@@ -48,7 +48,8 @@ export const createStockMaintenance = ({ repository, products, log }: StockMaint
     let removed = 0
     for (const id of await findOrphans(signal)) {
       if (signal.aborted) break
-      if (await repository.end(id, newEvent(orderContract, 'inventory.removed', ownContext()))) removed++
+      const { outcome } = await repository.end(id, newEvent(orderContract, 'inventory.removed', ownContext()))
+      if (outcome === 'ended') removed++
     }
     if (removed > 0) log.info({ products: removed }, 'removed stock of products that are no longer in the catalogue')
   }

@@ -11,6 +11,11 @@ export interface StockLevel {
   available: number
 }
 
+export type LevelSet = { readonly outcome: 'set'; readonly level: StockLevel } | { readonly outcome: 'product_gone' }
+export type Untracked = { readonly outcome: 'untracked'; readonly level: StockLevel } | { readonly outcome: 'not_tracked' }
+/** With the last level; `unchanged` if the product had no stock, or its stock has ended before. */
+export type StockEnd = { readonly outcome: 'ended'; readonly level: StockLevel } | { readonly outcome: 'unchanged' }
+
 export type StockRepository = ReturnType<typeof createStockRepository>
 
 type StockEvent<T extends 'inventory.set' | 'inventory.removed'> = EventOf<typeof orderContract, T, 'product_id' | 'available'>
@@ -19,6 +24,8 @@ const level: SqlDataOf<StockEvent<'inventory.set'>> = {
   product_id: sql<number>`source.product_id`,
   available: sql<number>`source.available`,
 }
+
+const ended = (level: StockLevel | undefined): StockEnd => (level ? { outcome: 'ended', level } : { outcome: 'unchanged' })
 
 export const createStockRepository = (db: Database) => {
   /** Ends the stock of a deleted product, for each row of `cause`. A product that never had stock publishes no event. */
@@ -40,8 +47,8 @@ export const createStockRepository = (db: Database) => {
          and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
        order by product_id limit ${limit + 1}`),
 
-    /** Undefined if the product is known to be deleted, also if this became known a moment ago. */
-    set: async (productId: number, available: number, event: StockEvent<'inventory.set'>): Promise<StockLevel | undefined> => {
+    /** `product_gone` also if the deletion became known a moment ago. */
+    set: async (productId: number, available: number, event: StockEvent<'inventory.set'>): Promise<LevelSet> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
         insert into ${stock} as s (product_id, available) values (${productId}, ${available})
@@ -49,35 +56,31 @@ export const createStockRepository = (db: Database) => {
         returning s.product_id, s.product_id as id, s.version, s.available
       ), event as (${appendEvent(outbox, event, sql`changed`, level)})
       select product_id, available from changed`)
-      return row
+      return row ? { outcome: 'set', level: row } : { outcome: 'product_gone' }
     },
 
-    /** Ends tracking. Returns the last level, or undefined if the product is not stock-tracked. */
-    untrack: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<StockLevel | undefined> => {
+    /** Ends tracking. Returns the last level. */
+    untrack: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<Untracked> => {
       const [row] = await db.write<StockLevel>(sql`
       with changed as (
         update ${stock} set state = 'untracked', version = version + 1 where product_id = ${productId} and state = 'tracked'
         returning product_id, product_id as id, version, available
       ), event as (${appendEvent(outbox, event, sql`changed`, level)})
       select product_id, available from changed`)
-      return row
+      return row ? { outcome: 'untracked', level: row } : { outcome: 'not_tracked' }
     },
 
     /** Applies the event `cause` of a deleted product. Idempotent. */
-    endAfter: async (
-      cause: string,
-      productId: number,
-      event: StockEvent<'inventory.removed'>,
-    ): Promise<StockLevel | undefined> => {
+    endAfter: async (cause: string, productId: number, event: StockEvent<'inventory.removed'>): Promise<StockEnd> => {
       const received = receiveEvents(inbox, sql`(select ${cause}::uuid as event_id) as cause`)
       const [row] = await db.write<StockLevel>(sql`with received as (${received}), ${end(productId, event, sql`received`)}`)
-      return row
+      return ended(row)
     },
 
     /** For a product whose event never came. */
-    end: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<StockLevel | undefined> => {
+    end: async (productId: number, event: StockEvent<'inventory.removed'>): Promise<StockEnd> => {
       const [row] = await db.write<StockLevel>(sql`with ${end(productId, event, sql`(select) as once`)}`)
-      return row
+      return ended(row)
     },
   }
 }

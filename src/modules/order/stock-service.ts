@@ -25,16 +25,16 @@ export const createStockService = ({ repository, products }: StockServiceOptions
   /** From then on, the product is stock-tracked. @throws product.not_found */
   set: async (productId: number, available: number, context: CallContext): Promise<StockLevel> => {
     const [product] = await products.getProducts({ ids: [productId] }, context)
-    const level = product && (await repository.set(productId, available, newEvent(orderContract, 'inventory.set', context)))
-    if (!level) throw fail('product.not_found', { id: productId })
-    return level
+    const set = product && (await repository.set(productId, available, newEvent(orderContract, 'inventory.set', context)))
+    if (set?.outcome !== 'set') throw fail('product.not_found', { id: productId })
+    return set.level
   },
 
   /** The product is always available again. Returns its last level. @throws inventory.not_tracked */
   untrack: async (productId: number, context: CallContext): Promise<StockLevel> => {
-    const level = await repository.untrack(productId, newEvent(orderContract, 'inventory.removed', context))
-    if (!level) throw fail('inventory.not_tracked', { product_id: productId })
-    return level
+    const untracked = await repository.untrack(productId, newEvent(orderContract, 'inventory.removed', context))
+    if (untracked.outcome === 'not_tracked') throw fail('inventory.not_tracked', { product_id: productId })
+    return untracked.level
   },
 
   /** A deleted product has no stock. */

@@ -17,6 +17,13 @@ export interface ProductFilter {
 }
 type ProductEvent<T extends keyof (typeof productContract)['events']> = EventOf<typeof productContract, T>
 
+export type Inserted = { readonly outcome: 'inserted'; readonly product: Product } | { readonly outcome: 'sku_taken' }
+export type Updated =
+  | { readonly outcome: 'updated'; readonly product: Product }
+  | { readonly outcome: 'not_found' }
+  | { readonly outcome: 'sku_taken' }
+export type Removed = { readonly outcome: 'removed'; readonly product: Product } | { readonly outcome: 'not_found' }
+
 export type ProductRepository = ReturnType<typeof createProductRepository>
 
 const { version, name_folded, sku_folded, folded_version, ...columns } = getTableColumns(products)
@@ -36,7 +43,7 @@ const matches = (search: string): SQL => {
 }
 
 export const createProductRepository = (db: Database) => {
-  /** `source` has the id and the new version. */
+  /** The changed row, if there is one. `source` has the id and the new version. */
   const change = async (
     statement: SQL,
     event: ProductEvent<keyof (typeof productContract)['events']>,
@@ -82,22 +89,19 @@ export const createProductRepository = (db: Database) => {
       )
     },
 
-    /** Undefined if the sku is taken. The constraint decides, so two concurrent requests cannot both win. */
-    insert: (product: NewProduct, event: ProductEvent<'product.created'>): Promise<Product | undefined> =>
-      change(
+    /** The constraint decides whether the sku is taken, so two concurrent requests cannot both win. */
+    insert: async (product: NewProduct, event: ProductEvent<'product.created'>): Promise<Inserted> => {
+      const inserted = await change(
         sql`insert into ${products} (sku, name, description, price, currency, active, name_folded, sku_folded, folded_version)
             values (${product.sku}, ${product.name}, ${product.description}, ${product.price}, ${product.currency}, ${product.active},
                     ${fold(product.name)}, ${fold(product.sku)}, 1)
             on conflict do nothing`,
         event,
-      ),
+      )
+      return inserted ? { outcome: 'inserted', product: inserted } : { outcome: 'sku_taken' }
+    },
 
-    /** @returns the product, undefined if there is none, 'taken' if another product has the sku */
-    update: async (
-      id: number,
-      changes: ProductChanges,
-      event: ProductEvent<'product.updated'>,
-    ): Promise<Product | undefined | 'taken'> => {
+    update: async (id: number, changes: ProductChanges, event: ProductEvent<'product.updated'>): Promise<Updated> => {
       const sets = [
         ...Object.entries(changes).map(([column, value]) => sql`${sql.identifier(column)} = ${value}`),
         ...(changes.name === undefined ? [] : [sql`name_folded = ${fold(changes.name)}`]),
@@ -107,15 +111,19 @@ export const createProductRepository = (db: Database) => {
         sql`version = version + 1`,
       ]
       try {
-        return await change(sql`update ${products} set ${sql.join(sets, sql`, `)} where id = ${id}`, event)
+        const updated = await change(sql`update ${products} set ${sql.join(sets, sql`, `)} where id = ${id}`, event)
+        return updated ? { outcome: 'updated', product: updated } : { outcome: 'not_found' }
       } catch (error) {
-        if (violatedConstraint(error) === 'products_sku') return 'taken'
+        if (violatedConstraint(error) === 'products_sku') return { outcome: 'sku_taken' }
         throw error
       }
     },
 
-    remove: (id: number, event: ProductEvent<'product.deleted'>): Promise<Product | undefined> =>
-      change(sql`delete from ${products} where id = ${id}`, event, sql`(select id, version + 1 as version from changed)`),
+    remove: async (id: number, event: ProductEvent<'product.deleted'>): Promise<Removed> => {
+      const gone = sql`(select id, version + 1 as version from changed)`
+      const removed = await change(sql`delete from ${products} where id = ${id}`, event, gone)
+      return removed ? { outcome: 'removed', product: removed } : { outcome: 'not_found' }
+    },
 
     /** Inserts products with their ids, but only into an empty table. Later ids continue from there. */
     seed: async (rows: readonly Product[]): Promise<void> => {

@@ -26,8 +26,8 @@ export const createProductService = ({ repository }: { repository: ProductReposi
         product,
         newEvent(productContract, 'product.created', context, { fields: Object.keys(product) }),
       )
-      if (!created) throw fail('product.sku_taken', { sku: product.sku })
-      return created
+      if (created.outcome === 'sku_taken') throw fail('product.sku_taken', { sku: product.sku })
+      return created.product
     },
 
     update: async (id: number, changes: ProductChanges, context: CallContext): Promise<Product> => {
@@ -37,15 +37,15 @@ export const createProductService = ({ repository }: { repository: ProductReposi
         changes,
         newEvent(productContract, 'product.updated', context, { fields: Object.keys(changes) }),
       )
-      if (updated === 'taken') throw fail('product.sku_taken', { sku: changes.sku })
-      if (!updated) throw fail('product.not_found', { id })
-      return updated
+      if (updated.outcome === 'sku_taken') throw fail('product.sku_taken', { sku: changes.sku })
+      if (updated.outcome === 'not_found') throw fail('product.not_found', { id })
+      return updated.product
     },
 
     remove: async (id: number, context: CallContext): Promise<Product> => {
       const removed = await repository.remove(id, newEvent(productContract, 'product.deleted', context, { fields: [] }))
-      if (!removed) throw fail('product.not_found', { id })
-      return removed
+      if (removed.outcome === 'not_found') throw fail('product.not_found', { id })
+      return removed.product
     },
   }
 }

@@ -19,6 +19,7 @@ import {
 } from './tables.ts'
 import { createUpdateUser } from './update-repository.ts'
 import {
+  type Created,
   createChange,
   createNextId,
   insertUser,
@@ -70,19 +71,23 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
       return rows.map(opened)
     },
 
-    /** Undefined if the address is taken. The index decides, so two concurrent requests cannot both win. */
-    insert: async (user: NewUser, event: UserEvent<'user.created'>): Promise<User | undefined> => {
+    /** The index decides whether the address is taken, so two concurrent requests cannot both win. */
+    insert: async (user: NewUser, event: UserEvent<'user.created'>): Promise<Created> => {
       const id = await nextId()
-      return change(insertUser(data, id, user), event)
+      const created = await change(insertUser(data, id, user), event)
+      return created ? { outcome: 'created', user: created } : { outcome: 'email_taken' }
     },
 
     update: createUpdateUser(db, data, change),
 
     /**
-     * Erases the person: removes the data key and what it encrypted; id and role stay. Returns the erased user; undefined if
-     * there is none, or if it is the last administrator.
+     * Erases the person: removes the data key and what it encrypted; id and role stay. Returns the user from before.
+     * `unchanged`: there is none, or it is the last administrator.
      */
-    erase: async (id: number, event: UserEvent<'user.deleted'>): Promise<User | undefined> => {
+    erase: async (
+      id: number,
+      event: UserEvent<'user.deleted'>,
+    ): Promise<{ readonly outcome: 'erased'; readonly user: User } | { readonly outcome: 'unchanged' }> => {
       const [row] = await db.write<UserRow>(sql`
         with admins as materialized (${lockedAdmins}), before as (
           select ${fields}, email_lookup from ${users}
@@ -101,7 +106,7 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
         no_codes as (delete from ${recoveryCodes} using before where user_id = before.id),
         no_attempts as (delete from ${signInAttempts} using before where key = before.email_lookup)
         select ${fields} from before`)
-      return row && opened(row)
+      return row ? { outcome: 'erased', user: opened(row) } : { outcome: 'unchanged' }
     },
 
     /** Inserts users with their ids, but only into an empty table. Later ids continue from there. */

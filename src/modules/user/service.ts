@@ -61,8 +61,8 @@ export const createUserService = (options: UserServiceOptions) => {
     create: async (user: NewUser, context: CallContext): Promise<User> => {
       if (user.role !== 'user' && context.scope === 'own') throw fail('auth.forbidden')
       const created = await repository.insert(user, newEvent(userContract, 'user.created', context, { fields: newUserFields }))
-      if (!created) throw fail('user.email_taken')
-      return created
+      if (created.outcome === 'email_taken') throw fail('user.email_taken')
+      return created.user
     },
 
     update: async (id: number, changes: UserChanges, context: CallContext): Promise<User> => {
@@ -71,22 +71,32 @@ export const createUserService = (options: UserServiceOptions) => {
       if (Object.keys(changes).length === 0) return get(id)
       const by = { vouched: vouches(id, context), reauthenticated: context.reauthenticated ?? false }
       const updated = await repository.update(id, changes, by, context, context.deadline)
-      if (updated === 'taken') throw fail('user.email_taken')
-      if (updated === 'last') throw fail('user.last_admin')
-      if (updated === 'unproven') throw fail('auth.reauthentication_required')
-      if (updated === 'unconfirmed') throw fail('user.email_unconfirmed')
-      if (updated === 'contended') throw fail('database.busy')
-      if (!updated) throw fail('user.not_found', { id })
-      return updated
+      switch (updated.outcome) {
+        case 'updated':
+          return updated.user
+        case 'not_found':
+          throw fail('user.not_found', { id })
+        case 'email_taken':
+          throw fail('user.email_taken')
+        case 'last_admin':
+          throw fail('user.last_admin')
+        case 'unproven':
+          throw fail('auth.reauthentication_required')
+        case 'unconfirmed':
+          throw fail('user.email_unconfirmed')
+        case 'contended':
+          throw fail('database.busy')
+      }
     },
 
     remove: async (id: number, context: CallContext): Promise<User> => {
       reach(id, context)
       if (!vouches(id, context)) assertReauthenticated(context)
       const removed = await repository.erase(id, newEvent(userContract, 'user.deleted', context, { fields: [] }))
-      if (!removed) throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
-      await throttle.forget(removed.email)
-      return removed
+      if (removed.outcome === 'unchanged')
+        throw (await admins.isLast(id)) ? fail('user.last_admin') : fail('user.not_found', { id })
+      await throttle.forget(removed.user.email)
+      return removed.user
     },
 
     /** @throws user.not_found, auth.reauthentication_required, auth.mfa_not_enrolled */

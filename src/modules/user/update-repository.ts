@@ -39,7 +39,18 @@ const changeTries = 8
 /** Pause before the second attempt, doubled each time, so that processes do not stay in step. */
 const firstPauseMs = 4
 
-type Updated = User | undefined | 'taken' | 'last' | 'contended' | 'unproven' | 'unconfirmed'
+export type Updated =
+  | { readonly outcome: 'updated'; readonly user: User }
+  | { readonly outcome: 'not_found' }
+  /** Another user has the address. */
+  | { readonly outcome: 'email_taken' }
+  | { readonly outcome: 'last_admin' }
+  /** A new address or phone without step-up authentication. */
+  | { readonly outcome: 'unproven' }
+  /** A new address or phone while the person's address is not confirmed. */
+  | { readonly outcome: 'unconfirmed' }
+  /** Other processes were faster each time. */
+  | { readonly outcome: 'contended' }
 
 /** Part of a change: columns to set, CTEs (each after a comma), and its name in the event. */
 interface Part {
@@ -118,7 +129,7 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     return parts
   }
 
-  /** One attempt, for the version that was read: 'contended' if the row was changed or encrypted meanwhile. */
+  /** One attempt, for the version that was read: `contended` if the row was changed or encrypted meanwhile. */
   const tryUpdate = async (id: number, changes: UserChanges, by: Changer, context: EventContext): Promise<Updated> => {
     const { name, email, phone, role } = changes
     const resigns = role !== undefined && role !== 'admin'
@@ -128,17 +139,17 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
              role = 'admin' and not exists (
                select from ${users} other where other.role = 'admin' and other.status = 'active' and other.id <> ${id}) as last
         from ${users} where id = ${id} and status <> 'erased'`)
-    if (!row) return undefined
+    if (!row) return { outcome: 'not_found' }
     if (!isSealed(row)) {
       await seal([row])
-      return 'contended'
+      return { outcome: 'contended' }
     }
     const was = data.open(row)
     const reaches = (email !== undefined && email !== was.email) || (phone !== undefined && phone !== was.phone)
-    if (reaches && !by.vouched && !by.reauthenticated) return 'unproven'
-    if (reaches && !by.vouched && !confirmations(row).email_confirmed) return 'unconfirmed'
-    if (row.taken) return 'taken'
-    if (resigns && row.last) return 'last'
+    if (reaches && !by.vouched && !by.reauthenticated) return { outcome: 'unproven' }
+    if (reaches && !by.vouched && !confirmations(row).email_confirmed) return { outcome: 'unconfirmed' }
+    if (row.taken) return { outcome: 'email_taken' }
+    if (resigns && row.last) return { outcome: 'last_admin' }
 
     const parts = partsOf(row, was, changes, by, context)
     const personal = {
@@ -166,17 +177,15 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
           ),
         },
       )
-      return changed ?? 'contended'
+      return changed ? { outcome: 'updated', user: changed } : { outcome: 'contended' }
     } catch (error) {
-      if (violatedConstraint(error) === 'users_email_lookup') return 'taken'
+      if (violatedConstraint(error) === 'users_email_lookup') return { outcome: 'email_taken' }
       throw error
     }
   }
 
   /**
-   * Changes of one user run one after the other in this process. @returns the user, undefined if there is none, 'taken' if
-   * another user has the address, 'last' for the last administrator, 'contended' if other processes were faster each time; for a
-   * new address or phone, 'unproven' without step-up authentication, 'unconfirmed' while the person's address is not confirmed.
+   * Changes of one user run one after the other in this process.
    * @throws database.busy when too many wait for this user, or `deadline` (epoch milliseconds) has passed
    */
   return (id: number, changes: UserChanges, by: Changer, context: EventContext, deadline: number): Promise<Updated> =>
@@ -184,8 +193,8 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
       for (let attempt = 0; attempt < changeTries; attempt++) {
         if (attempt > 0) await setTimeout(Math.random() * firstPauseMs * 2 ** attempt)
         const result = await tryUpdate(id, changes, by, context)
-        if (result !== 'contended') return result
+        if (result.outcome !== 'contended') return result
       }
-      return 'contended'
+      return { outcome: 'contended' }
     })
 }

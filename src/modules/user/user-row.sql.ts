@@ -97,10 +97,13 @@ export const lockedAdmins = sql`select id from ${users} where role = 'admin' and
 export const leavesAnAdmin = (id: number): SQL =>
   sql`(exists (select from admins where id <> ${id}) or not exists (select from admins where id = ${id}))`
 
+/** `email_taken`: the address is somebody else's. */
+export type Created = { readonly outcome: 'created'; readonly user: User } | { readonly outcome: 'email_taken' }
+
 export type Change = ReturnType<typeof createChange>
 
 /**
- * Runs one change and its event; undefined if it changed no row. `first` are CTEs before it, `more` are others, each after a
+ * Runs one change and its event. Returns the changed row, if there is one. `first` are CTEs before it, `more` are others, each after a
  * comma.
  */
 export const createChange =

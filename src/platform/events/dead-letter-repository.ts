@@ -28,6 +28,8 @@ export interface DeadLetterFilter {
 /** The event that replays a dead letter; the statement adds which one. */
 type ReplayEvent = NewEvent<string, DeadLetterReplayed>
 
+export type ReplayRequest = { readonly outcome: 'requested'; readonly letter: DeadLetter } | { readonly outcome: 'not_found' }
+
 export type DeadLetterRepository = ReturnType<typeof createDeadLetterRepository>
 
 export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetterTable, outbox: OutboxTable) => {
@@ -74,10 +76,10 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
       return row
     },
 
-    /** Marks a letter for replay, with the event that replays it; undefined if there is none. */
-    requestReplay: async (eventId: string, event: ReplayEvent): Promise<DeadLetter | undefined> => {
+    /** Marks a letter for replay, with the event that replays it. */
+    requestReplay: async (eventId: string, event: ReplayEvent): Promise<ReplayRequest> => {
       const [row] = await replay(sql`event_id = ${eventId}::uuid`, sql`for update`, [event])
-      return row
+      return row ? { outcome: 'requested', letter: row } : { outcome: 'not_found' }
     },
 
     /**

@@ -109,9 +109,9 @@ export const deadLetterRoutes: FastifyPluginAsyncTypebox<DeadLetterRouteOptions>
       },
     },
     async ({ params, call }, reply) => {
-      const letter = await repository.requestReplay(params.event_id, newEvent(publisher, replayed, call))
-      if (!letter) throw fail('dead_letter.not_found', { event_id: params.event_id })
-      return reply.code(202).send(dataReply(letter))
+      const requested = await repository.requestReplay(params.event_id, newEvent(publisher, replayed, call))
+      if (requested.outcome === 'not_found') throw fail('dead_letter.not_found', { event_id: params.event_id })
+      return reply.code(202).send(dataReply(requested.letter))
     },
   )
 }

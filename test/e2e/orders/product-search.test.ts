@@ -137,6 +137,6 @@ t.test('what an earlier version wrote is brought into its form, in batches', asy
     { sku: forms.sku.normal('ＮＥＷ') },
     newEvent(productContract, 'product.updated', context, { fields: ['sku'] }),
   )
-  t.match(changed, { sku: 'NEW', name: 'Renamed' })
+  t.match(changed, { outcome: 'updated', product: { sku: 'NEW', name: 'Renamed' } })
   t.same([await search('renamed'), await search('new')], [['NEW'], ['NEW']], 'nor does a change of what is stale')
 })

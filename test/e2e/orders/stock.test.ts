@@ -172,10 +172,18 @@ t.test('an event of a deleted product that comes twice ends its stock once', asy
   const event = () =>
     newEvent(orderContract, 'inventory.removed', { actor: anonymous, traceparent: newTraceparent(), policyVersion: '' })
   const [handled] = await sql`select event_id from orders.inbox limit 1`
-  t.equal(await repository.endAfter(handled?.event_id, other, event()), undefined, 'an event that was handled does nothing more')
+  t.same(
+    await repository.endAfter(handled?.event_id, other, event()),
+    { outcome: 'unchanged' },
+    'an event that was handled does nothing more',
+  )
   t.equal(await levelOf(other), 8)
-  t.same(await repository.endAfter(newUuid(), other, event()), { product_id: other, available: 8 })
-  t.equal(await repository.endAfter(newUuid(), other, event()), undefined, 'nor does another one about the same product')
+  t.same(await repository.endAfter(newUuid(), other, event()), { outcome: 'ended', level: { product_id: other, available: 8 } })
+  t.same(
+    await repository.endAfter(newUuid(), other, event()),
+    { outcome: 'unchanged' },
+    'nor does another one about the same product',
+  )
 })
 
 t.test('a level that comes after the end of a product does not bring its stock back', async (t) => {

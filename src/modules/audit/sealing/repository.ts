@@ -54,8 +54,8 @@ export const createSealRepository = (db: Database) => {
       return { size, peaks: peaksOf(size).map((position) => ({ ...position, hash: hashOf(position) })) }
     },
 
-    /** Adds leaves with their nodes and their checkpoint. Returns false if another process has sealed at these indexes. */
-    grow: async ({ seals: leaves, nodes: completed, checkpoint }: Growth): Promise<boolean> => {
+    /** Adds leaves with their nodes and their checkpoint. `overtaken`: another process has sealed at these indexes. */
+    grow: async ({ seals: leaves, nodes: completed, checkpoint }: Growth): Promise<{ outcome: 'grown' | 'overtaken' }> => {
       const input = {
         leaves: leaves.map(({ index, id, hash }) => ({ leaf_index: index, entry_id: id, leaf_hash: hash.toString('base64') })),
         nodes: completed.map(({ level, index, hash }) => ({ level, node_index: index, hash: hash.toString('base64') })),
@@ -70,10 +70,10 @@ export const createSealRepository = (db: Database) => {
         ), done as (delete from ${pending} p using leaf where p.entry_id = leaf.entry_id)
         insert into ${checkpoints} (size, note) values (${checkpoint.size}, ${checkpoint.note})`)
       return growing.then(
-        () => true,
+        () => ({ outcome: 'grown' }),
         (error) => {
           if (violatedConstraint(error) === undefined) throw error
-          return false
+          return { outcome: 'overtaken' }
         },
       )
     },

@@ -48,8 +48,8 @@ export const createSealer = (options: SealerOptions): Sealer => {
       nodes.push(...tree.append(leaf.hash))
     }
     const note = signCheckpoint(keys, { size: tree.size(), root: tree.root() })
-    const grown = await repository.grow({ seals, nodes, checkpoint: { size: tree.size(), note } })
-    if (grown) return waiting.length
+    const { outcome } = await repository.grow({ seals, nodes, checkpoint: { size: tree.size(), note } })
+    if (outcome === 'grown') return waiting.length
     // Another process was faster, or somebody wrote a row that only a sealer may write.
     if ((await repository.state()).size === size)
       throw new Error(`unexpected row in the way: a leaf at index ${size}, or a checkpoint of size ${tree.size()}`)

@@ -4,7 +4,16 @@ import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { User } from '../contract.ts'
 import type { PersonalData, Sealed } from '../personal-data.ts'
 import { credentials, outbox, refreshTokens, secondFactors, users } from '../tables.ts'
-import { createNextId, insertUser, type NewUser, openRow, rowColumns, type UserEvent, type UserRow } from '../user-row.sql.ts'
+import {
+  type Created,
+  createNextId,
+  insertUser,
+  type NewUser,
+  openRow,
+  rowColumns,
+  type UserEvent,
+  type UserRow,
+} from '../user-row.sql.ts'
 import { askForMail } from './mail-requests-repository.ts'
 
 /** The data for signing in: the person with their password and second factor, as stored. */
@@ -63,13 +72,13 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
     byEmail: (email: string): Promise<Account | undefined> => find(sql`u.email_lookup = ${data.lookup(email)}`),
     byId: (id: number): Promise<Account | undefined> => find(sql`u.id = ${id}`),
 
-    /** A new person with a password; undefined if the address is taken. */
+    /** A new person with a password. */
     register: async (
       user: NewUser,
       passwordHash: string,
       event: UserEvent<'user.created'>,
       activation?: UserEvent<'user.activation_requested'>,
-    ): Promise<User | undefined> => {
+    ): Promise<Created> => {
       const id = await nextId()
       const [row] = await db.write<UserRow>(sql`
         with changed as (
@@ -78,15 +87,15 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
         event as (${appendEvent(outbox, event, sql`changed`)})
         ${activation ? sql`, ${askForMail(activation, 'activation', sql`changed`)}` : sql``}
         select ${rowColumns()} from changed`)
-      return row && openRow(data, row)
+      return row ? { outcome: 'created', user: openRow(data, row) } : { outcome: 'email_taken' }
     },
 
-    /** Ends every session; false if another change came first. */
+    /** Ends every session. `overtaken`: another change came first. */
     changePassword: async (
       { id, session_version }: Pick<Account, 'id' | 'session_version'>,
       passwordHash: string,
       event: UserEvent<'user.password_changed'>,
-    ): Promise<boolean> => {
+    ): Promise<{ outcome: 'changed' | 'overtaken' }> => {
       const rows = await db.write(sql`
         with changed as (
           update ${users} set session_version = session_version + 1, version = version + 1
@@ -94,7 +103,7 @@ export const createAccountRepository = (db: Database, data: PersonalData) => {
         ), ${withPassword(passwordHash)},
         event as (${appendEvent(outbox, event, sql`changed`)})
         select id from changed`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'changed' : 'overtaken' }
     },
   }
 }

@@ -83,8 +83,8 @@ export const createAccounts = (options: AccountsOptions) => {
       newEvent(userContract, 'user.created', context, { fields: newUserFields }),
       activation,
     )
-    if (!created) throw fail('user.email_taken')
-    return created
+    if (created.outcome === 'email_taken') throw fail('user.email_taken')
+    return created.user
   }
 
   return {
@@ -128,8 +128,9 @@ export const createAccounts = (options: AccountsOptions) => {
       withPassword(current, address, context, async (account) => {
         await assertPassword(next, data.open(account), 'new_password')
         const hash = await passwords.hash(next)
-        if (!(await repository.changePassword(account, hash, newEvent(userContract, 'user.password_changed', context))))
-          throw fail('auth.invalid_token')
+        const event = newEvent(userContract, 'user.password_changed', context)
+        const { outcome } = await repository.changePassword(account, hash, event)
+        if (outcome === 'overtaken') throw fail('auth.invalid_token')
       }),
 
     /**
@@ -145,15 +146,9 @@ export const createAccounts = (options: AccountsOptions) => {
         const { id: userId, session_version: sessionVersion, factor_confirmed } = account
         if (factor_confirmed && otp === undefined) throw fail('auth.otp_required')
         const proof = factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
-        if (
-          !(await sessions.prove({
-            userId,
-            sessionVersion,
-            proof,
-            event: newEvent(userContract, 'user.reauthenticated', context),
-          }))
-        )
-          throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_token')
+        const event = newEvent(userContract, 'user.reauthenticated', context)
+        const { outcome } = await sessions.prove({ userId, sessionVersion, proof, event })
+        if (outcome === 'overtaken') throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_token')
         return tokens.reauthenticated({ userId, sessionVersion, amr: amrOf(factor_confirmed) })
       }),
 

@@ -33,10 +33,13 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
 
   /**
    * Makes the person with this address an administrator with this password, if no administrator has a password; of several
-   * processes at once, one does it. Removes what a stranger may have set before: second factor, phone, and mailed tokens. False
-   * if there was nothing to do.
+   * processes at once, one does it. Removes what a stranger may have set before: second factor, phone, and mailed tokens.
    */
-  install: async (email: string, passwordHash: string, event: UserEvent<'user.updated'>): Promise<boolean> => {
+  install: async (
+    email: string,
+    passwordHash: string,
+    event: UserEvent<'user.updated'>,
+  ): Promise<{ outcome: 'installed' | 'unchanged' }> => {
     const id = await createNextId(db)()
     const { personal, data_key, ring_key } = data.seal(id, { name: 'Administrator', email, phone: null })
     const rows = await db.write(sql`
@@ -66,18 +69,18 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
       installed as (select target.id, target.version from target join password on password.user_id = target.id),
       event as (${appendEvent(outbox, event, sql`installed`)})
       select id from installed`)
-    return rows.length > 0
+    return { outcome: rows.length > 0 ? 'installed' : 'unchanged' }
   },
 
   /**
    * Sets this password for the administrator with this address, or for the one that `first` finds. Ends their sessions, voids
-   * mailed tokens, and clears failed attempts, which would lock them out. @returns their address; undefined if there is none
+   * mailed tokens, and clears failed attempts, which would lock them out. @returns their address
    */
   resetPassword: async (
     email: string | undefined,
     passwordHash: string,
     event: UserEvent<'user.password_changed'>,
-  ): Promise<string | undefined> => {
+  ): Promise<{ readonly outcome: 'reset'; readonly email: string } | { readonly outcome: 'not_found' }> => {
     const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`
     const [row] = await db.write<UserRow>(sql`
       with chosen as (
@@ -91,6 +94,6 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
       attempts as (delete from ${signInAttempts} as a using changed where a.key = changed.email_lookup),
       event as (${appendEvent(outbox, event, sql`changed`)})
       select ${rowColumns()} from changed`)
-    return row && openRow(data, row).email
+    return row ? { outcome: 'reset', email: openRow(data, row).email } : { outcome: 'not_found' }
   },
 })

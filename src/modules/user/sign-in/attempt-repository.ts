@@ -10,11 +10,14 @@ export interface AttemptLimits {
   readonly perAddress: number
 }
 
+/** `retryAfter`: seconds until there is one left. */
+export type Attempt = { readonly outcome: 'counted' } | { readonly outcome: 'limited'; readonly retryAfter: number }
+
 export type AttemptRepository = ReturnType<typeof createAttemptRepository>
 
 export const createAttemptRepository = (db: Database) => ({
-  /** Counts one attempt at the account, if there is one left. @returns the seconds to wait if there is none */
-  take: async (account: Buffer, address: Buffer, { perAccount, perAddress }: AttemptLimits): Promise<number | undefined> => {
+  /** Counts one attempt at the account, if there is one left. */
+  take: async (account: Buffer, address: Buffer, { perAccount, perAddress }: AttemptLimits): Promise<Attempt> => {
     const [row] = await db.run<{ taken: number; seconds: number }>(sql`
       with taken as (
         insert into ${signInAttempts} as a (key, failures, expires_at)
@@ -29,7 +32,7 @@ export const createAttemptRepository = (db: Database) => ({
       select (select count(*) from taken)::int as taken, coalesce(ceil(extract(epoch from max(expires_at) - now())), ${windowMinutes * 60})::int as seconds
         from ${signInAttempts}
        where expires_at > now() and ((key = ${account} and failures >= ${perAccount}) or (key = ${address} and failures >= ${perAddress}))`)
-    return row?.taken === 1 ? undefined : (row?.seconds ?? windowMinutes * 60)
+    return row?.taken === 1 ? { outcome: 'counted' } : { outcome: 'limited', retryAfter: row?.seconds ?? windowMinutes * 60 }
   },
 
   count: async (address: Buffer): Promise<void> => {

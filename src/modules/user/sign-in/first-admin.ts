@@ -32,12 +32,12 @@ export const createFirstAdmin =
     const email = forms.email.normal(configured?.email ?? found?.email ?? madeUpAddress)
     if (configured) await assertPassword(configured.password, { name: '', email }, 'password')
     const password = configured?.password ?? newPassword()
-    const installed = await repository.install(
+    const { outcome } = await repository.install(
       email,
       await passwords.hash(password),
       newEvent(userContract, 'user.updated', context, { fields: ['role', 'password'] }),
     )
-    return { email, password: installed && !configured ? password : undefined }
+    return { email, password: outcome === 'installed' && !configured ? password : undefined }
   }
 
 /** Recovers from a lost password: needs only the database and the keys. @returns undefined if there is no such administrator */
@@ -46,11 +46,10 @@ export const createResetAdmin =
   async (email: string | undefined, context: EventContext): Promise<FirstSignIn | undefined> => {
     const password = newPassword()
     const event = newEvent(userContract, 'user.password_changed', context)
-    const address = await repository.resetPassword(
+    const reset = await repository.resetPassword(
       email === undefined ? undefined : forms.email.normal(email),
       await passwords.hash(password),
       event,
     )
-    if (address === undefined) return undefined
-    return { email: address, password }
+    return reset.outcome === 'reset' ? { email: reset.email, password } : undefined
   }

@@ -47,10 +47,13 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /**
-     * Stores a token's hash, replacing earlier ones for the same purpose, for the mail that this event asked for. Undefined if no
-     * event of ours did, or the person no longer needs it.
+     * Stores a token's hash, replacing earlier ones for the same purpose, for the mail that this event asked for. `not_requested`: no
+     * event of ours asked for one, or the person no longer needs it.
      */
-    keep: async (eventId: string, hash: Buffer): Promise<MailRequest | undefined> => {
+    keep: async (
+      eventId: string,
+      hash: Buffer,
+    ): Promise<{ readonly outcome: 'kept'; readonly request: MailRequest } | { readonly outcome: 'not_requested' }> => {
       const [row] = await db.run<MailRequest>(sql`
         with request as (
           select u.id, u.personal, u.data_key, u.ring_key, r.purpose, r.address
@@ -65,7 +68,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
           select ${hash}::bytea, r.id, r.purpose, now() + ${lifeOf} from request r where r.purpose <> 'email_changed'
         )
         select * from request`)
-      return row
+      return row ? { outcome: 'kept', request: row } : { outcome: 'not_requested' }
     },
 
     /** The owner of this token, while it is valid. */
@@ -80,14 +83,15 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
     },
 
     /**
-     * The first confirmation of the mailbox; `activated` for an account that could not be used before. False if it came too late.
+     * The first confirmation of the mailbox; `activated` for an account that could not be used before. `too_late`: the
+     * token was used, or the person changed meanwhile.
      */
     activate: async (
       account: Account,
       hash: Buffer,
       activated: UserEvent<'user.activated'>,
       confirmed: UserEvent<'user.email_confirmed'>,
-    ): Promise<boolean> => {
+    ): Promise<{ outcome: 'activated' | 'too_late' }> => {
       const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'activation')}), before as (
           select id, status from ${users}
@@ -99,12 +103,16 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
         event as (${appendEvent(outbox, activated, sql`(select * from changed where status = 'unverified')`)}),
         confirmed as (${appendEvent(outbox, confirmed, sql`changed`)})
         select id from changed`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'activated' : 'too_late' }
     },
 
-    /** Replaces the address; the old one is notified. Ends every session. False if it came too late. */
-    changeAddress: async (account: Account, hash: Buffer, event: UserEvent<'user.email_changed'>): Promise<boolean | 'taken'> => {
-      if (account.pending_email === null) return false
+    /** Replaces the address; the old one is notified. Ends every session. `too_late` as for `activate`. */
+    changeAddress: async (
+      account: Account,
+      hash: Buffer,
+      event: UserEvent<'user.email_changed'>,
+    ): Promise<{ outcome: 'changed' | 'too_late' | 'email_taken' }> => {
+      if (account.pending_email === null) return { outcome: 'too_late' }
       const person = data.open(account)
       const email = data.openAddress(account, account.pending_email)
       try {
@@ -119,17 +127,16 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
           ), ended as (delete from ${refreshTokens} as t using changed where t.user_id = changed.id), ${voidMails(sql`changed`)},
           ${askForMail(event, 'email_changed', sql`changed`, data.sealAddress(account, person.email))}
           select id from changed`)
-        return rows.length > 0
+        return { outcome: rows.length > 0 ? 'changed' : 'too_late' }
       } catch (error) {
-        if (violatedConstraint(error) === 'users_email_lookup') return 'taken'
+        if (violatedConstraint(error) === 'users_email_lookup') return { outcome: 'email_taken' }
         throw error
       }
     },
 
     /**
      * Sets a password and ends every session of that person. If it is the first confirmation of the mailbox, removes everything
-     * that was set before: phone and second factor may be a stranger's. False if the token was used or the person changed
-     * meanwhile.
+     * that was set before: phone and second factor may be a stranger's. `too_late` as for `activate`.
      */
     reset: async (
       account: Account,
@@ -137,7 +144,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
       passwordHash: string,
       event: UserEvent<'user.password_changed'>,
       confirmed: UserEvent<'user.email_confirmed'>,
-    ): Promise<boolean> => {
+    ): Promise<{ outcome: 'reset' | 'too_late' }> => {
       const withoutPhone = data.reseal(account, { ...data.open(account), phone: null })
       const rows = await db.write(sql`
         with token as materialized (${owner(hash, 'reset')}), before as (
@@ -157,7 +164,7 @@ export const createMailTokenRepository = (db: Database, data: PersonalData) => {
         event as (${appendEvent(outbox, event, sql`changed`)}),
         confirmed as (${appendEvent(outbox, confirmed, sql`newly`)})
         select id from changed`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'reset' : 'too_late' }
     },
   }
 }

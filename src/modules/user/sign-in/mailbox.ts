@@ -34,7 +34,7 @@ export type Mailbox = ReturnType<typeof createMailbox>
 export const createMailbox = ({ repository, data, passwords, throttle }: MailboxOptions) => {
   const prove = async (account: Account, hash: Buffer, context: CallContext): Promise<void> => {
     const self = actingAs(context, account.id)
-    const proven = isConfirmed(account)
+    const { outcome } = isConfirmed(account)
       ? await repository.changeAddress(account, hash, newEvent(userContract, 'user.email_changed', self))
       : await repository.activate(
           account,
@@ -42,8 +42,8 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
           newEvent(userContract, 'user.activated', self),
           newEvent(userContract, 'user.email_confirmed', self),
         )
-    if (proven === 'taken') throw fail('user.email_taken')
-    if (!proven) throw fail('auth.invalid_mail_token')
+    if (outcome === 'email_taken') throw fail('user.email_taken')
+    if (outcome === 'too_late') throw fail('auth.invalid_mail_token')
   }
 
   return {
@@ -70,7 +70,8 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
           newEvent(userContract, 'user.password_changed', self),
           newEvent(userContract, 'user.email_confirmed', self),
         ] as const
-        if (await repository.reset(account, hash, passwordHash, ...events)) return
+        const { outcome } = await repository.reset(account, hash, passwordHash, ...events)
+        if (outcome === 'reset') return
         account = await find()
       }
       throw fail('database.busy')
@@ -94,8 +95,9 @@ export const createMailbox = ({ repository, data, passwords, throttle }: Mailbox
     /** For the mail that this event asked for. @throws user.not_found if none did, or the person no longer needs one */
     issueToken: async (eventId: string): Promise<IssuedMail> => {
       const { token, hash } = newSecret()
-      const request = await repository.keep(eventId, hash)
-      if (!request) throw fail('user.not_found', { event_id: eventId })
+      const kept = await repository.keep(eventId, hash)
+      if (kept.outcome === 'not_requested') throw fail('user.not_found', { event_id: eventId })
+      const { request } = kept
       const { id, purpose, address } = request
       const email = address === null ? data.open(request).email : data.openAddress(request, address)
       return { user_id: id, purpose, email, token: purpose === 'email_changed' ? null : token }

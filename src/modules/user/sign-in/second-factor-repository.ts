@@ -27,7 +27,7 @@ type FactorEvent = UserEvent<'user.second_factor_enrolled' | 'user.second_factor
 export type SecondFactorRepository = ReturnType<typeof createSecondFactorRepository>
 
 export const createSecondFactorRepository = (db: Database) => {
-  /** Applies the CTE `source`, which has `user_id`, to the person: ends every session, and adds an event. */
+  /** Applies the CTE `source`, which has `user_id`, to the person: ends every session, and adds the event. */
   const changed = (source: SQL, event: FactorEvent): SQL => sql`
     changed as (
       update ${users} as u set version = u.version + 1, session_version = u.session_version + 1 from ${source} as s
@@ -36,24 +36,24 @@ export const createSecondFactorRepository = (db: Database) => {
     event as (${appendEvent(outbox, event, sql`changed`)})`
 
   return {
-    /** Stores a secret that is not confirmed yet; false if one is confirmed already. */
-    enrol: async (userId: number, secret: Buffer): Promise<boolean> => {
+    /** Stores a secret that is not confirmed yet, unless one is confirmed already. */
+    enrol: async (userId: number, secret: Buffer): Promise<{ outcome: 'stored' | 'already_enrolled' }> => {
       const rows = await db.run(sql`
         insert into ${secondFactors} as f (user_id, secret) values (${userId}, ${secret})
         on conflict (user_id) do update set secret = excluded.secret, last_step = 0 where f.confirmed_at is null
         returning user_id`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'stored' : 'already_enrolled' }
     },
 
     /**
-     * The session version of the new session; undefined if it was confirmed meanwhile, or another secret has replaced this one.
+     * Returns the session version of the new session. `overtaken`: it was confirmed meanwhile, or another secret has replaced this one.
      */
     confirm: async (
       userId: number,
       { secret, step, codeHashes }: { secret: Buffer; step: number; codeHashes: readonly Buffer[] },
       family: NewFamily,
       event: UserEvent<'user.second_factor_enrolled'>,
-    ): Promise<number | undefined> => {
+    ): Promise<{ readonly outcome: 'confirmed'; readonly sessionVersion: number } | { readonly outcome: 'overtaken' }> => {
       const codes = JSON.stringify(codeHashes.map((hash) => hash.toString('hex')))
       const [row] = await db.write<{ session_version: number }>(sql`
         with confirmed as (
@@ -64,11 +64,14 @@ export const createSecondFactorRepository = (db: Database) => {
           select c.user_id, decode(code.value, 'hex') from confirmed c, jsonb_array_elements_text(${codes}::jsonb) as code
         ), ${changed(sql`confirmed`, event)}, token as (${startFamily(family, sql`changed`)})
         select session_version from changed`)
-      return row?.session_version
+      return row ? { outcome: 'confirmed', sessionVersion: row.session_version } : { outcome: 'overtaken' }
     },
 
-    /** False if the proof was used before. */
-    remove: async (userId: number, proof: FactorProof, event: UserEvent<'user.second_factor_removed'>): Promise<boolean> => {
+    remove: async (
+      userId: number,
+      proof: FactorProof,
+      event: UserEvent<'user.second_factor_removed'>,
+    ): Promise<{ outcome: 'removed' | 'proof_used' }> => {
       const spentCode = 'step' in proof ? sql`` : sql`and r.code_hash <> ${proof.codeHash}`
       const factor =
         'step' in proof ? sql`` : sql`factor as (delete from ${secondFactors} as f using spent where f.user_id = spent.user_id),`
@@ -77,17 +80,20 @@ export const createSecondFactorRepository = (db: Database) => {
         codes as (delete from ${recoveryCodes} as r using spent where r.user_id = spent.user_id ${spentCode}),
         ${changed(sql`spent`, event)}
         select id from changed`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'removed' : 'proof_used' }
     },
 
-    /** Removes a person's factor without a proof; false if there is none. */
-    reset: async (userId: number, event: UserEvent<'user.second_factor_reset'>): Promise<boolean> => {
+    /** Removes a person's factor without a proof. */
+    reset: async (
+      userId: number,
+      event: UserEvent<'user.second_factor_reset'>,
+    ): Promise<{ outcome: 'removed' | 'not_enrolled' }> => {
       const rows = await db.write(sql`
         with dropped as (delete from ${secondFactors} where user_id = ${userId} and confirmed_at is not null returning user_id),
         codes as (delete from ${recoveryCodes} as r using dropped where r.user_id = dropped.user_id),
         ${changed(sql`dropped`, event)}
         select id from changed`)
-      return rows.length > 0
+      return { outcome: rows.length > 0 ? 'removed' : 'not_enrolled' }
     },
   }
 }

@@ -59,8 +59,8 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
     enrol: async (account: Account): Promise<Enrolment> => {
       const [{ generateSecret, generateURI }, { default: QRCode }] = await Promise.all([import('otplib'), import('qrcode')])
       const secret = generateSecret()
-      const enrolled = await repository.enrol(account.id, data.sealSecret(account, Buffer.from(secret)))
-      if (!enrolled) throw fail('auth.mfa_already_enrolled')
+      const { outcome } = await repository.enrol(account.id, data.sealSecret(account, Buffer.from(secret)))
+      if (outcome === 'already_enrolled') throw fail('auth.mfa_already_enrolled')
       const uri = generateURI({ issuer, label: data.open(account).email, secret })
       return { secret, otpauth_uri: uri, qr: await QRCode.toDataURL(uri) }
     },
@@ -80,21 +80,18 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
       const codes = Array.from({ length: recoveryCodes }, newRecoveryCode)
       const secret = account.factor_secret as Buffer
       const event = newEvent(userContract, 'user.second_factor_enrolled', context)
-      const confirmed = { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }
-      const sessionVersion = await repository.confirm(account.id, confirmed, family, event)
-      if (sessionVersion === undefined) throw fail('auth.invalid_otp')
-      return { recoveryCodes: codes, sessionVersion }
+      const factor = { secret, step, codeHashes: codes.map(hashOfRecoveryCode) }
+      const confirmed = await repository.confirm(account.id, factor, family, event)
+      if (confirmed.outcome === 'overtaken') throw fail('auth.invalid_otp')
+      return { recoveryCodes: codes, sessionVersion: confirmed.sessionVersion }
     },
 
     /** @throws auth.mfa_not_enrolled, auth.invalid_otp */
     remove: async (account: Account, code: string, context: CallContext): Promise<void> => {
       if (!account.factor_confirmed) throw fail('auth.mfa_not_enrolled')
-      const removed = await repository.remove(
-        account.id,
-        await proofOf(account, code),
-        newEvent(userContract, 'user.second_factor_removed', context),
-      )
-      if (!removed) throw fail('auth.invalid_otp')
+      const event = newEvent(userContract, 'user.second_factor_removed', context)
+      const { outcome } = await repository.remove(account.id, await proofOf(account, code), event)
+      if (outcome === 'proof_used') throw fail('auth.invalid_otp')
     },
 
     /**
@@ -102,8 +99,9 @@ export const createSecondFactor = ({ repository, data }: SecondFactorOptions) =>
      */
     reset: async (userId: number, reason: string, context: CallContext): Promise<void> => {
       assertReauthenticated(context)
-      if (!(await repository.reset(userId, newEvent(userContract, 'user.second_factor_reset', context, { reason }))))
-        throw fail('auth.mfa_not_enrolled')
+      const event = newEvent(userContract, 'user.second_factor_reset', context, { reason })
+      const { outcome } = await repository.reset(userId, event)
+      if (outcome === 'not_enrolled') throw fail('auth.mfa_not_enrolled')
     },
   }
 }

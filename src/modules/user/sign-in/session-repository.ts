@@ -20,11 +20,17 @@ export interface Proving {
 
 export type SignIn = Proving & NewFamily
 
-export interface Refreshed {
+interface Refreshed {
   readonly user_id: number
   readonly session_version: number
   readonly amr: string
 }
+
+/** `reused`: the token was used before, and its family ends. `invalid`: it is unknown, revoked or expired, or its person has changed. */
+export type Refresh =
+  | ({ readonly outcome: 'refreshed' } & Refreshed)
+  | { readonly outcome: 'reused' }
+  | { readonly outcome: 'invalid' }
 
 /** CTEs: `signed` has the person's row, or none if the proof was used already or the person has changed meanwhile. */
 const prove = ({ userId, sessionVersion, proof, event }: Proving): SQL => {
@@ -42,18 +48,18 @@ const prove = ({ userId, sessionVersion, proof, event }: Proving): SQL => {
 export type SessionRepository = ReturnType<typeof createSessionRepository>
 
 export const createSessionRepository = (db: Database) => ({
-  /** Starts a token family; false if the proof was used already or the person has changed meanwhile. */
-  signIn: async (signIn: SignIn): Promise<boolean> => {
+  /** Starts a token family. `overtaken`: the proof was used already, or the person has changed meanwhile. */
+  signIn: async (signIn: SignIn): Promise<{ outcome: 'signed_in' | 'overtaken' }> => {
     const rows = await db.write(sql`
       with ${prove(signIn)}, token as (${startFamily(signIn, sql`signed`)})
       select id from signed`)
-    return rows.length > 0
+    return { outcome: rows.length > 0 ? 'signed_in' : 'overtaken' }
   },
 
   /** As `signIn`, for a signed-in person. */
-  prove: async (proving: Proving): Promise<boolean> => {
+  prove: async (proving: Proving): Promise<{ outcome: 'proven' | 'overtaken' }> => {
     const rows = await db.write(sql`with ${prove(proving)} select id from signed`)
-    return rows.length > 0
+    return { outcome: rows.length > 0 ? 'proven' : 'overtaken' }
   },
 
   /**
@@ -61,11 +67,7 @@ export const createSessionRepository = (db: Database) => ({
    * revocation, so that a revocation cannot miss a token that is being created. A reused token revokes the family, unless it was
    * used just now and its successor was not.
    */
-  refresh: async (
-    presented: Buffer,
-    next: Buffer,
-    reuse: UserEvent<'user.refresh_reuse_detected'>,
-  ): Promise<Refreshed | 'reused' | undefined> => {
+  refresh: async (presented: Buffer, next: Buffer, reuse: UserEvent<'user.refresh_reuse_detected'>): Promise<Refresh> => {
     const [row] = await db.write<Refreshed | { user_id: number; session_version: null }>(
       sql`
       with root as materialized (
@@ -95,13 +97,13 @@ export const createSessionRepository = (db: Database) => ({
       select user_id, session_version, amr from used union all select user_id, null, null from revoked`,
       ({ session_version }) => session_version === null,
     )
-    if (!row) return undefined
-    return row.session_version === null ? 'reused' : row
+    if (!row) return { outcome: 'invalid' }
+    return row.session_version === null ? { outcome: 'reused' } : { outcome: 'refreshed', ...row }
   },
 
-  /** Ends the family of this token; false if it has ended, or there is none. */
-  signOut: async (presented: Buffer, event: UserEvent<'user.signed_out'>): Promise<boolean> => {
-    const rows = await db.write(sql`
+  /** Ends the family of this token, if there is one. */
+  signOut: async (presented: Buffer, event: UserEvent<'user.signed_out'>): Promise<void> => {
+    await db.write(sql`
       with root as materialized (
         select token_hash from ${refreshTokens}
          where family = (select family from ${refreshTokens} where token_hash = ${presented})
@@ -112,6 +114,5 @@ export const createSessionRepository = (db: Database) => ({
       ), owner as (select u.id, u.version from ${users} u join revoked on revoked.user_id = u.id),
       event as (${appendEvent(outbox, event, sql`owner`)})
       select id from owner`)
-    return rows.length > 0
   },
 })

@@ -46,7 +46,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
     const proof = account.factor_confirmed ? await secondFactor.proofOf(account, otp as string) : undefined
     const { token, hash } = newSecret()
     const amr = amrOf(proof !== undefined)
-    const signedIn = await repository.signIn({
+    const { outcome } = await repository.signIn({
       userId: account.id,
       sessionVersion: account.session_version,
       proof,
@@ -55,7 +55,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
       amr,
       event: newEvent(userContract, 'user.signed_in', actingAs(context, account.id)),
     })
-    if (!signedIn) throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_credentials')
+    if (outcome === 'overtaken') throw fail(proof ? 'auth.invalid_otp' : 'auth.invalid_credentials')
     return tokens.signedIn({ userId: account.id, sessionVersion: account.session_version, amr }, token)
   }
 
@@ -77,7 +77,7 @@ export const createSessions = ({ repository, accounts, passwords, secondFactor, 
         hash,
         newEvent(userContract, 'user.refresh_reuse_detected', context),
       )
-      if (refreshed === undefined || refreshed === 'reused') throw fail('auth.invalid_token')
+      if (refreshed.outcome !== 'refreshed') throw fail('auth.invalid_token')
       const { user_id, session_version, amr } = refreshed
       return tokens.signedIn({ userId: user_id, sessionVersion: session_version, amr: amr.split(' ') }, token)
     },

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { Failure } from '../../../platform/errors.ts'
 import { networkOf } from '../../../platform/http/client-network.ts'
 import { fail } from '../errors.ts'
-import type { AttemptRepository } from './attempt-repository.ts'
+import type { Attempt, AttemptRepository } from './attempt-repository.ts'
 
 /** Failed attempts within the window. */
 const perAccount = 10
@@ -14,6 +14,11 @@ const pruneEveryMs = 3_600_000
 
 /** Errors that mean a wrong guess; other errors are not counted. */
 const guesses: readonly string[] = ['auth.invalid_credentials', 'auth.invalid_otp']
+
+/** @throws auth.too_many_attempts with the seconds to wait */
+const assertCounted = (attempt: Attempt): void => {
+  if (attempt.outcome === 'limited') throw fail('auth.too_many_attempts', { retry_after: attempt.retryAfter })
+}
 
 export interface SignInThrottleOptions {
   readonly repository: AttemptRepository
@@ -40,8 +45,7 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
 
     /** @throws auth.too_many_attempts with the seconds to wait, and the errors of `run` */
     attempt: async <T>(account: Buffer, address: string, run: () => Promise<T>): Promise<T> => {
-      const wait = await repository.take(account, ofAddress(address), { perAccount, perAddress })
-      if (wait !== undefined) throw fail('auth.too_many_attempts', { retry_after: wait })
+      assertCounted(await repository.take(account, ofAddress(address), { perAccount, perAddress }))
       try {
         const result = await run()
         await repository.clear(account)
@@ -60,19 +64,16 @@ export const createSignInThrottle = ({ repository, keyOf, log }: SignInThrottleO
 
     /** Whether one more e-mail may be sent to this address at an anonymous client's request. */
     mayMail: async (email: string, address: string): Promise<boolean> => {
-      const wait = await repository.take(ofMail(email), ofAddress(address), { perAccount: mailsPerAccount, perAddress })
-      if (wait === undefined) await repository.count(ofAddress(address))
-      return wait === undefined
+      const { outcome } = await repository.take(ofMail(email), ofAddress(address), { perAccount: mailsPerAccount, perAddress })
+      if (outcome === 'counted') await repository.count(ofAddress(address))
+      return outcome === 'counted'
     },
 
     /** Counts a registration, which sends a mail. @throws auth.too_many_attempts with the seconds to wait */
     register: async (email: string, address: string): Promise<void> => {
       const network = ofRegistrations(address)
-      const wait = await repository.take(ofMail(email), network, {
-        perAccount: mailsPerAccount,
-        perAddress: registrationsPerAddress,
-      })
-      if (wait !== undefined) throw fail('auth.too_many_attempts', { retry_after: wait })
+      const limits = { perAccount: mailsPerAccount, perAddress: registrationsPerAddress }
+      assertCounted(await repository.take(ofMail(email), network, limits))
       await repository.count(network)
     },
 
