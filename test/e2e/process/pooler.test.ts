@@ -64,7 +64,7 @@ t.test('a pooler that drops role and statement_timeout', { skip }, async (t) => 
   await t.test('events on PostgreSQL through a pooler that drops the search_path: one line', async (t) => {
     const at = await pooler('session')
     await t.rejects(createEventQueues({ databaseUrl: at, log: pino({ level: 'silent' }) }), {
-      message: /^the database of events: settings failed: search_path is .*not bullmq: a pooler.*REDIS_URL$/,
+      message: /^the database of events: settings failed: search_path is .*not bullmq: a connection pooler.*REDIS_URL$/,
     })
   })
 
