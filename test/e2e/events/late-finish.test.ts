@@ -67,7 +67,8 @@ const twoProcesses = async (t: Test) => {
   const now = async () => (await sql`select status, reason, due_at from notifications.notifications`)[0]
   const letters = async () => (await sql`select from notifications.dead_letters`).length
   /** The time of the newest claim is over. */
-  const runOut = () => sql`update notifications.notifications set due_at = now(), claimed_until = now()`
+  const past = sql`now() - interval '1 ms'` // The column rounds to milliseconds, also upwards.
+  const runOut = () => sql`update notifications.notifications set due_at = ${past}, claimed_until = ${past}`
   return { a, b, claim, now, letters, runOut }
 }
 

@@ -61,7 +61,9 @@ t.test('several processes that expire orders at once give the stock back once', 
     Array.from({ length: 6 }, async () => {
       const db = createDatabase({ url: databaseUrl, max: 2, statementTimeoutMs: 10_000, applicationName: 'expiry' })
       const events = () =>
-        Array.from({ length: 20 }, () => newEvent(orderContract, 'order.cancelled', serviceContext('order', 1000)))
+        Array.from({ length: 20 }, () =>
+          newEvent(orderContract, 'order.cancelled', serviceContext('order', 1000), { reason: 'expired' }),
+        )
       let sum = 0
       for (let n = 1; n > 0; sum += n) n = await createExpiryRepository(db).expire(60_000, events())
       await db.close()
