@@ -3,6 +3,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { AuditEntry } from '../../platform/audit/schema.ts'
 import { coalesce } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
+import { during, equals, pageClauses } from '../../platform/db/page.sql.ts'
 import { receiveEvents } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import { type EntryRow, storedEntry, type TrailEntry } from './stored-entry.ts'
@@ -40,12 +41,14 @@ const trailEntry = ({ leaf_index, ...row }: EntryRow & { leaf_index: number | nu
   index: leaf_index,
 })
 
+const filterColumns = ['actor_type', 'actor_id', 'resource_type', 'resource_id', 'action', 'decision', 'trace_id'] as const
+
 export type EntryRepository = ReturnType<typeof createEntryRepository>
 
 export const createEntryRepository = (db: Database) => {
-  const select = (where: SQL, rest: SQL) =>
+  const select = (rest: SQL) =>
     db.run<EntryRow & { leaf_index: number | null }>(sql`
-      select ${entryFields}, s.leaf_index from ${entries} e left join ${seals} s on s.entry_id = e.id where ${where} ${rest}`)
+      select ${entryFields}, s.leaf_index from ${entries} e left join ${seals} s on s.entry_id = e.id ${rest}`)
 
   return {
     /** Adds entries, one per event. Returns how many of each list are new. Concurrent lists share a statement. */
@@ -129,21 +132,18 @@ export const createEntryRepository = (db: Database) => {
     },
 
     byId: async (id: number): Promise<TrailEntry | undefined> => {
-      const [row] = await select(sql`e.id = ${id}`, sql``)
+      const [row] = await select(sql`where e.id = ${id}`)
       return row && trailEntry(row)
     },
 
-    page: async ({ limit, after }: PageRequest, filter: EntryFilter): Promise<TrailEntry[]> => {
-      const conditions = [
-        after && sql`(e.recorded_at, e.id) < (${after.at}::timestamptz, ${after.id}::bigint)`,
-        filter.from !== undefined && sql`e.recorded_at >= ${filter.from}::timestamptz`,
-        filter.to !== undefined && sql`e.recorded_at < ${filter.to}::timestamptz`,
-        ...(['actor_type', 'actor_id', 'resource_type', 'resource_id', 'action', 'decision', 'trace_id'] as const).map(
-          (column) => filter[column] !== undefined && sql`e.${sql.identifier(column)} = ${filter[column]}`,
-        ),
-      ].filter((condition) => condition !== undefined && condition !== false)
-      const where = conditions.length > 0 ? sql.join(conditions, sql` and `) : sql`true`
-      return (await select(where, sql`order by e.recorded_at desc, e.id desc limit ${limit + 1}`)).map(trailEntry)
+    page: async (page: PageRequest, filter: EntryFilter): Promise<TrailEntry[]> => {
+      const rows = await select(
+        pageClauses(page, { at: sql`e.recorded_at`, id: sql`e.id`, idType: 'bigint' }, [
+          ...during(sql`e.recorded_at`, filter),
+          ...filterColumns.map((column) => equals(sql`e.${sql.identifier(column)}`, filter[column])),
+        ]),
+      )
+      return rows.map(trailEntry)
     },
 
     /** Creates the partitions of this month and the next two. Idempotent, also concurrently. */

@@ -1,5 +1,6 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { Database } from '../../platform/db/database.ts'
+import { allOf, equals, pageClauses } from '../../platform/db/page.sql.ts'
 import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
@@ -44,28 +45,24 @@ export const createNotificationRepository = (db: Database) => {
     /** Undefined also if `owner` is given and differs. */
     byId: async (id: number, owner: number | undefined): Promise<Notification | undefined> => {
       const [row] = await db.run<Notification>(
-        sql`select ${fields} from ${notifications} where id = ${id} and ${owner === undefined ? sql`true` : sql`user_id = ${owner}`}`,
+        sql`select ${fields} from ${notifications} where ${allOf([equals(sql`id`, id), equals(sql`user_id`, owner)])}`,
       )
       return row
     },
 
     page: (
-      { limit, after }: PageRequest,
+      page: PageRequest,
       { order_id, user_id, status }: NotificationFilter,
       owner: number | undefined,
-    ): Promise<Notification[]> => {
-      const conditions = [
-        after && sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::int)`,
-        order_id !== undefined && sql`order_id = ${order_id}`,
-        owner !== undefined && sql`user_id = ${owner}`,
-        user_id !== undefined && sql`user_id = ${user_id}`,
-        status && sql`status = ${status}`,
-      ].filter((condition): condition is SQL => Boolean(condition))
-      const where = conditions.length > 0 ? sql`where ${sql.join(conditions, sql` and `)}` : sql``
-      return db.run<Notification>(
-        sql`select ${fields} from ${notifications} ${where} order by created_at desc, id desc limit ${limit + 1}`,
-      )
-    },
+    ): Promise<Notification[]> =>
+      db.run<Notification>(
+        sql`select ${fields} from ${notifications} ${pageClauses(page, { at: sql`created_at`, id: sql`id` }, [
+          equals(sql`order_id`, order_id),
+          equals(sql`user_id`, owner),
+          equals(sql`user_id`, user_id),
+          equals(sql`status`, status),
+        ])}`,
+      ),
 
     /** Makes an unsent message due again, with the event that resends it. */
     requestRetry: async (id: number, event: RetryEvent): Promise<RetryRequest> => {

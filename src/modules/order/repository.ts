@@ -1,6 +1,7 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { coalesce } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
+import { during, equals, pageClauses } from '../../platform/db/page.sql.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
@@ -79,24 +80,15 @@ export const createOrderRepository = (db: Database) => {
       return { order, fingerprint }
     },
 
-    page: (
-      { limit, after }: PageRequest,
-      { user_id, status, from, to }: OrderFilter,
-      owner: number | undefined,
-    ): Promise<StoredOrder[]> => {
-      const conditions = [
-        after && sql`(o.created_at, o.id) < (${after.at}::timestamptz, ${after.id}::int)`,
-        owner !== undefined && sql`o.user_id = ${owner}`,
-        user_id !== undefined && sql`o.user_id = ${user_id}`,
-        status && sql`o.status = ${status}`,
-        from && sql`o.created_at >= ${from}::timestamptz`,
-        to && sql`o.created_at < ${to}::timestamptz`,
-      ].filter((condition): condition is SQL => Boolean(condition))
-      const where = conditions.length > 0 ? sql`where ${sql.join(conditions, sql` and `)}` : sql``
-      return db.run<StoredOrder>(
-        sql`select ${orderColumns} from ${orders} o ${where} order by o.created_at desc, o.id desc limit ${limit + 1}`,
-      )
-    },
+    page: (page: PageRequest, { user_id, status, ...period }: OrderFilter, owner: number | undefined): Promise<StoredOrder[]> =>
+      db.run<StoredOrder>(
+        sql`select ${orderColumns} from ${orders} o ${pageClauses(page, { at: sql`o.created_at`, id: sql`o.id` }, [
+          equals(sql`o.user_id`, owner),
+          equals(sql`o.user_id`, user_id),
+          equals(sql`o.status`, status),
+          ...during(sql`o.created_at`, period),
+        ])}`,
+      ),
 
     /** One transition of an order, with its event. A cancelled order gives back its stock in the same statement. */
     transition: async (

@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../../platform/db/database.ts'
+import { arrayLiteral, type Database } from '../../platform/db/database.ts'
+import { allOf } from '../../platform/db/page.sql.ts'
 import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent, receiveEvents, type SqlDataOf } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
@@ -43,8 +44,10 @@ export const createStockRepository = (db: Database) => {
     page: (productIds: readonly number[] | undefined, { limit, after }: PageRequest): Promise<StockLevel[]> =>
       db.run<StockLevel>(sql`
       select product_id, available from ${stock}
-       where product_id > ${after?.id ?? 0} and state = 'tracked'
-         and ${productIds ? sql`product_id in (select value::int from jsonb_array_elements_text(${JSON.stringify(productIds)}::jsonb))` : sql`true`}
+       where ${allOf([
+         sql`product_id > ${after?.id ?? 0} and state = 'tracked'`,
+         productIds && sql`product_id = any (${arrayLiteral(productIds)}::int[])`,
+       ])}
        order by product_id limit ${limit + 1}`),
 
     /** `product_gone` also if the deletion became known a moment ago. */

@@ -1,6 +1,7 @@
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database, violatedConstraint } from '../../platform/db/database.ts'
+import { allOf, equals, newestFirst } from '../../platform/db/page.sql.ts'
 import type { EventOf } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import { fold, forms } from '../../platform/normal-form.ts'
@@ -73,20 +74,10 @@ export const createProductRepository = (db: Database) => {
          where id = any (${arrayLiteral(ids)}::int[]) or sku in ${inForm('sku')} or name in ${inForm('name')} limit 1000`)
     },
 
-    page: ({ limit, after }: PageRequest, { search, active }: ProductFilter): Promise<Product[]> => {
-      const conditions = [
-        after && sql`(${products.created_at}, ${products.id}) < (${after.at}::timestamptz, ${after.id}::int)`,
-        search !== undefined && matches(search),
-        active !== undefined && sql`${products.active} = ${active}`,
-      ].filter((condition): condition is SQL => Boolean(condition))
-      return db.use((orm) =>
-        orm
-          .select(columns)
-          .from(products)
-          .where(conditions.length > 0 ? sql.join(conditions, sql` and `) : undefined)
-          .orderBy(sql`${products.created_at} desc, ${products.id} desc`)
-          .limit(limit + 1),
-      )
+    page: (page: PageRequest, { search, active }: ProductFilter): Promise<Product[]> => {
+      const { after, orderBy, limit } = newestFirst(page, { at: products.created_at, id: products.id })
+      const conditions = [after, search !== undefined && matches(search), equals(products.active, active)]
+      return db.use((orm) => orm.select(columns).from(products).where(allOf(conditions)).orderBy(orderBy).limit(limit))
     },
 
     /** The constraint decides whether the sku is taken, so two concurrent requests cannot both win. */

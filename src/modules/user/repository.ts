@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { readByIds } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
+import { pageClauses } from '../../platform/db/page.sql.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { User } from './contract.ts'
@@ -62,12 +63,10 @@ export const createUserRepository = (db: Database, data: PersonalData) => {
   return {
     byIds: async (ids: readonly number[]): Promise<User[]> => (await rowsByIds(ids)).map(opened),
 
-    page: async ({ limit, after }: PageRequest): Promise<User[]> => {
+    page: async (page: PageRequest): Promise<User[]> => {
       const rows = await db.run<UserRow>(sql`
         select ${fields} from ${users}
-         where status <> 'erased'
-           and ${after ? sql`(created_at, id) < (${after.at}::timestamptz, ${after.id}::int)` : sql`true`}
-         order by created_at desc, id desc limit ${limit + 1}`)
+         ${pageClauses(page, { at: sql`created_at`, id: sql`id` }, [sql`status <> 'erased'`])}`)
       return rows.map(opened)
     },
 

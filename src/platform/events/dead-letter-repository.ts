@@ -1,6 +1,7 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import type { DeadLetterReplayed } from '../contract.ts'
 import { arrayLiteral, type Database } from '../db/database.ts'
+import { allOf, during, equals, newestFirst } from '../db/page.sql.ts'
 import { type Page, type PageRequest, pageOf } from '../page.ts'
 import type { EventEnvelope, NewEvent } from './event.ts'
 import { appendEvents } from './outbox-repository.ts'
@@ -57,18 +58,10 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
         on conflict (event_id) do update set reason = excluded.reason, attempts = excluded.attempts, failed_at = now()`)
     },
 
-    page: async ({ limit, after }: PageRequest): Promise<Page<DeadLetter>> => {
-      const rows = await db.use((orm) =>
-        orm
-          .select()
-          .from(deadLetters)
-          .where(
-            after ? sql`(${deadLetters.failed_at}, ${deadLetters.id}) < (${after.at}::timestamptz, ${after.id}::int)` : undefined,
-          )
-          .orderBy(sql`${deadLetters.failed_at} desc, ${deadLetters.id} desc`)
-          .limit(limit + 1),
-      )
-      return pageOf(rows, limit, ({ failed_at, id }) => ({ at: failed_at, id }))
+    page: async (page: PageRequest): Promise<Page<DeadLetter>> => {
+      const { after, orderBy, limit } = newestFirst(page, { at: deadLetters.failed_at, id: deadLetters.id })
+      const rows = await db.use((orm) => orm.select().from(deadLetters).where(after).orderBy(orderBy).limit(limit))
+      return pageOf(rows, page.limit, ({ failed_at, id }) => ({ at: failed_at, id }))
     },
 
     byEvent: async (eventId: string): Promise<DeadLetter | undefined> => {
@@ -87,13 +80,12 @@ export const createDeadLetterRepository = (db: Database, deadLetters: DeadLetter
      * Skips letters that a concurrent replay has locked.
      */
     requestReplays: async ({ event_ids, type, before }: DeadLetterFilter, events: readonly ReplayEvent[]): Promise<number> => {
-      const conditions = [
-        sql`true`,
-        ...(event_ids === undefined ? [] : [sql`event_id = any (${arrayLiteral(event_ids)}::uuid[])`]),
-        ...(type === undefined ? [] : [sql`type = ${type}`]),
-        ...(before === undefined ? [] : [sql`failed_at < ${before}::timestamptz`]),
-      ]
-      return (await replay(sql.join(conditions, sql` and `), sql`for update skip locked`, events)).length
+      const conditions = allOf([
+        event_ids && sql`event_id = any (${arrayLiteral(event_ids)}::uuid[])`,
+        equals(sql`type`, type),
+        ...during(sql`failed_at`, { to: before }),
+      ])
+      return (await replay(conditions, sql`for update skip locked`, events)).length
     },
 
     remove: async (eventId: string): Promise<void> => {
