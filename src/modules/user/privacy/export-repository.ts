@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
+import { allOf, equals } from '../../../platform/db/page.sql.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { MailPurpose, User } from '../contract.ts'
 import type { PersonalData } from '../personal-data.ts'
@@ -50,7 +51,7 @@ export const createExportRepository = (db: Database, data: PersonalData) => {
       const [row] = await db.write<UserRow & Omit<AccountRecord, 'status' | 'pending_email'>>(sql`
         with person as (
           select ${rowColumns()} from ${users}
-           where id = ${id} and status <> 'erased' and ${owner === undefined ? sql`true` : sql`id = ${owner}`}
+           where ${allOf([sql`id = ${id} and status <> 'erased'`, equals(sql`id`, owner)])}
         ), event as (${appendEvent(outbox, event, sql`person`)}),
         sign_in as (
           select min(t.created_at) as created_at, max(t.used_at) as last_used_at, max(t.expires_at) as expires_at, max(t.revoked_at) as ended_at
