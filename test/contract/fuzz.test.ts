@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Pool } from 'undici'
+import { amounts } from '../../testing/amounts.ts'
 import { call, runApp } from '../../testing/app.ts'
 import { requestsOf } from '../../testing/hostile.ts'
 import { type Document, type Route, routesOf } from '../../testing/openapi.ts'
 
 const seed = Number(process.env.FUZZ_SEED ?? 20_250_101)
-const runs = Number(process.env.FUZZ_RUNS ?? 150)
+const runs = Number(process.env.FUZZ_RUNS ?? amounts.fuzzRuns)
 t.setTimeout(100_000 + runs * 500)
 
 /** What changes and deletes goes last: the others still find the sample data and what was created. Stock ends with its product. */

@@ -4,6 +4,7 @@ import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { isSigned } from '../../../src/platform/audit/entry.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { createRandom } from '../../../testing/random.ts'
 import type { ServiceProcess } from '../../../testing/service.ts'
@@ -13,8 +14,7 @@ import { makeChanges } from '../../chaos/changes.ts'
 
 t.setTimeout(600_000)
 
-const count = process.env.CHAOS === 'full' ? 5000 : 1000
-const leastKills = 8
+const { changesAmongKills: count, killsAmongChanges: leastKills } = amounts
 const killEveryMs = 500
 /** A killed consumer's job is free after 15 s, a row that a killed relay held after 15 s more. */
 const tailMs = 90_000

@@ -4,11 +4,12 @@ import { openCheckpoint } from '../../../src/modules/audit/sealing/checkpoint.ts
 import { databaseTrail } from '../../../src/modules/audit/verification/database.ts'
 import { createTrailRepository } from '../../../src/modules/audit/verification/repository.ts'
 import { TamperError, verifyTrail } from '../../../src/modules/audit/verification/verify.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
 import { createRandom } from '../../../testing/random.ts'
 import { attacks } from '../../../testing/tampering.ts'
 
-const tamperings = 1000
+const { tamperings } = amounts
 const size = 200
 
 class Undo extends Error {}

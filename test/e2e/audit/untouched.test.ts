@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { anchorName } from '../../../src/modules/audit/sealing/anchor.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 
-const untouched = 100_000
+const { untouchedEntries: untouched, heapForThem: heap } = amounts
 const atOnce = 5000
-/** Megabytes of heap: the whole trail would not fit. */
-const heap = 48
 
 t.test(`${untouched} untouched entries: no false alarm, in little memory`, { timeout: 280_000 }, async (t) => {
   const { keys, keysDir, url, entries, seals, sealer } = await startAuditDatabase(t)
@@ -27,7 +27,7 @@ t.test(`${untouched} untouched entries: no false alarm, in little memory`, { tim
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [`--max-old-space-size=${heap}`, command, 'verify', '--database', url, '--checkpoint', folder, '--keys', keysDir],
-    { encoding: 'utf8', env: {} },
+    { encoding: 'utf8', env: childEnvironment() },
   )
   t.same({ status, stderr }, { status: 0, stderr: '' })
   t.match(stdout, `fine: ${untouched} entries, ${untouched / atOnce} checkpoints, and the trusted one of size ${untouched}`)

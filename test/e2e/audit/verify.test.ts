@@ -11,6 +11,7 @@ import { createTrailRepository } from '../../../src/modules/audit/verification/r
 import { snapshotTrail, writeSnapshot } from '../../../src/modules/audit/verification/snapshot.ts'
 import { verifyTrail } from '../../../src/modules/audit/verification/verify.ts'
 import { sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
+import { childEnvironment } from '../../../testing/child-environment.ts'
 
 const size = 1500
 const atOnce = 500
@@ -20,7 +21,7 @@ const command = fileURLToPath(new URL('../../../src/audit.ts', import.meta.url))
 const audit = (...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], {
     encoding: 'utf8',
-    env: {},
+    env: childEnvironment(),
   })
   return { status, stdout, stderr }
 }

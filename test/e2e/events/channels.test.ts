@@ -1,4 +1,5 @@
 import t from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startProviders } from '../../../testing/providers.ts'
@@ -6,7 +7,7 @@ import { startProviders } from '../../../testing/providers.ts'
 t.setTimeout(180_000)
 
 /** `ORDERS=6000 node test/e2e/events/channels.test.ts` measures with more. */
-const orders = Number(process.env.ORDERS ?? 200)
+const orders = Number(process.env.ORDERS ?? amounts.ordersBeforeMail)
 
 t.test('an SMS provider that hangs keeps no mail waiting, and a password reset goes before mails about orders', async (t) => {
   const providers = await startProviders()

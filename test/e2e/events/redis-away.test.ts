@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { call } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startProviders } from '../../../testing/providers.ts'
@@ -9,8 +10,7 @@ import { startSystem } from '../../../testing/system.ts'
 
 t.setTimeout(180_000)
 
-/** Milliseconds; 20 s in the long form of the tests. */
-const away = process.env.CHAOS === 'full' ? 20_000 : 8000
+const { redisAwayMs: away } = amounts
 /** Within which delivery goes on after its return. */
 const backWithin = 10_000
 

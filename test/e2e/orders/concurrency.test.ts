@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { runApp } from '../../../testing/app.ts'
 import { manyClients, type Reply } from '../../../testing/clients.ts'
 
@@ -27,12 +28,14 @@ const start = async (t: Test) => {
 const times = <T>(count: number, make: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => make(n))
 const statusesOf = (replies: readonly Reply[]) => [...new Set(replies.map(({ status }) => status))].sort()
 
-t.test('100 requests at once with one key make one order, for each of 20 keys', async (t) => {
+const { buyersAtOnce, repeatedKeys } = amounts
+
+t.test(`100 requests at once with one key make one order, for each of ${repeatedKeys} keys`, async (t) => {
   const { sql, place, available } = await start(t)
   const before = await available(2)
   const order = { user_id: 1, items: [{ product_id: 2, quantity: 3 }] }
   const ids = new Set<number>()
-  for (const key of times(20, (n) => `key-${n}`)) {
+  for (const key of times(repeatedKeys, (n) => `key-${n}`)) {
     const replies = await Promise.all(times(100, () => place(order, key)))
     t.same(statusesOf(replies), [201], key)
     const made = new Set(replies.map(({ body }) => body.data.id))
@@ -40,10 +43,14 @@ t.test('100 requests at once with one key make one order, for each of 20 keys', 
     for (const id of made) ids.add(id)
   }
   const [row] = await sql`select count(*)::int as n from orders.orders where idempotency_key is not null`
-  t.same([ids.size, row?.n, await available(2)], [20, 20, before - 20 * 3], 'and each took its stock once')
+  t.same(
+    [ids.size, row?.n, await available(2)],
+    [repeatedKeys, repeatedKeys, before - repeatedKeys * 3],
+    'and each took its stock once',
+  )
 })
 
-t.test('1,000 buyers at once buy exactly the 100 pieces that there are', async (t) => {
+t.test(`${buyersAtOnce} buyers at once buy exactly the 100 pieces that there are`, async (t) => {
   const { api, sql, place, available } = await start(t)
   /** Pieces that each buyer wants, in lines of their own for the same product. */
   const rushes = {
@@ -56,7 +63,7 @@ t.test('1,000 buyers at once buy exactly the 100 pieces that there are', async (
     await api(`/inventory/${product}`, 'PUT', { available: 100 })
     const buy = (n: number) =>
       place({ user_id: 1 + (n % 3), items: wants(n).map((quantity) => ({ product_id: product, quantity })) }, `${product}-${n}`)
-    const replies = await Promise.all(times(1000, buy))
+    const replies = await Promise.all(times(buyersAtOnce, buy))
 
     t.same(statusesOf(replies), [201, 409], name)
     const losers = replies.filter(({ status }) => status === 409)
@@ -67,7 +74,7 @@ t.test('1,000 buyers at once buy exactly the 100 pieces that there are', async (
     t.ok(fair, `${name}: ${losers.length} are told what they asked for, and that there is less`)
     const [sold] = await sql`
       select sum(i.quantity)::int as pieces, count(*)::int as orders from orders.order_items i where i.product_id = ${product}`
-    t.same(sold, { pieces: 100, orders: 1000 - losers.length }, `${name}: sold`)
+    t.same(sold, { pieces: 100, orders: buyersAtOnce - losers.length }, `${name}: sold`)
     t.equal(await available(product), 0, `${name}: left`)
   }
 })

@@ -7,6 +7,7 @@ import { anonymous } from '../../../src/platform/context.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { newEvent } from '../../../src/platform/events/event.ts'
 import { newTraceparent, newUuid } from '../../../src/platform/ids.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startService } from '../../../testing/service.ts'
@@ -154,7 +155,7 @@ t.test('whatever is ordered, cancelled, set and deleted: what was taken comes ba
           throw new Error(`${problem ?? ''} ${n} ${JSON.stringify(act)}: ${found}, expected ${expected}`)
       }
     }),
-    { seed, numRuns: Number(process.env.FUZZ_RUNS ?? 15) },
+    { seed, numRuns: Number(process.env.FUZZ_RUNS ?? amounts.shops) },
   )
   t.ok(shops >= 10, `${shops} shops`)
 })

@@ -13,6 +13,7 @@ import t, { type Test } from 'tap'
 import { serviceNames, storingServices } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { createLog } from '../../../src/platform/observability/log.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { type Answer, call, runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
@@ -22,7 +23,7 @@ import { startService } from '../../../testing/service.ts'
 
 t.setTimeout(240_000)
 
-const count = 1000
+const { erasedUsers: count } = amounts
 const userOf = (n: number) => ({
   name: `Qwzxenon 查理士 ${n}`,
   email: `Qwzxenon.${n}@Example.com`,

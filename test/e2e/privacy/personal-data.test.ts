@@ -6,6 +6,7 @@ import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { serviceNames } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { call, runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { reauthenticated, signedIn } from '../../../testing/people.ts'
@@ -120,7 +121,7 @@ const firstRelease = async (t: Test, count: number) => {
 }
 
 t.test('users of the first release are encrypted when the service starts', async (t) => {
-  const count = 3000
+  const { usersOfFirstRelease: count } = amounts
   const { url, sql, env } = await firstRelease(t, count)
   const find = finder(['qwzxenon', '8869771717'])
   t.ok((await inDatabase(url, find)).length > 0)
@@ -135,7 +136,7 @@ t.test('users of the first release are encrypted when the service starts', async
       return { taken, changed }
     })(),
     ...services.map(async ({ url }) => {
-      for (let id = 1; id <= 300; id++) {
+      for (let id = 1; id <= count / 10; id++) {
         const { body } = await call(`${url}/api/v1/users/${id}`)
         if (body.data?.name !== `Qwzxenon ${id}`) wrong.push(id)
       }

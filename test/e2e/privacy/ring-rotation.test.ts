@@ -10,6 +10,7 @@ import { createEncryptionMaintenanceRepository } from '../../../src/modules/user
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { type DataKeySet, dataKeysFile, initKeys, newDataKey, readJson, writeJson } from '../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../src/platform/keys/key-store.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { call, runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
@@ -17,7 +18,7 @@ import { startService } from '../../../testing/service.ts'
 
 t.setTimeout(120_000)
 
-const count = 2000
+const { usersOnRing: count } = amounts
 
 t.test('what was read before somebody was changed or erased is not written over it', async (t) => {
   const { api, databaseUrl, keysDir } = await runApp(t)

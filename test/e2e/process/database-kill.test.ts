@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import t from 'tap'
 import { storingServices } from '../../../src/environment.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { manyClients } from '../../../testing/clients.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { freePort } from '../../../testing/port.ts'
@@ -9,7 +10,7 @@ import { startService } from '../../../testing/service.ts'
 
 t.setTimeout(120_000)
 
-const kills = 40
+const { databaseKills: kills } = amounts
 const buyers = 16
 const product = 2
 

@@ -1,0 +1,27 @@
+/** Whether the long proofs run in full: `npm run test:full`. */
+const full = process.env.TEST_FULL === '1'
+const amount = (whole: number, part: number): number => (full ? whole : part)
+
+/** How much each long proof does: in full, and in `npm test`, where it can still fail. */
+export const amounts = {
+  /** Entries of a trail, and MiB of heap for its verifier: it takes 30, and the whole trail with it would not fit. */
+  untouchedEntries: amount(100_000, 20_000),
+  heapForThem: amount(48, 40),
+  tamperings: amount(1000, 100),
+  changesAmongKills: amount(1000, 200),
+  killsAmongChanges: amount(8, 4),
+  databaseKills: amount(40, 15),
+  chaosSeconds: amount(16, 8),
+  redisAwayMs: amount(8000, 4000),
+  /** Of two processes of each service, how many are restarted under load, and the requests meanwhile. */
+  restartsOfEach: amount(2, 1),
+  requestsPerSecond: amount(200, 60),
+  buyersAtOnce: amount(1000, 300),
+  repeatedKeys: amount(20, 5),
+  ordersBeforeMail: amount(200, 60),
+  erasedUsers: amount(1000, 150),
+  usersOnRing: amount(2000, 500),
+  usersOfFirstRelease: amount(3000, 600),
+  fuzzRuns: amount(150, 40),
+  shops: amount(15, 10),
+} as const
