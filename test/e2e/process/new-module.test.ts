@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, readFile, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -35,7 +36,8 @@ const env = { PATH: process.env.PATH }
 
 /** A copy of the repository with the module of test/fixtures/loyalty: its folder, and lines in the three files that people edit. */
 const copyWithModule = async (t: Test): Promise<string> => {
-  const folder = t.testdir()
+  const folder = await mkdtemp(join(tmpdir(), 'orderhub-new-module-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
   for (const part of parts) await cp(join(root, part), join(folder, part), { recursive: true })
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await cp(join(root, 'test/fixtures/loyalty'), join(folder, 'src/modules/loyalty'), { recursive: true })
