@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { callees, moduleNames } from '../src/app/module-graph.ts'
+import { callees } from '../src/app/module-graph.ts'
 import { readersOf, secretKeys } from '../src/config/secret-files.ts'
 import { Environment, type ServiceName } from '../src/environment.ts'
+import { moduleNames } from '../src/registry.ts'
 
 /** The gateway first, the others as in the registry. */
 const services: readonly ServiceName[] = ['gateway', ...moduleNames.filter((name) => name !== 'gateway')]

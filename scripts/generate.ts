@@ -1,7 +1,7 @@
 /**
  * Writes the generated files: migrations, docs/openapi.json, docs/modules.md, the configuration tables of the READMEs, .env.example
  * and, if helm is installed, the manifests of deploy/gitops.
- * CI runs it and fails on a difference. `npm run generate -- NAME` names a new migration.
+ * CI runs it and fails on a difference. `npm run generate -- NAME` moduleNames a new migration.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -14,15 +14,13 @@ import { prepare } from '../src/app/start.ts'
 import { ports } from '../src/environment.ts'
 import { createShutdown } from '../src/platform/boot/shutdown.ts'
 import { everyEvent } from '../src/platform/contract.ts'
-import { type ModuleName, registry } from '../src/registry.ts'
+import { moduleNames, registry } from '../src/registry.ts'
 import { environmentExample, generateConfigurationTable } from './configuration-docs.ts'
 import { generateChart } from './generate-chart.ts'
 import { generateManifests } from './generate-manifests.ts'
 
-const names = Object.keys(registry) as ModuleName[]
-
 const generateMigrations = async (change: string): Promise<void> => {
-  for (const name of names) {
+  for (const name of moduleNames) {
     if (!(await loadModule(name)).tables) continue
     const schema = `src/modules/${name}/tables.ts`
     execFileSync('drizzle-kit', [
@@ -61,10 +59,10 @@ const generateModuleGraph = async (): Promise<void> => {
     ...[...calledByEveryProcess].map(([to, ops]) => arrow('-->', 'process', ops, to)),
     ...forwarded.map((name) => arrow('-->', 'gateway', registry[name].contract.paths, name)),
   ]
-  const events = names.flatMap((to) => {
+  const events = moduleNames.flatMap((to) => {
     const subscribed: readonly string[] = registry[to].contract.subscribes
     if (subscribed.includes(everyEvent)) return [arrow('-.->', 'module', ['every event'], to)]
-    return names.flatMap((from) => {
+    return moduleNames.flatMap((from) => {
       const types = Object.keys(registry[from].contract.events).filter((type) => subscribed.includes(type))
       return types.length > 0 ? [arrow('-.->', from, types, to)] : []
     })
@@ -83,7 +81,7 @@ const generateModuleGraph = async (): Promise<void> => {
     '',
     '| module | port | public paths | offers | publishes | consumes |',
     '|---|---|---|---|---|---|',
-    ...names.map((name) => {
+    ...moduleNames.map((name) => {
       const { contract } = registry[name]
       const code = (items: readonly string[]) => items.map((item) => `\`${item}\``).join(', ')
       const columns = [contract.paths, Object.keys(contract.ops), Object.keys(contract.events), contract.subscribes]

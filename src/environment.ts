@@ -1,11 +1,9 @@
 import { Type } from 'typebox'
-import { type ModuleName, registry } from './registry.ts'
+import { type ModuleName, moduleNames, registry } from './registry.ts'
 
 export type ServiceName = ModuleName
 /** Every service, in the order of their ports. */
-export const serviceNames = (Object.keys(registry) as ServiceName[]).toSorted(
-  (a, b) => registry[a].contract.port - registry[b].contract.port,
-)
+export const serviceNames = moduleNames.toSorted((a, b) => registry[a].contract.port - registry[b].contract.port)
 /** The default port of each service. */
 export const ports = Object.fromEntries(serviceNames.map((name) => [name, registry[name].contract.port])) as Readonly<
   Record<ServiceName, number>

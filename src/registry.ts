@@ -11,7 +11,8 @@ import { type Contract, everyEvent, queuesOf, type Uses } from './platform/contr
 import { type ErrorTable, platformErrors } from './platform/errors.ts'
 import type { Subscription } from './platform/events/subscription-repository.ts'
 
-interface Entry {
+/** What is known of a module without loading it. */
+export interface Entry {
   readonly contract: Contract
   readonly dependencies?: Uses
   readonly optionalDependencies?: Uses
@@ -32,6 +33,8 @@ export const registry = {
 
 export type ModuleName = keyof typeof registry
 
+export const moduleNames = Object.keys(registry) as ModuleName[]
+
 const contracts: readonly Contract[] = Object.values(registry).map(({ contract }) => contract)
 
 /** Every error code. */
@@ -50,10 +53,6 @@ const queues = contracts.flatMap(queuesOf)
 
 /** Every queue that this version knows: for each subscribing module, one with its name and its separate ones. */
 export const queueNames: readonly string[] = queues.map(([queue]) => queue)
-
-/** The modules that consume events of a type. */
-export const subscribersOf = (type: string): string[] =>
-  contracts.filter(({ subscribes }) => subscribes.includes(type) || subscribes.includes(everyEvent)).map(({ name }) => name)
 
 /** The subscribers of a module's events. */
 export const subscriptionsTo = (name: ModuleName): Subscription[] => {

@@ -1,6 +1,6 @@
-import type { Contract, Uses } from '../platform/contract.ts'
+import type { Uses } from '../platform/contract.ts'
 import type { ModuleDefinition } from '../platform/module.ts'
-import { type ModuleName, registry } from '../registry.ts'
+import { type Entry, type ModuleName, moduleNames, registry } from '../registry.ts'
 
 /** Operations that one module calls of another one. */
 export interface Edge {
@@ -9,12 +9,6 @@ export interface Edge {
   readonly ops: readonly string[]
   /** The caller can do without it if the other module is not reachable. */
   readonly optional: boolean
-}
-
-interface Entry {
-  readonly contract: Contract
-  readonly dependencies?: Uses
-  readonly optionalDependencies?: Uses
 }
 
 /** A module's contract and dependencies as data, without loading it. */
@@ -27,8 +21,6 @@ export const loadModule = async (name: ModuleName): Promise<ModuleDefinition> =>
   const { default: definition } = await import(`../modules/${name}/module.${extension}`)
   return definition
 }
-
-export const moduleNames = Object.keys(registry) as ModuleName[]
 
 const edgesOf = (from: ModuleName, uses: Uses = {}, optional: boolean): Edge[] =>
   Object.values(uses).map(({ contract, ops }) => ({ from, to: contract.name as ModuleName, ops, optional }))

@@ -129,13 +129,17 @@ export class Failure extends Error {
   }
 }
 
+/** The meaning of a code of this table, or of the platform; undefined for any other. */
+export const kindOf = (table: ErrorTable, code: string): ErrorKind | undefined =>
+  [table, platformErrors as ErrorTable].find((each) => Object.hasOwn(each, code))?.[code]
+
 type Fail<Code extends string> = (code: Code, details?: Readonly<Record<string, unknown>>, cause?: unknown) => Failure
 
 /** Creates errors with the codes of a module in addition to the platform's own. */
-export const failWith = <const T extends ErrorTable>(table: T): Fail<(keyof T & string) | keyof typeof platformErrors> => {
-  const kinds: ErrorTable = { ...platformErrors, ...table }
-  return (code, details = {}, cause) => new Failure(code, kinds[code] as ErrorKind, details, cause)
-}
+export const failWith =
+  <const T extends ErrorTable>(table: T): Fail<(keyof T & string) | keyof typeof platformErrors> =>
+  (code, details = {}, cause) =>
+    new Failure(code, kindOf(table, code) as ErrorKind, details, cause)
 
 /** Creates errors with the platform's codes. */
 export const fail = failWith({})
@@ -147,8 +151,6 @@ export const failureOf = (
   details: Readonly<Record<string, unknown>> = {},
   cause?: unknown,
 ): Failure | undefined => {
-  const kinds: ErrorTable = { ...platformErrors, ...table }
-  return typeof code === 'string' && Object.hasOwn(kinds, code)
-    ? new Failure(code, kinds[code] as ErrorKind, details, cause)
-    : undefined
+  const kind = typeof code === 'string' ? kindOf(table, code) : undefined
+  return kind && new Failure(code as string, kind, details, cause)
 }

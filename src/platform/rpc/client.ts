@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { withTimeout } from '../concurrency/deadline.ts'
 import type { CallContext } from '../context.ts'
 import type { Api, Contract, Operation } from '../contract.ts'
-import { Failure, fail, failureOf } from '../errors.ts'
+import { Failure, fail, failureOf, kindOf } from '../errors.ts'
 import { parse } from '../schema.ts'
 
 /** Sends one validated call; rejects with a Failure of the other side, or with any other error if there is no response. */
@@ -27,7 +27,7 @@ export const unavailable = ({ name, errors }: Pick<Contract, 'name' | 'errors'>,
 const isRefusal = (error: unknown, { errors }: Contract): boolean =>
   error instanceof Failure &&
   (error.status < 500 || error.code === 'auth.service_token_rejected') &&
-  failureOf(errors, error.code) !== undefined
+  kindOf(errors, error.code) !== undefined
 
 /** A value as it looks after a network call. */
 const jsonRoundTrip = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)))

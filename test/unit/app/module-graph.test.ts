@@ -1,18 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import {
-  calledByEveryProcess,
-  callersOf,
-  type Edge,
-  edges,
-  entryOf,
-  loadModule,
-  moduleNames,
-} from '../../../src/app/module-graph.ts'
+import { calledByEveryProcess, callersOf, type Edge, edges, entryOf, loadModule } from '../../../src/app/module-graph.ts'
 import { productContract } from '../../../src/modules/product/contract.ts'
 import { userContract } from '../../../src/modules/user/contract.ts'
 import { type Client, use } from '../../../src/platform/contract.ts'
-import type { ModuleName } from '../../../src/registry.ts'
+import { type ModuleName, moduleNames } from '../../../src/registry.ts'
 
 const sourceOf = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
 const sourcesOf = (folder: string) =>

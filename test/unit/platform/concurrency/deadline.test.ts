@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { abortAfter, endsWithin, setDeadline, withTimeout } from '../../../../src/platform/concurrency/deadline.ts'
 
-t.test('what lies in a socket when a deadline passes was in time, however late it is read', async (t) => {
+t.test('what is in a socket when a deadline passes was in time, even if it is read late', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
