@@ -80,7 +80,8 @@ const render = (folder: string, namespace: string): Manifest[] | undefined => {
     ],
     { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
   )
-  if (error && 'code' in error && error.code === 'ENOENT') return undefined
+  // EACCES: PATH has a folder that this user may not enter, and helm in none of the others.
+  if (error && 'code' in error && /^(ENOENT|EACCES)$/.test(String(error.code))) return undefined
   if (error) throw error
   if (status !== 0) throw new Error(`helm template: ${stderr}`)
   return parseAllDocuments(stdout, yaml)

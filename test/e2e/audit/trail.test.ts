@@ -43,9 +43,10 @@ const start = async (t: Test, env: Record<string, string>) => {
   t.teardown(() => providers.stop())
   const admin = await signedIn(app.keysDir, 1)
   const read = trailReader(t, app.databaseUrl)
-  const entryOf = (trace: string) =>
+  /** The only entry of a trace, but for what follows from the change as an action of its own. */
+  const entryOf = (trace: string, follows?: string) =>
     eventually(async () => {
-      const [entry, ...more] = (await read()).filter(({ trace_id }) => trace_id === trace)
+      const [entry, ...more] = (await read()).filter(({ trace_id, action }) => trace_id === trace && action !== follows)
       if (more.length > 0) throw new Error(`${more.length} entries too many: ${JSON.stringify(more)}`)
       return entry ?? false
     })
@@ -86,7 +87,9 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     ]
     const tags: Record<string, string> = { user: 'personal-data,access-control', order: 'financial' }
     for (const [path, method, body, action, resource] of steps) {
-      const entry = await entryOf((await change(path, method, body)).trace)
+      // The order module ends the stock of a deleted product, sooner or later than this looks.
+      const follows = action === 'product.deleted' ? 'inventory.removed' : undefined
+      const entry = await entryOf((await change(path, method, body)).trace, follows)
       const [type = ''] = resource.split(' ')
       const service = type === 'inventory' ? 'order' : type
       t.same(told(entry), [action, resource, 'user 1', 'approved', tags[type] ?? '', service])
