@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { fail } from '../errors.ts'
 import { scanJson } from './json-scan.ts'
-import { inTurn } from './long-requests.ts'
+import { schedule } from './long-requests.ts'
 import { malformed, reasons } from './malformed.ts'
 
 /** Bytes; a route with larger bodies sets its limit in its module's contract. */
@@ -66,7 +66,7 @@ export const takeBodies = (app: FastifyInstance, take: TakeJson): void => {
     } catch (failure) {
       return done(failure as Error)
     }
-    inTurn(app, request, bytes.length, read, done)
+    schedule(app, request, bytes.length, read, done)
   }
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parser(true))

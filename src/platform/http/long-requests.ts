@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { createFairQueue, type FairQueue } from '../concurrency/fair-queue.ts'
 import { fail } from '../errors.ts'
+import { networkOf } from './client-network.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -14,8 +15,8 @@ const short = 4 * 1024
 /** Maximum bytes of waiting requests together. */
 const mostWaiting = 32 * 1024 * 1024
 
-/** Continues with a part of a request: at once if it is short, otherwise in its own event loop iteration. */
-export const inTurn = (
+/** Runs the work on a head or a body: at once if it is short, otherwise in its own event loop iteration, and clients take turns. */
+export const schedule = (
   { longRequests }: FastifyInstance,
   { ip, raw }: FastifyRequest,
   bytes: number,
@@ -24,7 +25,7 @@ export const inTurn = (
 ): void => {
   const gone = () => raw.socket.destroyed
   if (bytes <= short) run()
-  else longRequests.add({ client: ip, bytes, gone, run, drop: () => refuse(fail('service.busy')) })
+  else longRequests.add({ client: networkOf(ip), bytes, gone, run, drop: () => refuse(fail('service.busy')) })
 }
 
 /**
@@ -37,7 +38,7 @@ export const longRequests = fp(
     app.addHook('onRequest', (request, _reply, done) => {
       let bytes = request.url.length
       for (const text of request.raw.rawHeaders) bytes += text.length
-      inTurn(app, request, bytes, done, done)
+      schedule(app, request, bytes, done, done)
     })
   },
   { name: 'long-requests', dependencies: ['request-context'] },

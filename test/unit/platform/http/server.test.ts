@@ -142,3 +142,18 @@ t.test('of long requests one is handled in a turn of the event loop, and short o
   t.equal(handled[0]?.kind, 'short')
   await app.close()
 })
+
+t.test('clients of one IPv6 /64 share a turn: many addresses do not hold up another client', async (t) => {
+  const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
+  const handled: string[] = []
+  app.get('/', (request, reply) => {
+    handled.push(request.ip)
+    reply.send({})
+  })
+  await app.ready()
+  const [first, neighbour, other] = ['2001:db8::1', '2001:db8::ffff:2', '2001:db8:0:1::1'] as const
+  const headers = { cookie: 'a'.repeat(10_000) }
+  await Promise.all([first, neighbour, other].map((remoteAddress) => app.inject({ url: '/', headers, remoteAddress })))
+  t.same(handled, [first, other, neighbour])
+  await app.close()
+})
