@@ -6,10 +6,10 @@ import { startProviders } from '../../../testing/providers.ts'
 
 t.setTimeout(180_000)
 
-/** `ORDERS=6000 node test/e2e/events/channels.test.ts` measures with more. */
+/** More orders for a measurement: `ORDERS=6000 node test/e2e/events/channels.test.ts`. */
 const orders = Number(process.env.ORDERS ?? amounts.ordersBeforeMail)
 
-t.test('an SMS provider that hangs keeps no mail waiting, and a password reset goes before mails about orders', async (t) => {
+t.test('an SMS provider that hangs does not delay mails, and a password reset is sent before mails about orders', async (t) => {
   const providers = await startProviders()
   t.teardown(() => providers.stop())
   const { api } = await runApp(t, providers.env)
@@ -23,11 +23,11 @@ t.test('an SMS provider that hangs keeps no mail waiting, and a password reset g
   const subjects = () => email.keys().map((key) => email.copies(key)[0]?.subject)
   await eventually(() => subjects().includes('設定新密碼'), { timeoutMs: 150_000 })
   t.comment(
-    `${orders} orders in ${Math.round(asked - placing)} ms; the reset mail came after ${Math.round(performance.now() - asked)} ms`,
+    `${orders} orders in ${Math.round(asked - placing)} ms; reset mail sent after ${Math.round(performance.now() - asked)} ms`,
   )
-  t.same(sms.keys(), [], 'while not one SMS was taken')
+  t.same(sms.keys(), [], 'no SMS was accepted meanwhile')
   await eventually(() => email.keys().length === orders + 1, { timeoutMs: 150_000 })
-  t.comment(`every mail after ${Math.round(performance.now() - asked)} ms`)
+  t.comment(`all mails sent after ${Math.round(performance.now() - asked)} ms`)
   const status = async (channel: string) => {
     const { data } = (await api('/notifications?limit=100')).body
     return new Set(
@@ -37,6 +37,6 @@ t.test('an SMS provider that hangs keeps no mail waiting, and a password reset g
   t.notOk((await status('sms')).has('sent'))
 
   sms.behave('accept')
-  // Those that were under way have timed out, and the provider is tried again after a rest.
+  // The SMS in flight have timed out; the circuit breaker allows the provider again after a pause.
   if (orders <= 500) await eventually(() => sms.keys().length === orders, { timeoutMs: 120_000 })
 })

@@ -15,7 +15,7 @@ const consumers = Object.values(registry)
   .map(({ contract }) => contract)
   .filter(({ subscribes }) => subscribes.length > 0)
 
-/** A letter of an event that the consumer cannot handle: nothing knows its type, and it has no audit entry with it. */
+/** A dead letter that the consumer cannot handle: the event's type is unknown, and it has no audit entry. */
 const bury = async (sql: postgres.Sql, schema: string, type: string): Promise<string> => {
   const id = newUuid()
   const event = {
@@ -42,7 +42,6 @@ const replays = async (t: Test, app: RunningApp, name: string) => {
     t.equal(status, 200)
     return body.data as { event_id: string; type: string; reason: string; failed_at: string }[]
   }
-  /** It was delivered again, and failed again. */
   const failedAgain = (ids: readonly string[]) =>
     eventually(async () => {
       const letters = await lettersOf()
@@ -67,7 +66,7 @@ const replays = async (t: Test, app: RunningApp, name: string) => {
   t.match(await replay({ type: 'test.lost', before: new Date().toISOString() }), { status: 202, body: { data: { count: 2 } } })
   await failedAgain(lost)
   t.match(await replay({ event_ids: [other, newUuid()] }), { status: 202, body: { data: { count: 1 } } })
-  t.match(await replay({ limit: 1 }), { status: 202, body: { data: { count: 1 } } }, 'no more than were asked for')
+  t.match(await replay({ limit: 1 }), { status: 202, body: { data: { count: 1 } } }, 'at most `limit`')
   t.match(await replay({ event_ids: ['x'] }), { status: 400, body: { code: 'request.invalid' } })
   t.match(await replay({ limit: 501 }), { status: 400, body: { code: 'request.invalid' } })
   t.match(await replay({ surprise: 1 }), { status: 400, body: { code: 'request.invalid' } })
@@ -76,7 +75,7 @@ const replays = async (t: Test, app: RunningApp, name: string) => {
     const ids = await replayedOnTrail()
     return ids.length >= 5 && ids
   })
-  t.equal(said.length, 5, 'each replay of each letter is on the trail')
+  t.equal(said.length, 5, 'the trail has each replay of each letter')
   t.same(new Set(said), new Set([...lost, other]))
   t.equal((await app.api(`${path}/dead-letters/${newUuid()}/replay`, 'POST')).status, 404)
   await eventually(async () => (await sql`select from ${sql(schema)}.outbox`).length === 0)
@@ -84,11 +83,11 @@ const replays = async (t: Test, app: RunningApp, name: string) => {
 
 await onEachBackend(t, 'dead letters', async (t, env) => {
   const app = await runApp(t, env, { queue: { attempts: 2, backoffMs: 20 } })
-  t.same(consumers.map(({ name }) => name).sort(), ['audit', 'notification', 'order'], 'a new consumer is tested with these')
+  t.same(consumers.map(({ name }) => name).sort(), ['audit', 'notification', 'order'], 'this list has every consumer')
   for (const { name } of consumers)
-    await t.test(`${name}: seen, and delivered again one by one and many at once`, (t) => replays(t, app, name))
+    await t.test(`${name}: dead letters are listed, and replayed singly and in bulk`, (t) => replays(t, app, name))
 
-  await t.test('what the trail gave up goes on it when it is delivered again and its cause is gone', async (t) => {
+  await t.test('a dead letter of the trail is recorded by a replay once its cause is fixed', async (t) => {
     const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
     t.teardown(() => sql.end())
     const event: EventEnvelope = {

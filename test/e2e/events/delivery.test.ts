@@ -32,7 +32,7 @@ const order = async ({ api }: Place): Promise<number> => {
   return body.data.id
 }
 
-/** The message of an order over a channel, once it is as `wanted`. */
+/** Waits until the order's message on a channel is as `wanted`. */
 const note = ({ api }: Place, orderId: number, channel: string, wanted: (note: Note) => boolean): Promise<Note> =>
   eventually(
     async () => {
@@ -48,7 +48,7 @@ const isSent = ({ status }: Note) => status === 'sent'
 
 const deadLetters = async ({ api }: Place) => (await api('/notifications/dead-letters')).body.data
 
-/** Both channels have brought the order's message once. */
+/** Both channels have delivered the order's message exactly once. */
 const sentOnce = async (t: Test, place: Place, orderId: number) => {
   for (const channel of ['email', 'sms'] as const) {
     const { event_id } = await note(place, orderId, channel, isSent)
@@ -65,10 +65,10 @@ await onEachBackend(t, 'delivery', async (t, env) => {
   }
   t.afterEach(() => behave('accept'))
 
-  await t.test('both channels, each once', async (t) => sentOnce(t, place, await order(place)))
+  await t.test('each channel delivers once', async (t) => sentOnce(t, place, await order(place)))
 
   for (const behaviour of ['refuse', 'close'] as const) {
-    await t.test(`a provider that is away for a while (${behaviour}): tried again, then sent once`, async (t) => {
+    await t.test(`a provider that is down for a while (${behaviour}): retried, then sent once`, async (t) => {
       const before = both.map((provider) => provider.refusals())
       behave(behaviour)
       const id = await order(place)
@@ -80,7 +80,7 @@ await onEachBackend(t, 'delivery', async (t, env) => {
     })
   }
 
-  await t.test('a provider that takes a message and loses its answer: in doubt, and sent again with the same key', async (t) => {
+  await t.test('a provider whose response is lost: status uncertain, and sent again with the same key', async (t) => {
     behave('lose')
     const id = await order(place)
     for (const channel of ['email', 'sms'] as const) {
@@ -90,12 +90,12 @@ await onEachBackend(t, 'delivery', async (t, env) => {
     behave('accept')
     for (const channel of ['email', 'sms'] as const) {
       const sent = await note(place, id, channel, isSent)
-      t.ok(sent.uncertain_at, 'it stays on record that there may be two')
-      t.ok(place.providers[channel].copies(sent.event_id).length >= 2, 'all copies have one key')
+      t.ok(sent.uncertain_at, 'it stays recorded that there may be two copies')
+      t.ok(place.providers[channel].copies(sent.event_id).length >= 2, 'all copies have the same key')
     }
   })
 
-  // Nothing of the queue is in it, and it takes as long as a provider's time to answer.
+  // Independent of the queue, and as slow as the provider's timeout: run with one backend only.
   const silent = async (t: Test) => {
     behave('hang')
     const id = await order(place)
@@ -108,9 +108,9 @@ await onEachBackend(t, 'delivery', async (t, env) => {
     await sentOnce(t, place, id)
   }
   if (env.REDIS_URL === undefined)
-    await t.test('a provider that does not answer: in doubt only where the message had gone out', silent)
+    await t.test('a provider that does not respond: uncertain only if the message was sent', silent)
 
-  await t.test('a provider that refuses for ever: a dead letter with its reason, and a replay', async (t) => {
+  await t.test('a provider that always refuses: a dead letter with the reason, and a replay', async (t) => {
     sms.behave('refuse')
     const id = await order(place)
     const [letter] = await eventually(async () => {
@@ -121,7 +121,7 @@ await onEachBackend(t, 'delivery', async (t, env) => {
     t.match(letter, { event_id: failed.event_id, type: 'order.created', reason: /SMS: 429/, attempts })
     t.match(letter.event, { id: failed.event_id, data: { order_id: id } })
     t.match(failed, { attempts, reason: 'SMS: 429' })
-    t.equal(email.copies(failed.event_id).length, 1, 'the other channel has brought it, once')
+    t.equal(email.copies(failed.event_id).length, 1, 'the other channel delivered it once')
 
     const replay = () => place.api(`/notifications/dead-letters/${failed.event_id}/replay`, 'POST')
     const again = await replay()
@@ -132,7 +132,7 @@ await onEachBackend(t, 'delivery', async (t, env) => {
     })
     const [kept, ...others] = await deadLetters(place)
     t.same(others, [])
-    t.match(kept, { event_id: failed.event_id }, 'as long as it fails, it is there')
+    t.match(kept, { event_id: failed.event_id }, 'the dead letter stays while it fails')
 
     sms.behave('accept')
     t.equal((await replay()).status, 202)

@@ -25,7 +25,7 @@ const server = await startPostgres()
 t.teardown(() => server.stop())
 let databases = 0
 
-/** A new database with the schema. */
+/** Creates a database with the schema. */
 const start = async (t: Test) => {
   const url = await server.createDatabase(`late_${++databases}`, storingServices)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
@@ -33,7 +33,7 @@ const start = async (t: Test) => {
   return { url, sql }
 }
 
-/** The messages as two processes see them, and one message that is due. */
+/** The repositories of two processes, and one message that is due. */
 const twoProcesses = async (t: Test) => {
   const { url, sql } = await start(t)
   const retry = { attempts: 5, backoffMs: 100, longestBackoffMs: 1000 }
@@ -66,8 +66,8 @@ const twoProcesses = async (t: Test) => {
   }
   const now = async () => (await sql`select status, reason, due_at from notifications.notifications`)[0]
   const letters = async () => (await sql`select from notifications.dead_letters`).length
-  /** The time of the newest claim is over. */
-  const past = sql`now() - interval '1 ms'` // The column rounds to milliseconds, also upwards.
+  /** Lets the newest claim expire. */
+  const past = sql`now() - interval '1 ms'` // The column rounds to milliseconds, up or down.
   const runOut = () => sql`update notifications.notifications set due_at = ${past}, claimed_until = ${past}`
   return { a, b, claim, now, letters, runOut }
 }
@@ -75,7 +75,7 @@ const twoProcesses = async (t: Test) => {
 t.test('a late finish does not overwrite a newer claim', async (t) => {
   const { a, b, claim, now, runOut } = await twoProcesses(t)
   const first = await claim(a)
-  t.same(await b.claim('sms', 10), [], 'it is claimed once')
+  t.same(await b.claim('sms', 10), [], 'claimed only once')
   await runOut()
   const second = await claim(b)
   t.match(second, { id: first.id, uncertain: true })
@@ -88,7 +88,7 @@ t.test('a late finish does not overwrite a newer claim', async (t) => {
   t.match(await now(), { status: 'sent', due_at: null })
 })
 
-t.test('that it was sent is true however late it is said, and it is not sent again', async (t) => {
+t.test('a late report that a message was sent is accepted, and it is not sent again', async (t) => {
   for (const meanwhile of ['sending', 'uncertain', 'given up'] as const) {
     const { a, b, claim, now, letters, runOut } = await twoProcesses(t)
     const first = await claim(a)
@@ -104,13 +104,13 @@ t.test('that it was sent is true however late it is said, and it is not sent aga
     await a.finish({ id: first.id, claim: first.claim, status: 'sent', reason: null, tried: true })
     await fail()
     t.match(await now(), { status: 'sent', reason: null, due_at: null }, meanwhile)
-    t.equal(await letters(), 0, 'and no dead letter says otherwise')
+    t.equal(await letters(), 0, 'no dead letter')
     await runOut()
     t.same(await b.claim('sms', 10), [])
   }
 })
 
-t.test('who wakes up with a claim that is nearly over sends nothing', async (t) => {
+t.test('a process that wakes up with a claim about to expire sends nothing', async (t) => {
   const { a, claim, now } = await twoProcesses(t)
   const providers = await startProviders()
   const dataDir = mkdtempSync(join(tmpdir(), 'orderhub-late-'))
@@ -144,7 +144,7 @@ t.test('who wakes up with a claim that is nearly over sends nothing', async (t) 
   t.same([providers.sms.keys(), (await now())?.status], [[again.event_id], 'sent'])
 })
 
-t.test('a process that is stopped in the middle of a message, and finishes when another one has taken it over', async (t) => {
+t.test('a process is paused while it sends a message, and resumes after another has claimed it', async (t) => {
   const { url, sql } = await start(t)
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-late-'))
   const tries: { key: string; answer(status: number): void }[] = []
@@ -177,14 +177,14 @@ t.test('a process that is stopped in the middle of a message, and finishes when 
   a.pause()
   b.resume()
   await eventually(() => tries.length === 2, { timeoutMs: 90_000 })
-  // Its provider's time is over when it wakes up, and so is its claim: while B is sending, it has only a failure to tell.
+  // When A resumes, its provider call has timed out and its claim has expired: it reports a failure while B is sending.
   a.resume()
   await eventually(() => /message not sent|event handler failed/.test(a.output()))
-  t.equal((await noteOf())?.status, 'sending', "it is B's")
+  t.equal((await noteOf())?.status, 'sending', 'B has the claim')
   tries[1]?.answer(202)
   await eventually(async () => (await noteOf())?.status === 'sent')
   t.same([await a.stop(), await b.stop()], [0, 0])
-  t.match(await noteOf(), { status: 'sent', due_at: null }, 'and so it stays')
+  t.match(await noteOf(), { status: 'sent', due_at: null }, 'unchanged')
   const [first, ...others] = tries.map(({ key }) => key)
-  t.same(others, [first], 'one more try, with the same key')
+  t.same(others, [first], 'one more attempt, with the same key')
 })

@@ -6,10 +6,10 @@ import { startProviders } from '../../../testing/providers.ts'
 
 t.setTimeout(180_000)
 
-await onEachBackend(t, 'a provider away for long', async (t, env) => {
+await onEachBackend(t, 'a long outage of a provider', async (t, env) => {
   const providers = await startProviders()
   t.teardown(() => providers.stop())
-  // As many tries as by default, and short pauses.
+  // The default number of attempts, with short pauses.
   const app = await runApp(t, { ...env, ...providers.env }, { queue: { backoffMs: 20, longestBackoffMs: 50 } })
   const oldest = async () => {
     const { body } = await call(app.metricsUrl)
@@ -21,8 +21,8 @@ await onEachBackend(t, 'a provider away for long', async (t, env) => {
   const [user] = (await app.api('/users?limit=1')).body.data
   t.equal((await app.api('/auth/password/forgot', 'POST', { email: user.email })).status < 300, true)
   await eventually(() => providers.email.refusals() > 12, { timeoutMs: 60_000 })
-  t.same(await letters(), [], 'no dead letter after more tries than a minute had')
-  t.ok((await oldest()) > 0, 'the metric says how long it has waited')
+  t.same(await letters(), [], 'no dead letter after more attempts than fit into a minute')
+  t.ok((await oldest()) > 0, 'the metric shows how long it has waited')
 
   providers.email.behave('accept')
   await eventually(() => providers.email.keys().length === 1, { timeoutMs: 30_000 })

@@ -18,7 +18,7 @@ const start = async (t: Test, env: Record<string, string> = {}) => {
     if (status !== 201) throw new Error(JSON.stringify(body))
     return body.data.id
   }
-  /** How many messages of a person there are by channel, status and reason, when there are `count`. */
+  /** Waits for `count` messages of a user; returns their number by channel, status and reason. */
   const messages = (userId: number, count: number) =>
     eventually(async () => {
       const rows = await sql`
@@ -31,36 +31,33 @@ const start = async (t: Test, env: Record<string, string> = {}) => {
   return { ...run, admin, buy, messages }
 }
 
-t.test(
-  "a stranger's address gets one mail without a word of the stranger's; what was held back comes when it is confirmed",
-  async (t) => {
-    const run = await start(t)
-    const { api, dataDir, buy, messages } = run
-    const person = { name: 'You have won', email: 'victim@example.com', phone: '+886912345678', password }
-    const { id } = (await api('/users', 'POST', person)).body.data
-    const { mail, token } = await mailedToken(dataDir, id)
-    const self = await signedIn(run.keysDir, id)
-    for (let n = 0; n < 15; n++) t.equal((await api(`/orders/${await buy(self)}/cancel`, 'POST', undefined, self)).status, 200)
-    t.same(await messages(id, 60), { 'email held user.email_unconfirmed': 30, 'sms skipped user.phone_unconfirmed': 30 })
-    t.equal(mailsOf(dataDir, id).length, 1, 'one mail, which confirms the address')
-    t.match(mail.parts['text/plain'], /^Hello,\n/)
-    for (const part of [mail.subject, ...Object.values(mail.parts)]) t.notMatch(part, 'won')
+t.test('an unconfirmed address gets one mail without text from the user; held mails are sent when it is confirmed', async (t) => {
+  const run = await start(t)
+  const { api, dataDir, buy, messages } = run
+  const person = { name: 'You have won', email: 'victim@example.com', phone: '+886912345678', password }
+  const { id } = (await api('/users', 'POST', person)).body.data
+  const { mail, token } = await mailedToken(dataDir, id)
+  const self = await signedIn(run.keysDir, id)
+  for (let n = 0; n < 15; n++) t.equal((await api(`/orders/${await buy(self)}/cancel`, 'POST', undefined, self)).status, 200)
+  t.same(await messages(id, 60), { 'email held user.email_unconfirmed': 30, 'sms skipped user.phone_unconfirmed': 30 })
+  t.equal(mailsOf(dataDir, id).length, 1, 'one mail, to confirm the address')
+  t.match(mail.parts['text/plain'], /^Hello,\n/)
+  for (const part of [mail.subject, ...Object.values(mail.parts)]) t.notMatch(part, 'won')
 
-    const [held] = (await api(`/notifications?user_id=${id}&status=held`, 'GET', undefined, run.admin)).body.data
-    t.equal(
-      (await api(`/notifications/${held.id}/retry`, 'POST', undefined, run.admin)).status,
-      409,
-      'staff cannot send it either',
-    )
-    t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200)
-    await eventually(async () => (await messages(id, 60))['email sent'] === 30)
-    t.equal(mailsOf(dataDir, id).length, 31)
-    await buy(self)
-    t.match(await messages(id, 62), { 'email sent': 31 })
-  },
-)
+  const [held] = (await api(`/notifications?user_id=${id}&status=held`, 'GET', undefined, run.admin)).body.data
+  t.equal(
+    (await api(`/notifications/${held.id}/retry`, 'POST', undefined, run.admin)).status,
+    409,
+    'staff cannot send a held mail either',
+  )
+  t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200)
+  await eventually(async () => (await messages(id, 60))['email sent'] === 30)
+  t.equal(mailsOf(dataDir, id).length, 31)
+  await buy(self)
+  t.match(await messages(id, 62), { 'email sent': 31 })
+})
 
-t.test('mails and SMS that a person causes to themselves have a limit, which is seen and can be lifted', async (t) => {
+t.test('mails and SMS that users cause to themselves are limited; staff see the limit and can send them', async (t) => {
   const providers = await startProviders()
   t.teardown(() => providers.stop())
   const run = await start(t, { MAIL_LIMIT_PER_HOUR: '6', SMS_LIMIT_PER_HOUR: '4', ...providers.env })
@@ -69,14 +66,14 @@ t.test('mails and SMS that a person causes to themselves have a limit, which is 
   const self = await signedIn(run.keysDir, id)
   await Promise.all(Array.from({ length: 20 }, () => buy(self)))
   const limited = { 'email limited limit.account': 14, 'email sent': 6, 'sms limited limit.account': 16, 'sms sent': 4 }
-  t.same(await messages(id, 40), limited, 'also where many come at once')
+  t.same(await messages(id, 40), limited, 'also for concurrent orders')
 
   const other = await newPerson(run, { phone: '+886911000111' })
   await buy(await signedIn(run.keysDir, other.id))
-  t.same(await messages(other.id, 2), { 'email sent': 1, 'sms limited limit.recipient': 1 }, 'a phone has a limit of its own')
+  t.same(await messages(other.id, 2), { 'email sent': 1, 'sms limited limit.recipient': 1 }, 'a phone number has its own limit')
 
   await buy(admin, { user_id: id })
-  t.same(await messages(id, 42), { ...limited, 'email sent': 7, 'sms sent': 5 }, 'what staff do is not counted')
+  t.same(await messages(id, 42), { ...limited, 'email sent': 7, 'sms sent': 5 }, 'messages that staff cause are not counted')
   const { data } = (await api(`/notifications?user_id=${id}&status=limited`, 'GET', undefined, admin)).body
   t.equal((await api(`/notifications/${data[0].id}/retry`, 'POST', undefined, admin)).status, 202)
   await eventually(async () => {
@@ -87,7 +84,7 @@ t.test('mails and SMS that a person causes to themselves have a limit, which is 
 
 const bearerOf = (headers: Record<string, string>) => bearer((headers.authorization ?? '').replace('Bearer ', ''))
 
-t.test('the sample data, and whom an administrator makes, get e-mail and SMS at once', async (t) => {
+t.test('users of the sample data, and those whom an administrator creates, get e-mail and SMS at once', async (t) => {
   const run = await start(t)
   await run.buy(await signedIn(run.keysDir, 2))
   t.same(await run.messages(2, 2), { 'email sent': 1, 'sms sent': 1 })

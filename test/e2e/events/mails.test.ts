@@ -19,7 +19,7 @@ t.teardown(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-/** The same message as an SMTP server gets it and as a file holds it. */
+/** The same message as an SMTP server receives it and as it is written to a file. */
 const bothWays = async (message: Omit<Email, 'key' | 'user_id'>): Promise<[key: string, mails: readonly Mail[]]> => {
   const options = { mailFrom, publicUrl: undefined, smsUrl: undefined, smsFrom: 'Shop', dataDir, log: pino({ level: 'silent' }) }
   const key = newUuid()
@@ -45,7 +45,7 @@ t.test('headers and parts, over SMTP and in a file', async (t) => {
     t.equal(mails.length, 2)
     for (const mail of mails) {
       t.match(mail, { messageId: `<${key}@shop.example>`, to: 'ming@example.com', subject })
-      t.equal(mail.from, '小店, 台北 <orders@shop.example>', 'the name is coded, so that its comma parts nothing')
+      t.equal(mail.from, '小店, 台北 <orders@shop.example>', 'the name is encoded, so its comma is not a separator')
       const headers = Object.fromEntries(mail.headers)
       t.match(headers, {
         'auto-submitted': 'auto-generated',
@@ -54,12 +54,12 @@ t.test('headers and parts, over SMTP and in a file', async (t) => {
       })
       t.ok(Math.abs(Date.now() - Date.parse(headers.date ?? '')) < 60_000)
       t.match(headers['content-type'], /^multipart\/alternative;/)
-      t.same(mail.parts, { 'text/plain': text, 'text/html': html }, 'the last is the one that is shown')
+      t.same(mail.parts, { 'text/plain': text, 'text/html': html }, 'HTML last: mail clients show the last part')
     }
   }
 })
 
-t.test('nothing that a person wrote makes a header', async (t) => {
+t.test('text from users cannot add a header', async (t) => {
   const name = 'Ann\r\nBcc: all@example.com\r\n\r\n<b>'
   const letter = orderMessage(
     'order.created',
@@ -83,7 +83,7 @@ t.test('nothing that a person wrote makes a header', async (t) => {
   }
 })
 
-t.test("a Message-ID has the sender's domain", async (t) => {
+t.test("the Message-ID has the sender's domain", async (t) => {
   const domains = [
     ['Shop <orders@shop.example>', 'https://www.shop.example', 'shop.example'],
     ['orders@shop.example', undefined, 'shop.example'],

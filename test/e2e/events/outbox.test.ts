@@ -23,13 +23,13 @@ const start = async (t: Test, name: string) => {
     await db.close()
   })
   const context = { actor: { type: 'anonymous', id: null }, traceparent: '', policyVersion: '' } as const
-  /** An event as a module commits it. */
+  /** Commits an event as a module does. */
   const commit = async (type: string) => {
     const event = newEvent({ events: { [type]: Type.Object({}) } }, type, context)
     await db.run(statement`${appendEvent(outbox, event, statement`(select 1 as id, 1 as version)`)}`)
     return event.id
   }
-  /** A row as the version before writes it: without a queue. */
+  /** Writes a row as the previous version does: without a queue. */
   const commitAsBefore = async (type: string, delivered = '{}') => {
     const id = newUuid()
     await sql`insert into orders.outbox (id, type, aggregate_id, version, actor, traceparent, data, delivered)
@@ -41,7 +41,7 @@ const start = async (t: Test, name: string) => {
   return { sql, db, repository: createOutboxRepository(db, outbox), commit, commitAsBefore, queuesOf }
 }
 
-t.test('two queues that are done with an event at the same time: the event goes', async (t) => {
+t.test('two queues finish an event at the same time: its rows are deleted', async (t) => {
   const { sql, repository, commit } = await start(t, 'outbox')
   const ids: string[] = []
   for (let n = 0; n < 200; n++) ids.push(await commit('order.created'))
@@ -54,38 +54,42 @@ t.test('two queues that are done with an event at the same time: the event goes'
   t.same(await sql`select id, queue from orders.outbox`, [])
 })
 
-t.test('an event goes to the queues that any version has registered, from then on', async (t) => {
+t.test('an event goes to the queues that any version has registered before it', async (t) => {
   const { sql, repository, commit, queuesOf } = await start(t, 'queues')
-  t.same(await queuesOf(await commit('order.created')), ['audit', 'notification'], 'as the migration has registered')
+  t.same(await queuesOf(await commit('order.created')), ['audit', 'notification'], 'as registered by the migration')
   const newer = [
     { type: 'order.created', queue: 'loyalty' },
     { type: '*', queue: 'audit' },
   ]
   await Promise.all(Array.from({ length: 10 }, () => repository.register(newer)))
   t.same(await queuesOf(await commit('order.created')), ['audit', 'loyalty', 'notification'])
-  t.same(await queuesOf(await commit('order.unheard_of')), ['audit'], 'who takes every event takes one that nobody named')
+  t.same(await queuesOf(await commit('order.unheard_of')), ['audit'], 'a subscriber to all events gets an unknown type')
   await sql`insert into orders.subscriptions (type, queue) values ('order.created', 'audit')`
-  t.same(await queuesOf(await commit('order.created')), ['audit', 'loyalty', 'notification'], 'named twice, it is written once')
+  t.same(await queuesOf(await commit('order.created')), ['audit', 'loyalty', 'notification'], 'registered twice, written once')
 
   await sql`update orders.subscriptions set seen_at = now() - interval '8 days' where queue = 'loyalty'`
-  t.same(await queuesOf(await commit('order.created')), ['audit', 'notification'], 'who has not been there for a week is gone')
+  t.same(
+    await queuesOf(await commit('order.created')),
+    ['audit', 'notification'],
+    'a subscription that is not renewed for a week expires',
+  )
   await repository.register(newer)
-  t.same(await queuesOf(await commit('order.created')), ['audit', 'loyalty', 'notification'], 'and may come back')
+  t.same(await queuesOf(await commit('order.created')), ['audit', 'loyalty', 'notification'], 'and can be registered again')
 
   await sql`delete from orders.subscriptions`
-  t.same(await queuesOf(await commit('order.created')), [''], 'nobody known: the event is kept all the same')
+  t.same(await queuesOf(await commit('order.created')), [''], 'the event is kept without any subscriber')
 })
 
-t.test('a row without a queue gets one for each subscriber; with none at all it stays', async (t) => {
+t.test('a row without a queue gets a row for each subscriber; without subscribers it stays', async (t) => {
   const { sql, repository, commitAsBefore, queuesOf } = await start(t, 'before')
   const created = await commitAsBefore('order.created')
   const half = await commitAsBefore('order.created', '{audit}')
   const unknown = await commitAsBefore('order.unheard_of')
-  t.same(await repository.claim([{ queue: 'audit', room: 10 }]), [], 'it is nobody’s yet')
+  t.same(await repository.claim([{ queue: 'audit', room: 10 }]), [], 'it has no queue yet')
   t.equal(await repository.address(2), 2)
   t.equal(await repository.address(2), 1)
   t.same(await queuesOf(created), ['audit', 'notification'])
-  t.same(await queuesOf(half), ['notification'], 'one queue was done with it')
+  t.same(await queuesOf(half), ['notification'], 'the other queue had finished it')
   t.same(await queuesOf(unknown), ['audit'])
   await sql`delete from orders.subscriptions`
   const kept = await commitAsBefore('order.created')
@@ -93,7 +97,7 @@ t.test('a row without a queue gets one for each subscriber; with none at all it 
   t.same(await queuesOf(kept), [''])
 })
 
-t.test('a claim takes what each queue has room for, and nothing of others', async (t) => {
+t.test('a claim takes what each queue has room for, and nothing for other queues', async (t) => {
   const { repository, commit } = await start(t, 'claims')
   await repository.register([{ type: 'order.created', queue: 'loyalty' }])
   for (let n = 0; n < 10; n++) await commit('order.created')
@@ -104,7 +108,7 @@ t.test('a claim takes what each queue has room for, and nothing of others', asyn
   const count = (queue: string) => claimed.filter((one) => one.queue === queue).length
   t.same([count('audit'), count('notification'), claimed.length], [8, 3, 11])
   const rest = await repository.claim([{ queue: 'audit', room: 100 }])
-  t.equal(rest.length, 2, 'what is claimed is put off')
+  t.equal(rest.length, 2, 'claimed events are not due')
   t.same(
     await repository
       .backlog()
@@ -117,7 +121,7 @@ t.test('a claim takes what each queue has room for, and nothing of others', asyn
   )
 })
 
-t.test('the inbox forgets what cannot come back, and not what a dead letter can bring back', async (t) => {
+t.test('the inbox deletes old ids, but keeps those that a dead letter can replay', async (t) => {
   const { sql, db } = await start(t, 'inbox')
   const [old, buried, recent] = [newUuid(), newUuid(), newUuid()]
   for (const id of [old, buried]) await sql`insert into orders.inbox values (${id}, now() - interval '15 days')`

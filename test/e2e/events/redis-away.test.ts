@@ -11,12 +11,12 @@ import { startSystem } from '../../../testing/system.ts'
 t.setTimeout(180_000)
 
 const { redisAwayMs: away } = amounts
-/** Within which delivery goes on after its return. */
+/** Delivery must continue within this time after Redis is up again. */
 const backWithin = 10_000
 
-const skip = hasRedis() ? false : 'left out: there is no redis-server'
+const skip = hasRedis() ? false : 'skipped: redis-server is not installed'
 
-t.test('Redis away: orders are taken, and delivered after its return', { skip, timeout: 120_000 }, async (t) => {
+t.test('Redis down: orders are accepted, and delivered when it is up again', { skip, timeout: 120_000 }, async (t) => {
   const providers = await startProviders()
   t.teardown(() => providers.stop())
   const system = await startSystem({ env: providers.env })
@@ -53,12 +53,12 @@ t.test('Redis away: orders are taken, and delivered after its return', { skip, t
     await place()
     await wait(100)
   }
-  t.pass(`${orders.length} orders, each answered 201`)
+  t.pass(`${orders.length} orders, each with status 201`)
 
   await redis.restart()
   const back = Date.now()
   await eventually(() => delivered() === orders.length, { timeoutMs: backWithin })
-  t.comment(`all delivered ${Date.now() - back} ms after the return`)
+  t.comment(`all delivered ${Date.now() - back} ms after Redis was up again`)
   const list = await call(`${system.url}/api/v1/notifications?status=sent&limit=100`)
   t.equal(list.status, 200)
   t.same((await call(`${system.url}/api/v1/notifications/dead-letters`)).body.data, [])

@@ -7,7 +7,7 @@ import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(300_000)
 
-t.test('connections to PostgreSQL that die without a word: requests and deliveries go on over new ones', async (t) => {
+t.test('connections to PostgreSQL die silently: requests and deliveries continue over new ones', async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
   const databaseUrl = await server.createDatabase('silent', storingServices)
@@ -29,7 +29,7 @@ t.test('connections to PostgreSQL that die without a word: requests and deliveri
     const since = performance.now()
     const [served, delivered] = await Promise.all([ordering.served(since), ordering.delivered(since)])
     t.comment(
-      `round ${round}: ${connections} connections dead; a new order served after ${served} ms, delivered after ${delivered} ms`,
+      `round ${round}: ${connections} dead connections; new order accepted after ${served} ms, delivered after ${delivered} ms`,
     )
   }
   await endWithoutLoss(t, ordering)

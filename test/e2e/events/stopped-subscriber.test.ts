@@ -9,8 +9,8 @@ t.setTimeout(180_000)
 const backlog = 3000
 const orders = 30
 
-await onEachBackend(t, 'a subscriber that stands still', async (t, env) => {
-  // Nobody takes what is for notification.
+await onEachBackend(t, 'a stopped subscriber', async (t, env) => {
+  // Without the notification service nothing consumes its queue.
   const app = await runApp(t, { ...env, SERVICE: 'user,product,order,audit' })
   const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
@@ -33,7 +33,7 @@ await onEachBackend(t, 'a subscriber that stands still', async (t, env) => {
     { timeoutMs: 60_000 }, // With one window for all, the backlog alone took a minute and a half.
   )
   const { all, untouched } = await waiting()
-  t.equal(all, backlog + orders, 'what is for it waits')
-  t.ok(untouched > orders, `and ${untouched} events of it were not even looked at: its window is full`)
+  t.equal(all, backlog + orders, 'its events wait')
+  t.ok(untouched > orders, `${untouched} of its events were never dispatched: its window is full`)
   await eventually(async () => (await sql`select from orders.outbox where queue = 'audit'`).length === 0)
 })

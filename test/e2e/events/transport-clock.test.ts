@@ -19,7 +19,7 @@ const message = () => ({ id: `0199c0de-0000-7000-8000-${String(++serial).padStar
 const server = await startPostgres()
 t.teardown(() => server.stop())
 
-/** A process that works off a queue, with its clock so many milliseconds ahead. */
+/** A process that consumes a queue, with its clock `shiftMs` ahead. */
 const startWorker = (t: Test, databaseUrl: string, queue: string, shiftMs: number, lockMs: number) => {
   const args = ['--import', pathOf('shifted-clock'), pathOf('queue-worker'), 'postgres', databaseUrl, queue]
   const child = spawn(process.execPath, [...args, String(lockMs), '1000', '5'], {
@@ -32,7 +32,7 @@ const startWorker = (t: Test, databaseUrl: string, queue: string, shiftMs: numbe
   return taken
 }
 
-t.test('the ends of jobs are seen at once, whatever the clocks of those who worked say', async (t) => {
+t.test('completed jobs are seen at once, whatever the clocks of the workers say', async (t) => {
   const databaseUrl = await server.createDatabase('ends')
   const queues = await createEventQueues({ databaseUrl, log })
   t.teardown(() => queues.close())
@@ -43,7 +43,7 @@ t.test('the ends of jobs are seen at once, whatever the clocks of those who work
   const slow = startWorker(t, databaseUrl, 'orders', -4_000, 10_000)
   const fast = startWorker(t, databaseUrl, 'orders', 4_000, 10_000)
   const messages: { id: string }[] = []
-  // Both have to have worked, again and again: what one writes must not hide what the other does.
+  // Both workers must have completed jobs alternately: times that one writes must not hide the other's jobs.
   await eventually(
     async () => {
       const some = Array.from({ length: 20 }, message)
@@ -62,10 +62,10 @@ t.test('the ends of jobs are seen at once, whatever the clocks of those who work
   await eventually(() => messages.every(({ id }) => told.has(id)), { timeoutMs: 8_000 })
   const late = Math.max(...told.values()) - finished
   t.comment(`${messages.length} jobs, ${slow.length} by the slow clock; the last end seen ${Math.round(late)} ms after it`)
-  t.same(slow.length + fast.length, messages.length, 'each ran once')
+  t.same(slow.length + fast.length, messages.length, 'each job ran once')
 })
 
-t.test('a process whose clock is ahead does not take the jobs that others work on', async (t) => {
+t.test('a process whose clock is ahead does not take jobs that others are running', async (t) => {
   const databaseUrl = await server.createDatabase('locks')
   const lockMs = 2_000
   const queues = await createEventQueues({ databaseUrl, log, lockMs, stalledMs: 1_000 })
@@ -87,7 +87,7 @@ t.test('a process whose clock is ahead does not take the jobs that others work o
   const client = new pg.Client(databaseUrl)
   await client.connect()
   t.teardown(() => client.end())
-  // This one is busy, so the other takes what comes next: it runs, and then looks several times for jobs whose lock is over.
+  // This worker is busy, so the other takes the next job, and then checks several times for jobs with an expired lock.
   const next = message()
   await queues.publish('orders', [next])
   await eventually(() => ahead.length > 0, { timeoutMs: 30_000 })
@@ -100,17 +100,17 @@ t.test('a process whose clock is ahead does not take the jobs that others work o
     },
     { timeoutMs: 60_000, everyMs: 100 },
   )
-  t.same(ahead, [next.id], 'it took only what nobody worked on')
+  t.same(ahead, [next.id], 'it took only the job that was not running')
   resolve()
   await eventually(async () => (await queues.states('orders', [one.id])).get(one.id) === 'completed')
   t.same(own, [one.id])
 })
 
-t.test('a clock is corrected by the least that agrees with the server', async (t) => {
+t.test('a clock gets the smallest correction that agrees with the server', async (t) => {
   const clock = createServerClock()
   const now = Date.now()
   clock.observe(now + 50, now, now + 100)
-  t.equal(clock.toServer(now), now, 'a slow answer is no difference')
+  t.equal(clock.toServer(now), now, 'a slow response is not a difference between the clocks')
   clock.observe(now + 5_000, now, now + 100)
   t.equal(clock.toServer(now), now + 4_900)
   t.equal(clock.fromServer(now + 4_900), now)

@@ -15,10 +15,10 @@ t.setTimeout(180_000)
 type Subscriptions = readonly { readonly type: string; readonly queue: string }[]
 
 const older: Subscriptions = [{ type: '*', queue: 'trail' }]
-/** A new subscriber of a known type, and a type that the older version has never heard of. */
+/** A new subscriber of a known type, and a type that the older version does not know. */
 const newer: Subscriptions = [...older, { type: 'order.created', queue: 'loyalty' }, { type: 'order.rated', queue: 'loyalty' }]
 
-/** A process of a version; see the worker. */
+/** Starts a process of a version: testing/version-worker.ts. */
 const startVersion = async (t: Test, url: string, transport: string, subscriptions: Subscriptions) => {
   const script = fileURLToPath(new URL('../../../testing/version-worker.ts', import.meta.url))
   const child = spawn(process.execPath, [script, url, transport, JSON.stringify(subscriptions)], {
@@ -36,7 +36,7 @@ const startVersion = async (t: Test, url: string, transport: string, subscriptio
   lines.on('line', (id) => ids.push(id))
   return {
     kill,
-    /** Commits so many events of a type; returns their ids. */
+    /** Commits `count` events of a type; returns their ids. */
     commit: async (type: string, count: number): Promise<string[]> => {
       const before = ids.length
       child.stdin.write(`${type} ${count}\n`)
@@ -86,36 +86,38 @@ await onEachBackend(t, 'two versions over one outbox', async (t, env) => {
   const before = await old.commit('order.created', 20)
   await eventually(() => trail.took(before) === 20)
 
-  // A rolling upgrade: both commit, and both relays take what they can get.
+  // A rolling upgrade: both versions commit, and both relays claim events.
   let canary = await startVersion(t, url, transport, newer)
   const both = async () => [...(await canary.commit('order.created', 60)), ...(await canary.commit('order.rated', 60))]
   const during = (await Promise.all([old.commit('order.created', 60), both()])).flat()
-  // The canary goes in the middle of it; the older version stays alone, with rows of a queue that it does not know.
+  // The canary is killed meanwhile; the older version remains, with rows of a queue that it does not know.
   await canary.kill()
   const alone = await old.commit('order.created', 40)
   const everything = [...during, ...alone]
   const trailed = performance.now()
-  // What the killed relay had claimed comes back with its lease.
+  // Events claimed by the killed relay are due again when its lease ends.
   await eventually(() => trail.took(everything) === everything.length, { timeoutMs: 40_000 })
-  t.comment(`the trail is complete ${Math.round(performance.now() - trailed)} ms after the canary's end`)
+  t.comment(`the trail is complete ${Math.round(performance.now() - trailed)} ms after the canary was killed`)
   const waiting = await sql`select from orders.outbox where queue = 'loyalty'`
-  t.ok(waiting.length >= 40, `the older version leaves what it does not know: ${waiting.length} events wait`)
+  t.ok(waiting.length >= 40, `the older version leaves events for a queue that it does not know: ${waiting.length} wait`)
 
   const returned = performance.now()
   canary = await startVersion(t, url, transport, newer)
   await eventually(() => loyalty.took(everything) === everything.length, { timeoutMs: 40_000 })
-  t.comment(`the new subscriber is complete ${Math.round(performance.now() - returned)} ms after the newer version's return`)
+  t.comment(
+    `the new subscriber is complete ${Math.round(performance.now() - returned)} ms after the newer version was started again`,
+  )
   t.same(trail.count([...before, ...everything]), none)
   t.same(loyalty.count(everything), none)
   t.equal(loyalty.took(before), 0, 'a subscription begins when it is registered')
   await eventually(async () => (await sql`select from orders.outbox`).length === 0, { timeoutMs: 40_000 })
 
-  // The newer version is rolled back for good: new rows for it still wait, and nothing else does.
+  // The newer version is rolled back: only new rows for its queues wait.
   await canary.kill()
   const after = await old.commit('order.created', 20)
   await eventually(() => trail.took(after) === 20)
   const left = () => sql`select queue, count(*)::int as n from orders.outbox group by 1 order by 1`
-  // A row goes a moment after its job has ended.
+  // A row is deleted shortly after its job has completed.
   await eventually(async () => (await left()).length === 1)
   t.same(await left(), [{ queue: 'loyalty', n: 20 }])
 })

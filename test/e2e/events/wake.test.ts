@@ -28,7 +28,7 @@ t.teardown(async () => {
   await server.stop()
 })
 
-/** For each wake-up, the events that others could see by then. */
+/** For each wake-up, the number of events visible to other connections. */
 const seen: Promise<number>[] = []
 const events = async (schema: string) => Number((await sql`select count(distinct id) as n from ${sql(schema)}.outbox`)[0]?.n)
 const viewOf = (schema: string) => withRelay(pool, () => seen.push(events(schema)))
@@ -40,7 +40,7 @@ const wakesOf = async (work: () => Promise<unknown>) => {
 
 const context = serviceContext('order', 5000)
 
-t.test('orders that are placed, expire or are taken a step with wake the relay, after the commit', async (t) => {
+t.test('orders that are placed, expire or change status wake the relay after the commit', async (t) => {
   const db = viewOf('orders')
   const { place, transition } = createOrderRepository(db)
   const { expire } = createExpiryRepository(db)
@@ -55,11 +55,11 @@ t.test('orders that are placed, expire or are taken a step with wake the relay, 
       event: newEvent(orderContract, 'order.created', context),
       most: null,
     })
-  t.same(await wakesOf(() => order(1)), [1], 'its event is there')
-  t.same(await wakesOf(() => order(4)), [], 'an order that is not placed has none')
+  t.same(await wakesOf(() => order(1)), [1], 'its event is visible')
+  t.same(await wakesOf(() => order(4)), [], 'no wake-up for a refused order')
 
   const batch = await wakesOf(() => Promise.all([order(1), order(1), order(1)]))
-  t.equal(await events('orders'), 3, 'two of three')
+  t.equal(await events('orders'), 3, 'two of three orders placed')
   t.equal(batch.at(-1), 3)
   t.ok(batch.length < 3, 'orders that share a commit share a wake-up')
 
@@ -67,7 +67,7 @@ t.test('orders that are placed, expire or are taken a step with wake the relay, 
   const cancel = () =>
     transition(row?.id, ['pending'], 'cancelled', newEvent(orderContract, 'order.cancelled', context), undefined)
   t.same(await wakesOf(cancel), [4])
-  t.same(await wakesOf(cancel), [], 'a step that is not taken')
+  t.same(await wakesOf(cancel), [], 'no wake-up without a change')
 
   const old = () =>
     expire(
@@ -79,7 +79,7 @@ t.test('orders that are placed, expire or are taken a step with wake the relay, 
   t.same(await wakesOf(old), [])
 })
 
-t.test('of refreshed sign-ins only a stolen one wakes the relay', async (t) => {
+t.test('a refresh wakes the relay only when it detects a stolen token', async (t) => {
   const { refresh } = createSessionRepository(viewOf('users'))
   const [first, second, third] = [randomBytes(32), randomBytes(32), randomBytes(32)]
   const [user] = await sql`insert into users.users (role) values ('user') returning id`
