@@ -1,0 +1,37 @@
+import { globSync, readFileSync } from 'node:fs'
+import { matchesGlob } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const lines = (file: string): string[] =>
+  readFileSync(`${root}/${file}`, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+
+const rules = lines('.dockerignore').map((line) => ({ pattern: line.replace(/^!/, ''), isSent: line.startsWith('!') }))
+
+/** The last pattern that matches a path, or a folder above it, decides: https://docs.docker.com/build/concepts/context/#dockerignore-files */
+const isSent = (path: string): boolean => {
+  const names = path.split('/')
+  const paths = names.map((_, index) => names.slice(0, index + 1).join('/'))
+  return rules.findLast(({ pattern }) => paths.some((one) => matchesGlob(one, pattern)))?.isSent ?? true
+}
+
+t.test('the build gets every file that the Dockerfile copies', (t) => {
+  const copied = lines('Dockerfile')
+    .filter((line) => /^COPY (?!--from)/.test(line))
+    .flatMap((line) => line.split(' ').slice(1, -1))
+  t.ok(copied.includes('src'))
+  for (const path of copied) {
+    t.same(globSync(path, { cwd: root }), [path], 'exists')
+    t.ok(isSent(path), `${path} is in the build context`)
+  }
+  t.end()
+})
+
+t.test('and nothing else', (t) => {
+  for (const path of ['README.md', 'test/compose/run.ts', 'scripts/generate.ts', 'node_modules/tap/package.json'])
+    t.notOk(isSent(path), path)
+  t.end()
+})
