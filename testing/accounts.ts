@@ -8,7 +8,7 @@ import { signedIn } from './people.ts'
 export const password = 'a quiet harbour 7'
 
 let count = 0
-/** A person with a password, made by the administrator of the sample data. */
+/** A person with a password, created by the administrator of the sample data. */
 export const newPerson = async (
   { api, keysDir }: Pick<RunningApp, 'api' | 'keysDir'>,
   fields: object = {},
@@ -16,7 +16,7 @@ export const newPerson = async (
   count += 1
   const email = `person-${process.pid}-${count}@example.com`
   const { status, body } = await api('/users', 'POST', { name: 'Ada', email, password, ...fields }, await signedIn(keysDir, 1))
-  if (status !== 201) throw new Error(`201 expected, ${status} came: ${JSON.stringify(body)}`)
+  if (status !== 201) throw new Error(`expected 201, got ${status}: ${JSON.stringify(body)}`)
   return body.data
 }
 
@@ -25,18 +25,18 @@ export const signIn = ({ api }: Pick<RunningApp, 'api'>, email: string, more: ob
 
 export const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
 
-/** Headers of somebody who is signed in and has just proven who they are. */
+/** Headers of a signed-in person who has just confirmed the password. */
 export const reauthenticate = async (
   { api }: Pick<RunningApp, 'api'>,
   headers: Record<string, string>,
   more: object = {},
 ): Promise<Record<string, string>> => {
   const { status, body } = await api('/auth/reauthenticate', 'POST', { password, ...more }, headers)
-  if (status !== 200) throw new Error(`200 expected, ${status} came: ${JSON.stringify(body)}`)
+  if (status !== 200) throw new Error(`expected 200, got ${status}: ${JSON.stringify(body)}`)
   return bearer(body.data.access_token)
 }
 
-/** Every message that was written for this person, oldest first. */
+/** All messages to this person, oldest first. */
 export const mailsOf = (dataDir: string, userId: number): Mail[] => {
   const folder = join(dataDir, 'mail', String(userId))
   try {
@@ -49,7 +49,7 @@ export const mailsOf = (dataDir: string, userId: number): Mail[] => {
   }
 }
 
-/** The newest of `n` messages to this person that have a token, and the token in it. */
+/** Waits for `n` messages with a token to this person. @returns the newest one and its token */
 export const mailedToken = (dataDir: string, userId: number, n = 1): Promise<{ mail: Mail; token: string }> =>
   eventually(() => {
     // A file that is still being written has no token yet.

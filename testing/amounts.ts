@@ -1,10 +1,10 @@
-/** Whether the long proofs run in full: `npm run test:full`. */
+/** Whether long tests run at full size: `npm run test:full`. */
 const full = process.env.TEST_FULL === '1'
 const amount = (whole: number, part: number): number => (full ? whole : part)
 
-/** How much each long proof does: in full, and in `npm test`, where it can still fail. */
+/** The size of each long test: in full, and in `npm test`, where it is smaller but can still fail. */
 export const amounts = {
-  /** Entries of a trail, and MiB of heap for its verifier: it takes 30, and the whole trail with it would not fit. */
+  /** Entries of a trail, and MiB of heap for its verifier. It needs 30: the whole trail would not fit. */
   untouchedEntries: amount(100_000, 20_000),
   heapForThem: amount(48, 40),
   tamperings: amount(1000, 100),
@@ -13,7 +13,7 @@ export const amounts = {
   databaseKills: amount(40, 15),
   chaosSeconds: amount(16, 8),
   redisAwayMs: amount(8000, 4000),
-  /** Of two processes of each service, how many are restarted under load, and the requests meanwhile. */
+  /** How many of the two processes of each service are restarted under load, and the requests during this time. */
   restartsOfEach: amount(2, 1),
   requestsPerSecond: amount(200, 60),
   buyersAtOnce: amount(1000, 300),
@@ -22,7 +22,7 @@ export const amounts = {
   erasedUsers: amount(1000, 150),
   usersOnRing: amount(2000, 500),
   usersOfFirstRelease: amount(3000, 600),
-  /** Fewer do not get a success out of every route. */
+  /** With fewer, not every route returns a success. */
   fuzzRuns: 150,
   shops: amount(15, 10),
 } as const

@@ -13,12 +13,12 @@ import { startPostgres } from './postgres.ts'
 
 export interface Answer {
   readonly status: number
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever came back
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads any response
   readonly body: any
   readonly headers: Headers
 }
 
-/** One HTTP request as a client makes it; a body is sent as JSON. */
+/** Sends one HTTP request; a body is sent as JSON. */
 export const call = async (
   url: string,
   method = 'GET',
@@ -41,11 +41,11 @@ export interface RunningApp {
   readonly dataDir: string
   readonly keysDir: string
   readonly app: App
-  /** Below /api/v1. */
+  /** `path` is below /api/v1. */
   api(path: string, method?: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
 }
 
-/** The whole platform in this process, on a new database with the sample data; ends with the test. */
+/** The whole platform in this process, on a new database with sample data; closed when the test ends. */
 export const runApp = async (
   t: Test,
   env: Record<string, string> = {},
@@ -69,7 +69,7 @@ export const runApp = async (
     selected.filter((name) => storingServices.includes(name)),
   )
   const config = configOf(databaseUrl)
-  // Another app's database, which may lack these modules.
+  // The database may belong to another app and lack these modules.
   if (env.DATABASE_URL) await runMigrations(migrationTargets(config))
   await initKeys(config.keysDir, serviceNames)
   const app = await createApp({ config, log: pino({ level: process.env.TEST_LOG ?? 'silent' }), ...options })

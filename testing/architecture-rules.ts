@@ -1,9 +1,9 @@
 import type { Import, Source } from './source.ts'
 
 export interface Rule {
-  /** What holds; the name of its test. */
+  /** The rule, which is also the title of its test. */
   readonly rule: string
-  /** What to do where it does not. */
+  /** How to fix a violation. */
   readonly advice: string
   readonly find: (source: Source) => readonly Finding[]
 }
@@ -21,11 +21,11 @@ const importsWhere =
           .map(({ line, specifier }) => ({ line, what: `imports ${specifier}` }))
       : []
 
-/** What a process is started with: these alone read its environment and do something when they are imported. */
+/** Programs. Only these read the environment and do something when they are imported. */
 export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/db\/embedded-postgres-host)\.ts$/
 const holdsSql =
   /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup|with-relay)|queue\/postgres-[\w-]+|boot\/drizzle-loading)\.ts$/
-/** Programs, their commands, what a person edits, and the composition root: everything above the modules. */
+/** Programs, their commands, hand-edited tables, and the composition root: everything above the modules. */
 const root = /^src\/((app|commands|config)\/)?[^/]+\.ts$/
 const tables = /\/tables\.ts$/
 const moduleOf = (file = ''): string | undefined => /^src\/modules\/([^/]+)\//.exec(file)?.[1]
@@ -34,8 +34,8 @@ const inPlatform = ({ path }: Source) => path.startsWith('src/platform/')
 const configType = ({ file, typeOnly }: Import) => typeOnly && file === 'src/config.ts'
 
 /**
- * The folders of platform/, the lowest first. `vocabulary` are the files loose beside them; `module` is module.ts, which names
- * what a module is given and so stands above all.
+ * The folders of platform/, lowest first. `vocabulary`: the files that are in no folder. `module`: module.ts, which is above all
+ * others because it names everything that a module gets.
  */
 const levels = [
   'vocabulary',
@@ -61,56 +61,55 @@ const levelOf = (file: string): number => {
 
 export const rules: readonly Rule[] = [
   {
-    rule: 'a module takes of another module its contract.ts alone',
-    advice:
-      "declare what you need as an operation or an event in the other module's contract.ts, and name it in your dependencies.ts",
+    rule: 'a module imports only the contract.ts of another module',
+    advice: "declare an operation or an event in the other module's contract.ts, and name it in your dependencies.ts",
     find: importsWhere(inModule, ({ file = '' }, { module }) => {
       const other = moduleOf(file)
       return other !== undefined && other !== module && !/^src\/modules\/[^/]+\/contract\.ts$/.test(file)
     }),
   },
   {
-    rule: 'a module does not know what it is part of',
+    rule: 'a module does not know the application around it',
     advice:
-      'take it from the context of `create`: src/app/app.ts passes it in; of src/config.ts only the type Config may be imported',
+      'take it from the context of `create`: src/app/app.ts passes it in. From src/config.ts, only the type Config may be imported',
     find: importsWhere(inModule, (entry) => root.test(entry.file ?? '') && !configType(entry)),
   },
   {
-    rule: 'platform/ knows no module, and not what is above it',
-    advice: 'pass it in as a parameter, or move what only one module needs into that module',
+    rule: 'platform/ knows no module and nothing above it',
+    advice: 'pass it in as a parameter, or move code that only one module needs into that module',
     find: importsWhere(
       inPlatform,
       (entry) => moduleOf(entry.file) !== undefined || (root.test(entry.file ?? '') && !configType(entry)),
     ),
   },
   {
-    rule: 'inside platform/ no import runs upwards',
-    advice: `a folder may import those before it: ${levels.join(', ')}`,
+    rule: 'inside platform/ no folder imports a higher one',
+    advice: `a folder may import the folders before it: ${levels.join(', ')}`,
     find: importsWhere(inPlatform, ({ file = '' }, { path }) => {
       const [from, to] = [levelOf(path), levelOf(file)]
       return from === -1 || (file.startsWith('src/platform/') && (to === -1 || to > from))
     }),
   },
   {
-    rule: 'nobody imports a module.ts',
-    advice: 'a module that is not selected must not even be loaded: src/app/module-graph.ts imports it by its name',
+    rule: 'no file imports a module.ts',
+    advice: 'a module that is not selected must not be loaded: src/app/module-graph.ts imports modules by name',
     find: importsWhere(
       () => true,
       ({ file = '' }) => /^src\/modules\/[^/]+\/module\.ts$/.test(file),
     ),
   },
   {
-    rule: 'a dependencies.ts is data: it imports contracts alone',
+    rule: 'a dependencies.ts is data: it imports only contracts',
     advice:
-      'the registry reads the dependencies of modules that a process does not run: move everything else out of dependencies.ts',
+      'the registry also reads the dependencies of modules that a process does not run: move everything else out of dependencies.ts',
     find: importsWhere(
       ({ path }) => /^src\/modules\/[^/]+\/dependencies\.ts$/.test(path),
       ({ file = '' }) => !/^src\/(platform\/contract|modules\/[^/]+\/contract)\.ts$/.test(file),
     ),
   },
   {
-    rule: 'a contract.ts is data: it imports typebox, the schema helpers, its errors and other contracts alone',
-    advice: 'a process reads the contracts of modules that it does not run: move everything else out of contract.ts',
+    rule: 'a contract.ts is data: it imports only typebox, the schema helpers, its errors and other contracts',
+    advice: 'a process also reads the contracts of modules that it does not run: move everything else out of contract.ts',
     find: importsWhere(
       ({ path }) => /^src\/modules\/[^/]+\/contract\.ts$/.test(path),
       ({ specifier, file }) =>
@@ -122,8 +121,8 @@ export const rules: readonly Rule[] = [
     ),
   },
   {
-    rule: 'SQL is written in repository.ts, *.sql.ts and tables.ts alone',
-    advice: "add a function that says what it is for to the module's repository.ts",
+    rule: 'SQL is only in repository.ts, *.sql.ts and tables.ts',
+    advice: "add a function with a meaningful name to the module's repository.ts",
     find: (source) =>
       holdsSql.test(source.path)
         ? []
@@ -143,16 +142,16 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
-    rule: 'tables.ts is imported inside its own module alone',
-    advice: 'tables are private: ask the module that owns them, through its contract',
+    rule: 'tables.ts is imported only inside its own module',
+    advice: 'tables are private: call the module that owns them through its contract',
     find: importsWhere(
       () => true,
       ({ file = '' }, { module }) => tables.test(file) && moduleOf(file) !== undefined && moduleOf(file) !== module,
     ),
   },
   {
-    rule: 'one operation is one statement: no begin, no transaction',
-    advice: 'say it as one statement with data-modifying CTEs: see docs/adr/0002',
+    rule: 'one operation is one SQL statement: no begin, no transaction',
+    advice: 'write one statement with data-modifying CTEs: see docs/adr/0002',
     find: ({ path, methods, texts }) =>
       path === 'src/app/migrations.ts'
         ? []
@@ -166,8 +165,8 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
-    rule: 'the environment is read where a process starts, and nowhere else',
-    advice: 'add a key to src/config.ts and take it from the Config that you are given',
+    rule: 'the environment is read only where a process starts',
+    advice: 'add a key to src/config.ts and read it from the Config that is passed in',
     find: (source) =>
       entries.test(source.path)
         ? []
@@ -182,8 +181,8 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
-    rule: 'a hook of the server is part of a plugin that has a name',
-    advice: 'wrap it in fastify-plugin with `name`, and with `dependencies` for those that must come before it',
+    rule: 'a hook of the server belongs to a named plugin',
+    advice: 'wrap it in fastify-plugin with `name`, and with `dependencies` for the plugins that must come before it',
     find: ({ methods, imports }) =>
       imports.some(({ specifier }) => specifier === 'fastify-plugin')
         ? []
@@ -192,8 +191,8 @@ export const rules: readonly Rule[] = [
             .map(({ object, line }) => ({ line, what: `${object}.addHook()` })),
   },
   {
-    rule: 'a module does not ask which modules share its process',
-    advice: 'let src/app/app.ts decide and pass the difference in',
+    rule: 'a module does not check which modules share its process',
+    advice: 'let src/app/app.ts decide and pass the result in',
     find: ({ module, members, texts }) =>
       module === undefined
         ? []
@@ -208,10 +207,10 @@ export const rules: readonly Rule[] = [
   },
 ]
 
-/** A module's statements name no other module's schema. `schemas` is by module. */
+/** The SQL of a module names no schema of another module. `schemas` is by module. */
 export const schemaRule = (schemas: ReadonlyMap<string, readonly string[]>): Rule => ({
-  rule: "a module's statements stay inside its own schema",
-  advice: 'no join, key or query crosses a schema: call the other module, or keep a copy of what you need',
+  rule: "a module's SQL stays inside its own schema",
+  advice: 'no join, key or query crosses a schema: call the other module, or store a copy of what you need',
   find: ({ module, path, texts }) => {
     if (module === undefined || !holdsSql.test(path)) return []
     const foreign = [...schemas].filter(([name]) => name !== module).flatMap(([, names]) => names)
@@ -223,7 +222,7 @@ export const schemaRule = (schemas: ReadonlyMap<string, readonly string[]>): Rul
   },
 })
 
-/** Files that import each other in a circle, as one path each; types count too, since they tie the files just as well. */
+/** Import cycles, each as one path. Imports of types count too. */
 export const findCycles = (sources: readonly Source[]): string[][] => {
   const importsOf = new Map(sources.map(({ path, imports }) => [path, imports.flatMap(({ file }) => file ?? [])]))
   const done = new Set<string>()

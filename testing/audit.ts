@@ -20,7 +20,7 @@ import { startPostgres, type TestPostgres } from './postgres.ts'
 
 const services = ['user', 'order', 'product', 'notification', 'gateway'] as const
 
-/** An entry as a producer makes it, different for each n: text in two scripts, numbers, null and nesting. */
+/** An entry as a producer creates it, different for each n: with text in two scripts, numbers, null and nested objects. */
 export const sampleEntry = (keys: KeyStore, n: number, changes: Partial<AuditEntry> = {}): AuditEntry =>
   signEntry(keys, services[n % services.length] as string, {
     event_id: newUuid(),
@@ -42,16 +42,16 @@ export interface AuditDatabase {
   readonly keys: KeyStore
   readonly keysDir: string
   readonly postgres: TestPostgres
-  /** As the superuser, who can do everything. */
+  /** The connection of the superuser. */
   readonly sql: postgres.Sql<{ int8: number }>
-  /** As the service does: in the role orderhub_audit. */
+  /** The connection of the service, in the role orderhub_audit. */
   readonly db: Database
   readonly entries: ReturnType<typeof createEntryRepository>
   readonly seals: ReturnType<typeof createSealRepository>
   sealer(options?: { everyEntries?: number; everyMs?: number; anchor?: Anchor; keys?: KeyStore }): ReturnType<typeof createSealer>
 }
 
-/** The audit module's database with its keys, without a service; ends with the test. */
+/** The audit module's database with its keys, without a service; removed when the test ends. */
 export const startAuditDatabase = async (t: Test): Promise<AuditDatabase> => {
   const server = await startPostgres()
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-audit-'))

@@ -2,24 +2,23 @@ import { type Headers, type Person, persons, unique, type World } from './author
 import { reauthenticated } from './people.ts'
 
 /**
- * What comes back: the status; 'empty' for a list without entries; 'past' where the request is let through to be refused
- * or answered for other reasons than who asks.
+ * The result: a status; 'empty' for a list without entries; 'past' if authorization passes and the rest of the request decides.
  */
 export type Outcome = number | 'empty' | 'past'
 
 export interface Request {
-  /** With its query. */
+  /** With its query string. */
   readonly path: string
   readonly body?: unknown
-  /** In place of the usual owner's. */
+  /** Instead of the usual owner's. */
   readonly owner?: Headers
 }
 
 interface Row {
-  /** Created for each caller: what one changed is not what the next one finds. */
+  /** Created for each caller, so that one does not see the changes of another. */
   readonly request: (world: World) => Request | Promise<Request>
   readonly outcomes: Readonly<Record<Person, Outcome>>
-  /** A token is not looked at here. */
+  /** This route ignores the token. */
   readonly tokenIgnored: boolean
 }
 
@@ -31,7 +30,7 @@ const row = (path: string | Row['request'], outcomes: readonly Outcome[], tokenI
 
 const everybody = (outcome: Outcome): Outcome[] => persons.map(() => outcome)
 const unasked = (path: string | Row['request'], outcome: Outcome): Row => row(path, everybody(outcome), true)
-/** The schema refuses it, for every caller who gets that far. */
+/** The schema rejects it for every caller who passes authorization. */
 const nothing = (path: string) => () => ({ path, body: {} })
 
 const ownOrder = async (world: World) => (await world.order(world.owner.id)).id
@@ -43,7 +42,7 @@ const ownPerson = async (world: World, suffix = '', body?: unknown): Promise<Req
 const someId = '01890000-0000-7000-8000-000000000000'
 const noId = 2_147_483_647
 
-/** What the issue says about each route, without a look at src/policy.ts. */
+/** What the requirements say about each route, written independently of src/policy.ts. */
 export const expectations: Readonly<Record<string, Row>> = {
   'GET /': unasked('/', 200),
   'GET /health': unasked('/health', 200),

@@ -5,7 +5,7 @@ import type { Answer } from './app.ts'
 import { expectations, type Outcome, type Request } from './authorization-expectations.ts'
 import { type Headers, persons, type World } from './authorization-world.ts'
 
-/** Tokens that nobody who comes to the entrance may use: they are answered 401 wherever a token is looked at. */
+/** Tokens that are invalid at the gateway: each route that reads a token returns 401 for them. */
 const strangers = async ({ keysDir }: World, path: string): Promise<Record<string, Headers>> => {
   const [, audience = 'order'] = /^\/api\/v1\/([a-z]+?)s?(?:[/?]|$)/.exec(path) ?? []
   const module = { auth: 'user', inventory: 'order' }[audience] ?? audience
@@ -21,7 +21,7 @@ const outcomeOf = ({ status, body }: Pick<Answer, 'status' | 'body'>, expected: 
   return status === 200 && body?.count === 0 && expected === 'empty' ? 'empty' : status
 }
 
-/** As `call`, for bodies that are no JSON as well. */
+/** Like `call`, but the response's body does not have to be JSON. */
 const send = async (url: string, method: string, body: unknown, headers: Headers): Promise<Pick<Answer, 'status' | 'body'>> => {
   const sent = body === undefined ? {} : { body: JSON.stringify(body) }
   const type: Headers = body === undefined ? {} : { 'content-type': 'application/json' }
@@ -31,12 +31,9 @@ const send = async (url: string, method: string, body: unknown, headers: Headers
   return { status: response.status, body: isJson ? JSON.parse(text) : text }
 }
 
-/**
- * Every route of `routes` for everybody: the outcome is the one that stands in `expectations`, for HEAD as for GET.
- * Answers how many requests were made.
- */
+/** Checks every route for every caller against `expectations`, for HEAD as for GET. @returns the number of requests */
 export const runMatrix = async (t: Test, world: World, routes: readonly string[]): Promise<number> => {
-  t.same(Object.keys(expectations).sort(), [...routes].sort(), 'every route has an expectation, and every expectation a route')
+  t.same(Object.keys(expectations).sort(), [...routes].sort(), 'each route has an expectation, and each expectation a route')
   let requests = 0
   for (const [route, { request, outcomes, tokenIgnored }] of Object.entries(expectations)) {
     const [method = ''] = route.split(' ')

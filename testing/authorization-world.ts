@@ -4,7 +4,7 @@ import { eventually } from './eventually.ts'
 import { signedIn } from './people.ts'
 import { startSystem } from './system.ts'
 
-/** A running platform with the sample data, as everybody reaches it. */
+/** A running platform with sample data, at its public address. */
 export interface Entrance {
   readonly url: string
   readonly keysDir: string
@@ -12,7 +12,7 @@ export interface Entrance {
 
 export type Headers = Record<string, string>
 
-/** Who calls: by their role; `owner` is whose the thing is, `other` another person who may do no more. */
+/** The caller, by role. `owner` owns the resource; `other` is another customer. */
 export const persons = ['nobody', 'owner', 'other', 'support', 'auditor', 'admin'] as const
 export type Person = (typeof persons)[number]
 
@@ -25,7 +25,7 @@ const sent = async (answer: Promise<Answer>): Promise<Answer['body']> => {
   return body.data
 }
 
-/** Persons of every role, and what they need to have something to ask for. */
+/** A person of each role, and resources for their requests. */
 export const createWorld = async ({ url, keysDir }: Entrance) => {
   const admin = await signedIn(keysDir, 1)
   const api = (path: string, method = 'GET', body?: unknown, headers: Headers = admin) =>
@@ -40,7 +40,7 @@ export const createWorld = async ({ url, keysDir }: Entrance) => {
     sent(api('/products', 'POST', { sku: `SKU-${unique()}`, name: 'Thing', price: 10 }))
   const product = await newProduct()
   const [owner, other, support, auditor] = await Promise.all(['user', 'user', 'support', 'auditor'].map(person))
-  if (!owner || !other || !support || !auditor) throw new Error('persons are missing')
+  if (!owner || !other || !support || !auditor) throw new Error('missing people')
   await order(owner.id)
   const notification: { id: number } = await eventually(
     async () => (await api(`/notifications?user_id=${owner.id}`)).body.data[0] ?? false,
@@ -57,7 +57,7 @@ export const createWorld = async ({ url, keysDir }: Entrance) => {
 }
 export type World = Awaited<ReturnType<typeof createWorld>>
 
-/** Services of their own and the world in them, which is made within `timeoutMs`: some may still come up. */
+/** Separate services with these people and resources, created within `timeoutMs`: some services may still be starting. */
 export const startWorld = async (t: Test, env: Record<string, string>, timeoutMs: number) => {
   const system = await startSystem({ env: { AUTH: 'on', LOG_LEVEL: 'info', ...env } })
   t.teardown(() => system.stop())

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { hasRedis, startRedis } from './redis.ts'
 
-/** Runs a test on each queue backend: Redis, where there is one to start, and PostgreSQL. `env` selects it. */
+/** Runs a test on each queue backend: PostgreSQL, and Redis if redis-server is installed. `env` selects it. */
 export const onEachBackend = async (
   t: Test,
   name: string,
@@ -16,6 +16,6 @@ export const onEachBackend = async (
       await run(t, { REDIS_URL: redis.url })
     }
     tests.push(t.test(`${name}: events on Redis`, options, onRedis))
-  } else t.comment(`left out, for want of redis-server: ${name} with events on Redis`)
+  } else t.comment(`skipped, redis-server is not installed: ${name}: events on Redis`)
   await Promise.all(tests)
 }

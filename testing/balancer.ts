@@ -7,17 +7,17 @@ export interface Outcome {
 }
 
 export interface Balancer {
-  /** One request over a kept connection to a gateway that is ready, in turn. */
+  /** Sends one request over a kept-alive connection to a ready gateway, round robin. */
   send(
     path: string,
     options?: { method?: Dispatcher.HttpMethod; body?: object; headers?: Record<string, string> },
   ): Promise<Outcome>
-  /** Whether it knows every gateway as ready: a rollout goes on only then. */
+  /** Whether every gateway is ready: only then does a rollout continue. */
   complete(): boolean
   close(): Promise<void>
 }
 
-/** A client as behind a load balancer: it uses a gateway while /health/ready is 200, and keeps its connections open. */
+/** A client behind a load balancer: it uses a gateway while its /health/ready is 200, and keeps its connections open. */
 export const createBalancer = async (urls: readonly string[]): Promise<Balancer> => {
   const agent = new Agent({ connections: 32, keepAliveTimeout: 30_000 })
   const probes = new Agent({ connections: 2 })
@@ -65,17 +65,17 @@ export const createBalancer = async (urls: readonly string[]): Promise<Balancer>
 }
 
 export interface Load {
-  /** Answers by status. */
+  /** Number of responses by status. */
   readonly answers: Readonly<Record<number, number>>
-  /** What went wrong: how often, and when first and last, in milliseconds from the start. */
+  /** Errors: how often, and when first and last, in milliseconds since the start. */
   readonly failures: Readonly<Record<string, { count: number; first: number; last: number }>>
   readonly perSecond: number
 }
 
-/** A machine that is busy with other things gets less, and no crowd that waits. */
+/** Limits the requests in flight: a busy machine gets fewer requests instead of a growing queue. */
 const mostOpen = 64
 
-/** Starts `rate` requests a second, whatever the ones before do; `stop` waits for the answers. */
+/** Starts `rate` requests per second, without waiting for earlier ones; `stop` waits for the responses. */
 export const startLoad = (rate: number, send: (n: number) => Promise<Outcome>): { stop(): Promise<Load> } => {
   const answers: Record<number, number> = {}
   const failures: Record<string, { count: number; first: number; last: number }> = {}

@@ -6,14 +6,14 @@ import type { Test } from 'tap'
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const executablePath = [process.env.CHROMIUM, ...places].find((path) => path !== undefined && existsSync(path))
 
-/** For the option `skip` of a test: false where there is a browser. */
+/** For the option `skip` of a test: false if a browser is installed. */
 export const withoutBrowser: string | false = executablePath ? false : 'Chromium is not installed (apt-get install chromium)'
 
 export interface Visitor {
   readonly page: Page
-  /** What the browser complained of: scripts, styles and images that the policy forbids, and uncaught errors. */
+  /** Errors in the browser: scripts, styles and images that the content security policy forbids, and uncaught errors. */
   readonly complaints: string[]
-  /** The address of every request that the browser made. */
+  /** The URL of every request of the browser. */
   readonly requests: string[]
 }
 
@@ -23,7 +23,7 @@ export interface VisitorOptions {
   readonly javaScript?: boolean
 }
 
-/** A real browser with nothing in it; ends with the test. */
+/** A real browser with a new profile; closed when the test ends. */
 export const openBrowser = async (t: Test, options: VisitorOptions = {}): Promise<Visitor> => {
   const { locale = 'en', width = 360, javaScript: javaScriptEnabled = true } = options
   const browser = await chromium.launch({ executablePath: executablePath as string })
@@ -33,7 +33,7 @@ export const openBrowser = async (t: Test, options: VisitorOptions = {}): Promis
   const complaints: string[] = []
   const requests: string[] = []
   page.on('console', (message) => {
-    // An answer of 4xx is one too, and expected.
+    // The browser logs 4xx responses too; tests expect some.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text())
   })
   page.on('pageerror', (error) => complaints.push(String(error)))
@@ -41,7 +41,7 @@ export const openBrowser = async (t: Test, options: VisitorOptions = {}): Promis
   return { page, complaints, requests }
 }
 
-/** The page offends no rule of WCAG 2.2 AA that a program can see, in both colour schemes, and needs no scrolling sideways. */
+/** The page passes the automatic checks of WCAG 2.2 AA in both colour schemes, and does not scroll horizontally. */
 export const isAccessible = async (t: Test, page: Page, what: string): Promise<void> => {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
@@ -55,5 +55,5 @@ export const isAccessible = async (t: Test, page: Page, what: string): Promise<v
     )
   }
   const sideways = await page.evaluate('document.documentElement.scrollWidth > innerWidth')
-  t.equal(sideways, false, `${what}: fits its width`)
+  t.equal(sideways, false, `${what}: does not scroll horizontally`)
 }

@@ -10,18 +10,18 @@ import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
 
 export interface TestBucket {
-  /** For AUDIT_ANCHOR. */
+  /** The value for AUDIT_ANCHOR. */
   readonly address: string
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string }
-  /** A signed request to the bucket, as its owner makes it. */
+  /** Sends a request to the bucket, signed by its owner. */
   request(path: string, init?: RequestInit): Promise<Response>
   stop(): Promise<void>
 }
 
-/** True when there is a versitygw to start (`go install github.com/versity/versitygw/cmd/versitygw@latest`). */
+/** Whether versitygw is installed (`go install github.com/versity/versitygw/cmd/versitygw@latest`). */
 export const hasBucket = (): boolean => spawnSync('versitygw', ['--version']).status === 0
 
-/** A real S3-compatible server with one bucket that has object lock. */
+/** A real S3-compatible server with one bucket with object lock. */
 export const startBucket = async (): Promise<TestBucket> => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-bucket-'))
   const [data, versions, meta] = ['data', 'versions', 'meta'].map((name) => join(folder, name)) as [string, string, string]

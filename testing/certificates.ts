@@ -11,7 +11,7 @@ export interface Pair {
 
 export interface Authority {
   readonly caFile: string
-  /** A certificate for the given names, as in `IP:127.0.0.1`, good as a server's and as a client's. */
+  /** A certificate for the given names, such as `IP:127.0.0.1`, for servers and clients. */
   issue(name: string, subjectAltName?: string): Pair
 }
 
@@ -22,7 +22,7 @@ const openssl = (...args: string[]): void => {
 
 export const hasOpenssl = (): boolean => spawnSync('openssl', ['version']).status === 0
 
-/** A folder for certificates, which ends with the test. */
+/** A folder for certificates; removed when the test ends. */
 export const certificateFolder = (t: Test): string => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-tls-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -31,7 +31,7 @@ export const certificateFolder = (t: Test): string => {
 
 const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
-/** A certificate that vouches for itself alone. */
+/** A self-signed certificate. */
 export const selfSigned = (folder: string, name: string): Pair => {
   const pair = { certFile: join(folder, `${name}.pem`), keyFile: join(folder, `${name}.key`) }
   const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1']
@@ -39,7 +39,7 @@ export const selfSigned = (folder: string, name: string): Pair => {
   return pair
 }
 
-/** A certificate authority of its own. */
+/** A new certificate authority. */
 export const createAuthority = (folder: string, name: string): Authority => {
   const caFile = join(folder, `${name}.pem`)
   const caKey = join(folder, `${name}.key`)
@@ -58,7 +58,7 @@ export const createAuthority = (folder: string, name: string): Authority => {
   }
 }
 
-/** Puts text in a file's place at once, as a kubelet does. */
+/** Replaces a file atomically, as the kubelet does. */
 export const replaceFile = (path: string, text: string | Buffer): void => {
   writeFileSync(`${path}.new`, text)
   renameSync(`${path}.new`, path)

@@ -3,11 +3,11 @@ import { Pool } from 'undici'
 
 export interface Reply {
   readonly status: number
-  // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever came back
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads any response
   readonly body: any
 }
 
-/** Many clients of one address on a few hundred open connections; ends with the test. Rejects when an answer does not come. */
+/** Many clients of one URL, on a few hundred open connections until the test ends. Rejects if there is no response. */
 export const manyClients = (t: Test, url: string, connections = 250) => {
   const pool = new Pool(url, { connections, headersTimeout: 30_000, bodyTimeout: 30_000 })
   t.teardown(() => pool.close())

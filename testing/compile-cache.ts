@@ -1,4 +1,4 @@
 import { fileURLToPath } from 'node:url'
 
-/** Where Node.js keeps what it has compiled, for the next process: it halves the time that a service takes to start. */
+/** The folder of Node.js' compile cache, which the next process reads: a service starts in half of the time. */
 export const compileCache = fileURLToPath(new URL('../node_modules/.cache/node-compile', import.meta.url))

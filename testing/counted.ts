@@ -1,6 +1,6 @@
 import type { Database } from '../src/platform/db/database.ts'
 
-/** The database, and how many statements were run on it by `run` and `write`. */
+/** The database, and how many statements `run` and `write` executed on it. */
 export const countStatements = (database: Database): { readonly counted: Database; readonly statements: () => number } => {
   let statements = 0
   const counted: Database = {

@@ -9,12 +9,12 @@ import { call } from './app.ts'
 import { dataFolder, type StartOptions, startPlatform } from './start.ts'
 
 export const root = process.getuid?.() === 0
-/** An account with no rights of its own; this one where we are not root. */
+/** An unprivileged account if this process is root; otherwise the same account. */
 export const ordinary = root ? Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' })) : process.getuid?.()
-export const needsRoot = !root && 'left out: only root can start as another account'
+export const needsRoot = !root && 'only root can start a process as another account'
 const repository = fileURLToPath(new URL('..', import.meta.url))
 
-/** A checkout of its own: a private one keeps the account `postgres` from PostgreSQL's programs too. */
+/** A separate checkout. If it is private, the account `postgres` cannot read PostgreSQL's programs either. */
 const project = (t: Test, mode: number, owner: number | undefined): string => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-project-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -43,7 +43,7 @@ export const signIn = async (url: string, password: string) => {
 export const passwordIn = (output: string): string => /keep the password: (\S+)/.exec(output)?.[1] ?? ''
 export const directoryIn = (output: string): string => /"directory":"([^"]+)"/.exec(output)?.[1] ?? ''
 
-/** Starts, orders, stops, starts: the order and the password are still there. @returns where the database is */
+/** Starts, orders, stops and starts again: the order and the password still exist. @returns the folder of the database */
 export const survives = async (t: Test, options: StartOptions): Promise<string> => {
   const first = startPlatform(t, options)
   const url = await first.ready()
@@ -66,7 +66,7 @@ export const survives = async (t: Test, options: StartOptions): Promise<string> 
   return directoryIn(second.output())
 }
 
-/** With DATA_DIR in and outside of the checkout, both in a folder with these rights and of this account. */
+/** The same with DATA_DIR inside and outside of the checkout, both in a folder with this mode and owner. */
 export const survivesIn = async (t: Test, mode: number, account: number | undefined): Promise<void> => {
   const outside = dirname(dataFolder(t, mode))
   if (account !== undefined) chownSync(outside, account, account)

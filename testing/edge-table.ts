@@ -7,13 +7,13 @@ import { inTurns } from './in-turns.ts'
 export interface EdgeTarget {
   readonly url: string
   readonly admin: Headers
-  /** A person who is no administrator. */
+  /** A person who is not an administrator. */
   readonly user: Headers
 }
 
 type Routes = Readonly<Record<string, Permission>>
 
-/** What helmet sets on data; pages have more. */
+/** The headers that helmet sets on data; pages have more. */
 const security = [
   'content-security-policy',
   'x-content-type-options',
@@ -32,7 +32,7 @@ interface Case {
   readonly body?: string
 }
 
-/** Each path of the policy with the methods that it takes, HEAD and OPTIONS among them: its own, and those of a parameter in its place. */
+/** Each path of the policy with its methods, including HEAD, OPTIONS and those of a path with a parameter that also matches. */
 const methodsOf = (routes: Routes): Map<string, string[]> => {
   const known = Object.keys(routes).map((route) => route.split(' ') as [string, string])
   const fits = (pattern: string, path: string) =>
@@ -47,7 +47,7 @@ const methodsOf = (routes: Routes): Map<string, string[]> => {
 
 const filled = (path: string, id: string): string => path.replace(/:\w+/g, id).replace('*', 'none')
 
-/** Requests of one route that end in as many ways as it has: found, refused, malformed. */
+/** Requests to one route with every kind of result: found, refused, malformed. */
 const casesOf = (route: string, taken: readonly string[], { admin, user }: EdgeTarget): Case[] => {
   const [method = '', pattern = ''] = route.split(' ')
   const reads = method === 'GET'
@@ -86,11 +86,11 @@ const casesOf = (route: string, taken: readonly string[], { admin, user }: EdgeT
 }
 
 /**
- * Every route of the policy, asked in every way: the headers that each answer must have. @returns each request with what its
- * answer tells, to be compared with another form's
+ * Sends every kind of request to every route of the policy, and checks the headers of the responses.
+ * @returns a summary of each request's response, to compare with that of another topology
  */
 export const runEdgeTable = async (t: Test, target: EdgeTarget, routes: Routes): Promise<Map<string, unknown>> => {
-  const told = new Map<string, unknown>()
+  const summaries = new Map<string, unknown>()
   const statuses = new Set<number>()
   const allMethods = methodsOf(routes)
   const cases = Object.entries(routes).flatMap(([route, { anonymous }]) => {
@@ -109,20 +109,21 @@ export const runEdgeTable = async (t: Test, target: EdgeTarget, routes: Routes):
     t.same(missing, [], `${what}: has every header`)
     const refused = status >= 400
     const kept = headers['cache-control'] !== 'no-store'
-    if (kept) t.ok(!refused && anonymous, `${what}: ${headers['cache-control']} for what is the same for everybody`)
+    if (kept) t.ok(!refused && anonymous, `${what}: ${headers['cache-control']} for public data`)
     if (refused || 'content-language' in headers)
       t.match(
         [headers['content-language'], headers.vary],
         [/^(en|zh-TW)$/, /accept-language/i],
-        `${what}: in one of two languages`,
+        `${what}: in one of the two languages`,
       )
     if (status === 401) t.match(headers['www-authenticate'], /^Bearer /, what)
     if (status === 405 || method === 'OPTIONS') t.equal(headers.allow, taken.join(', '), `${what}: Allow`)
     if (method !== 'OPTIONS' && !taken.includes(method)) t.equal(status, 405, what)
     if (method === 'OPTIONS') t.equal(status, 204, what)
     const problem = refused && text !== '' ? JSON.parse(text) : {}
-    told.set(what, { code: problem.code, errors: problem.errors, names: Object.keys(headers).sort(), vary: headers.vary })
+    summaries.set(what, { code: problem.code, errors: problem.errors, names: Object.keys(headers).sort(), vary: headers.vary })
   })
-  for (const status of [200, 204, 400, 401, 403, 404, 405, 413, 415]) t.ok(statuses.has(status), `${status} was among them`)
-  return told
+  for (const status of [200, 204, 400, 401, 403, 404, 405, 413, 415])
+    t.ok(statuses.has(status), `at least one response is ${status}`)
+  return summaries
 }

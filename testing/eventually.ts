@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 
 /**
- * Calls `fn` again and again until it returns something truthy or, when it returns nothing, does not throw.
+ * Calls `fn` until it returns a truthy value or, if it returns nothing, does not throw.
  * Rejects with the last error after `timeoutMs`.
  */
 export const eventually = async <T>(
@@ -14,11 +14,11 @@ export const eventually = async <T>(
     try {
       const value = await fn()
       if (value || value === undefined) return value as Exclude<T, false | null>
-      problem = new Error(`It was still ${JSON.stringify(value)}`)
+      problem = new Error(`The value is still ${JSON.stringify(value)}`)
     } catch (error) {
       problem = error
     }
-    if (Date.now() >= deadline) throw new Error(`Not within ${timeoutMs} ms`, { cause: problem })
+    if (Date.now() >= deadline) throw new Error(`Timed out after ${timeoutMs} ms`, { cause: problem })
     await setTimeout(everyMs)
   }
 }

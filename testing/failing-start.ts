@@ -1,6 +1,6 @@
 /**
- * Starts that must fail, in a process of their own, which must then end by itself. Its argument is a list of `FailingStart` as
- * JSON; for each it writes a `FailedStart` as a line of JSON.
+ * A process for starts that must fail; it must then end by itself. Argument: a list of `FailingStart` as JSON. For each it
+ * prints a `FailedStart` as a line of JSON.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -11,21 +11,21 @@ import type { ModuleName } from '../src/registry.ts'
 
 export interface FailingStart {
   readonly env: Readonly<Record<string, string>>
-  /** A module's member that fails, as in `order.create`. */
+  /** The function of a module that fails, such as `order.create`. */
   readonly fault?: `${ModuleName}.${string}`
-  /** Another database of the same server. */
+  /** Name of another database on the same server. */
   readonly observerUrl: string
 }
 
 export interface FailedStart {
   readonly failure: string
-  /** What the process has open that it had not before, by Node's names. */
+  /** Resources that the process has opened and not closed, by Node's names. */
   readonly open: readonly string[]
-  /** Connections to the database. */
+  /** Open connections to the database. */
   readonly connections: number
 }
 
-/** Makes a module fail after it has opened all that it opens. @returns the way to undo it */
+/** Makes a module fail after it has opened everything. @returns a function that undoes this */
 const spoil = async (fault: NonNullable<FailingStart['fault']>): Promise<() => void> => {
   const [name, member = ''] = fault.split('.') as [ModuleName, string]
   const definition = await loadModule(name)
@@ -42,7 +42,7 @@ const spoil = async (fault: NonNullable<FailingStart['fault']>): Promise<() => v
   return () => Object.assign(definition, { create })
 }
 
-/** Node's list lacks timers that do not keep the process alive. Those of libraries are theirs: metrics have one for ever. */
+/** Node's list lacks timers that do not keep the process alive. Timers of libraries do not count: metrics always have one. */
 const intervals = new Set<unknown>()
 const { setInterval: set, clearInterval: clear } = globalThis
 globalThis.setInterval = ((...args: Parameters<typeof set>) => {
@@ -56,7 +56,7 @@ globalThis.clearInterval = (timer) => {
   clear(timer)
 }
 
-/** A closed connection takes a moment to go from the server's list. */
+/** A closed connection stays in the server's list for a moment. */
 const connectionsTo = async (databaseUrl: string, observerUrl: string): Promise<number> => {
   const observer = postgres(observerUrl, { max: 1, onnotice: () => {} })
   const database = new URL(databaseUrl).pathname.slice(1)
@@ -80,7 +80,7 @@ const failedStart = async ({ env, fault, observerUrl }: FailingStart): Promise<F
     (error: Error) => error.message,
   )
   restore?.()
-  // What was closed leaves the list after a turn of the event loop.
+  // Closed resources leave the list after one turn of the event loop.
   await pause(20)
   const open = process.getActiveResourcesInfo()
   for (const one of before) if (open.includes(one)) open.splice(open.indexOf(one), 1)
@@ -88,6 +88,6 @@ const failedStart = async ({ env, fault, observerUrl }: FailingStart): Promise<F
   return { failure, open, connections: env.DATABASE_URL ? await connectionsTo(env.DATABASE_URL, observerUrl) : 0 }
 }
 
-// Standard output is opened by its first use.
+// The first use opens standard output.
 process.stdout.write('\n')
 for (const each of JSON.parse(process.argv[2] ?? '[]')) console.log(JSON.stringify(await failedStart(each)))

@@ -18,9 +18,9 @@ export interface FakeService {
   readonly url: string
   readonly port: number
   readonly server: Server
-  /** What came in, health checks left out. */
+  /** The requests that it received, without health checks. */
   readonly received: Received[]
-  /** What /health/ready answers. */
+  /** The status of /health/ready. */
   ready: boolean
   stop(): Promise<void>
 }
@@ -32,7 +32,7 @@ const echo: Handler = (_request, response) => {
   response.end('{"success":true,"data":[]}')
 }
 
-/** A real HTTP server in a service's place; `handle` gets each request when its body has been read. */
+/** A real HTTP server in place of a service; `handle` gets each request after its body was read. */
 export const startFakeService = async (
   t: Test,
   handle: Handler = echo,
@@ -72,12 +72,12 @@ export const startFakeService = async (
 export interface RunningGateway {
   readonly url: string
   readonly log: Record<string, unknown>[]
-  /** Below /api/v1. */
+  /** `path` is below /api/v1. */
   api(path: string, method?: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   stop(): Promise<void>
 }
 
-/** SERVICE=gateway in this process. A service that `env` does not place is where nothing listens. */
+/** SERVICE=gateway in this process. Nothing listens at the URL of a service that is not in `env`. */
 export const runGateway = async (t: Test, env: Record<string, string> = {}): Promise<RunningGateway> => {
   const nowhere = 'http://127.0.0.1:1'
   const config = readConfig({
@@ -106,7 +106,7 @@ export const runGateway = async (t: Test, env: Record<string, string> = {}): Pro
   return { url, log, stop, api: (path, method, body, headers) => call(`${url}/api/v1${path}`, method, body, headers) }
 }
 
-/** Writes bytes as they are to a server and reads until it closes the connection. */
+/** Writes raw bytes to a server, and reads until it closes the connection. */
 export const sendRaw = async (url: string, bytes: string): Promise<string> => {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -123,7 +123,7 @@ interface Exact {
   readonly signal?: AbortSignal
 }
 
-/** One request with exactly this path and these headers, on a connection of its own; `fetch` would correct them. */
+/** Sends one request with exactly this path and these headers on a new connection; `fetch` would normalize them. */
 export const sendExactly = (
   url: string,
   path: string,

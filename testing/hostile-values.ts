@@ -45,7 +45,7 @@ export const oddTimes = [
 
 export const hostileNumbers = [-1, 0, -0, 1.5, 1e-7, 2 ** 31 - 1, 2 ** 31, 2 ** 53, 2 ** 63, 1e308, -1e308]
 
-/** Cursors of the right form, which a client can make up. */
+/** Cursors in the right format that a client can invent. */
 export const cursors = [
   '2025-01-01T00:00:00Z 1',
   '9999-12-31T23:59:59.999Z 2147483647',
@@ -54,12 +54,12 @@ export const cursors = [
   'x',
 ].map((text) => Buffer.from(text).toString('base64url'))
 
-/** JSON.parse makes `__proto__` a member, where a literal would set the prototype. */
+/** JSON.parse creates an own property `__proto__`; a literal would set the prototype. */
 export const polluted: unknown = JSON.parse('{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}}}')
 
 export const nested = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`)
 
-/** Text that stands in a URL as it is. */
+/** Text that needs no encoding in a URL. */
 export const rawParts = [
   '%',
   '%zz',

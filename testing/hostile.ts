@@ -13,7 +13,7 @@ import {
 } from './hostile-values.ts'
 import { type Document, type JsonSchema, type Parameter, type Route, resolve } from './openapi.ts'
 
-/** A request as it goes out: nothing is encoded or corrected after this. */
+/** A request as it is sent: nothing encodes or corrects it after this. */
 export interface FuzzRequest {
   readonly path: string
   readonly headers: Record<string, string>
@@ -49,7 +49,7 @@ const textOf = ({ format, pattern, minLength = 0, maxLength = 300 }: JsonSchema)
   return fc.oneof(fc.string(length), fc.string({ ...length, unit: 'grapheme' }), fc.constantFrom('MOUSE-1', '鍵盤', ...cursors))
 }
 
-/** Values that mostly fit the schema: small ids, so that many name something that exists. */
+/** Values that mostly fit the schema; ids are small, so that many exist. */
 const valueFor = (document: Document, given: JsonSchema, hostility: number): fc.Arbitrary<unknown> => {
   const schema = resolve(document, given)
   const bad = { weight: hostility, arbitrary: hostileValue }
@@ -136,7 +136,7 @@ const bodyOf = (document: Document, { schema, example }: NonNullable<Route['body
   )
 }
 
-/** Octets that HTTP lets a header have; the client refuses others itself. */
+/** Bytes that HTTP allows in a header; the client refuses others itself. */
 const headerText = fc.string({
   unit: fc
     .integer({ min: 0x21, max: 0xff })
@@ -169,8 +169,8 @@ const headersOf = (
 }
 
 /**
- * Requests for a route of the document: by `hostility` (0 to 20) parts in 20 of each value, parameter and body are replaced
- * by something that the schema does not allow, or that a parser may choke on.
+ * Requests for a route of the OpenAPI document. Each value, parameter and body is replaced with a probability of `hostility`/20
+ * by something that the schema does not allow or that may break a parser.
  */
 export const requestsOf = (
   document: Document,

@@ -1,4 +1,4 @@
-/** `work` for each item, for so many at a time. */
+/** Runs `work` for each item, with limited concurrency. */
 export const inTurns = async <T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> => {
   const results: R[] = []
   const entries = items.entries()

@@ -6,7 +6,7 @@ import { exportJWK, type GenerateKeyPairResult, generateKeyPair, type JWK, type 
 import type { Test } from 'tap'
 
 export interface IssuerOptions {
-  /** Serves HTTPS with this certificate; HTTP otherwise. */
+  /** Serves HTTPS with this certificate; without it, HTTP. */
   readonly tls?: Pick<ServerOptions, 'cert' | 'key'>
   /** Returns its documents only for this token. */
   readonly bearer?: string
@@ -15,26 +15,26 @@ export interface IssuerOptions {
 
 export interface SignOptions {
   readonly header?: Record<string, unknown>
-  /** Another key than the issuer's. */
+  /** Signs with a key that is not the issuer's. */
   readonly key?: GenerateKeyPairResult['privateKey']
 }
 
 export interface Issuer {
   readonly url: string
-  /** What was asked for. */
+  /** The requests that it received. */
   readonly requests: { readonly path: string; readonly authorization: string | undefined }[]
-  /** What the discovery document says instead. */
+  /** Replaces members of the discovery document. */
   readonly discovery: Record<string, unknown>
   readonly kid: () => string
   readonly published: () => JWK[]
-  /** A token with exactly these claims beside `iss`, `iat` and `exp`. */
+  /** A token with exactly these claims in addition to `iss`, `iat` and `exp`. */
   sign(claims: JWTPayload, options?: SignOptions): Promise<string>
-  /** Signs with a new key from now on; the old one goes. */
+  /** Replaces the signing key by a new one. */
   rotate(): Promise<void>
   stop(): Promise<void>
 }
 
-/** An OpenID Connect issuer with real keys: a discovery document and a key set. */
+/** An OpenID Connect issuer with real keys: it serves a discovery document and a key set. */
 export const startIssuer = async (t: Test, { tls, bearer, alg = 'RS256' }: IssuerOptions = {}): Promise<Issuer> => {
   let pair: GenerateKeyPairResult
   let jwk: JWK

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 
-/** How long a PostgreSQL gets to end by itself after the test that started it. */
+/** Time that a PostgreSQL has to stop by itself after the test that started it. */
 const patienceMs = 5000
 
 const isPostgres = (pid: number): boolean => {
@@ -12,17 +12,17 @@ const isPostgres = (pid: number): boolean => {
   }
 }
 
-/** Processes of this account with this line in the environment that they were started with; Linux only. */
+/** Processes of this account that were started with this line in their environment; Linux only. */
 const processesWith = (variable: string): number[] => {
   let names: string[] = []
   try {
     names = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  } catch {} // Not Linux: what a test starts ends with the test there, unless that is killed.
+  } catch {} // Not Linux: child processes end with their test there, unless the test is killed.
   return names.map(Number).filter((pid) => {
     try {
       return pid !== process.pid && readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(variable)
     } catch {
-      return false // Another account's, or it has ended.
+      return false // The process belongs to another account, or has ended.
     }
   })
 }
@@ -31,14 +31,14 @@ const kill = (pids: readonly number[]): void => {
   for (const pid of pids)
     try {
       process.kill(pid, 'SIGKILL')
-    } catch {} // It has ended.
+    } catch {} // The process has ended.
 }
 
-/** Ends every process that was started with this line in its environment, as in `TEST_RUN=/tmp/x`. */
+/** Ends every process that was started with this line in its environment, such as `TEST_RUN=/tmp/x`. */
 export const endProcesses = async (variable: string): Promise<void> => {
   const deadline = Date.now() + patienceMs
   for (let left = processesWith(variable); left.length > 0; left = processesWith(variable)) {
-    // A PostgreSQL that is killed leaves its shared memory; it stops when the test that it belongs to is gone.
+    // A killed PostgreSQL leaves its shared memory behind. It stops by itself after its test has ended.
     kill(Date.now() < deadline ? left.filter((pid) => !isPostgres(pid)) : left)
     await setTimeout(50)
   }

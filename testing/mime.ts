@@ -1,12 +1,12 @@
-/** What a person sees of a message: its subject and its parts, decoded. Enough of RFC 2045 for what nodemailer writes. */
+/** A minimal MIME parser (RFC 2045): enough for messages that nodemailer writes. */
 export interface Mail {
   readonly messageId: string
   readonly to: string
   readonly from: string
   readonly subject: string
-  /** Every header, by its name in lower case; what comes twice is there twice. */
+  /** All values of each header, by its name in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** Content type, without parameters, to text. */
+  /** The decoded text of each part, by its content type without parameters. */
   readonly parts: Readonly<Record<string, string>>
 }
 
@@ -31,7 +31,7 @@ const fromQuotedPrintable = (text: string): string =>
     'latin1',
   ).toString()
 
-/** RFC 2047. */
+/** Decodes a header (RFC 2047). */
 const decodeWords = (text: string): string =>
   text
     .replace(/\?=\s+=\?/g, '?==?')
@@ -60,7 +60,7 @@ const partsOf = (source: string): [string, string][] => {
     .flatMap((part) => partsOf(part.replace(/^\r\n/, '').replace(/\r\n$/, '')))
 }
 
-/** Reads a message from its bytes as latin1. */
+/** Parses a message; `source` has one character for each byte (latin1). */
 export const readMail = (source: string): Mail => {
   const headers = headersOf(split(source)[0])
   const header = (name: string) => decodeWords(headers.get(name) ?? '')

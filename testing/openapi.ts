@@ -40,7 +40,7 @@ interface Documented {
   readonly responses: Readonly<Record<string, Content>>
 }
 
-/** An OpenAPI 3.1 document, as far as the tests read it. */
+/** The parts of an OpenAPI 3.1 document that the tests read. */
 export interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Documented>>>>
 }
@@ -48,17 +48,17 @@ export interface Document {
 export interface Route {
   readonly id: string
   readonly method: string
-  /** As in `/api/v1/users/{id}`. */
+  /** Such as `/api/v1/users/{id}`. */
   readonly path: string
   readonly parameters: readonly Parameter[]
   readonly body: { readonly schema: JsonSchema; readonly example?: unknown } | undefined
-  /** What is wrong with an answer by the document; undefined when it fits. */
+  /** Returns how a response violates the document; undefined if it does not. */
   readonly misfit: (status: number, contentType: string | undefined, body: unknown) => string | undefined
 }
 
 const pointer = (...parts: readonly string[]) => parts.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1')).join('/')
 
-/** The schema that a `$ref` of the document stands for. */
+/** Resolves a `$ref` of the document. */
 export const resolve = (document: Document, schema: JsonSchema): JsonSchema => {
   if (!schema.$ref) return schema
   let found: unknown = document
@@ -66,7 +66,7 @@ export const resolve = (document: Document, schema: JsonSchema): JsonSchema => {
   return found as JsonSchema
 }
 
-/** Every route of the document, each with a check of its answers. */
+/** Every route of the document, with a check of its responses. */
 export const routesOf = (document: Document): Route[] => {
   const ajv = addFormatsModule.default(new Ajv2020({ strict: false, allErrors: true, validateSchema: false }))
   ajv.addSchema(document as AnySchema, 'document')

@@ -4,20 +4,20 @@ import { call } from './app.ts'
 import { eventually } from './eventually.ts'
 
 export interface Ordering {
-  /** Milliseconds from `since` (performance.now()) to the answer to the first order that was asked for after it. */
+  /** Milliseconds from `since` (performance.now()) to the response to the first order that was sent after it. */
   served(since: number): Promise<number>
-  /** Milliseconds from `since` until an order that was asked for after it is on the audit trail. */
+  /** Milliseconds from `since` until an order that was sent after it is on the audit trail. */
   delivered(since: number): Promise<number>
-  /** Ends, and waits until everything that was answered 201 is on the trail; `databaseUrl` is where it is now. */
+  /** Stops, and waits until every order with a 201 is on the trail; `databaseUrl` is the current database. */
   stop(databaseUrl?: string): Promise<Outcome>
 }
 
 export interface Outcome {
   readonly placed: number
   readonly statuses: Readonly<Record<string, number>>
-  /** Orders that were answered 201 and are not there, or whose event is not on the trail. */
+  /** Orders with a 201 that are not in the database, or whose event is not on the trail. */
   readonly lost: number
-  /** Orders beyond one for a key, and events beyond one for an order. */
+  /** More than one order for an idempotency key, or more than one event for an order. */
   readonly doubled: number
 }
 
@@ -29,7 +29,7 @@ interface Placed {
 
 const everyMs = 100
 
-/** Places one order after another, as a shop does all day, whatever happens to what is behind the address. */
+/** Places one order after another, also while dependencies of the service fail. */
 export const startOrdering = (url: string, databaseUrl: string): Ordering => {
   const placed: Placed[] = []
   const statuses: Record<string, number> = {}
@@ -102,15 +102,15 @@ export const startOrdering = (url: string, databaseUrl: string): Ordering => {
   }
 }
 
-/** Ends the ordering: no order and no event was lost or doubled, and no client saw anything but 201 and 503. */
+/** Stops placing orders and checks: no order or event is lost or duplicated, and clients got only 201 and 503. */
 export const endWithoutLoss = async (t: Test, ordering: Pick<Ordering, 'stop'>): Promise<void> => {
   const { placed, statuses, lost, doubled } = await ordering.stop()
   t.comment(`${placed} orders; answers ${JSON.stringify(statuses)}; lost ${lost}, doubled ${doubled}`)
-  t.equal(lost, 0, 'every order that was answered 201 is there, and its event on the trail')
+  t.equal(lost, 0, 'every order with a 201 exists, and its event is on the trail')
   t.equal(doubled, 0, 'once')
   t.same(
     Object.keys(statuses).filter((status) => status !== '201' && status !== '503'),
     [],
-    'a client sees 201 or 503',
+    'a client gets 201 or 503',
   )
 }

@@ -3,11 +3,11 @@ import { createServiceTokens } from '../src/platform/auth/service-tokens.ts'
 import type { Actor } from '../src/platform/context.ts'
 import { createKeyStore } from '../src/platform/keys/key-store.ts'
 
-/** Headers of a person who is signed in, made with the platform's own keys: without the cost of a password. */
+/** Headers of a signed-in person, with a token that is signed with the platform's keys: avoids the cost of a password hash. */
 export const signedIn = (keysDir: string, userId: number, sessionVersion = 1): Promise<Record<string, string>> =>
   headersOf(keysDir, { userId, sessionVersion })
 
-/** As `signedIn`, of somebody who has just proven who they are. */
+/** Like `signedIn`, for a person who has just confirmed the password. */
 export const reauthenticated = (keysDir: string, userId: number, sessionVersion = 1): Promise<Record<string, string>> =>
   headersOf(keysDir, { userId, sessionVersion, reauthenticated: true })
 
@@ -16,7 +16,7 @@ const headersOf = async (keysDir: string, claims: NewAccessClaims): Promise<Reco
   return { authorization: `Bearer ${token}` }
 }
 
-/** Headers of a service's call to another, on behalf of nobody unless an actor is given. */
+/** Headers of a call from one service to another, on behalf of `actor` if given. */
 export const asService = async (
   keysDir: string,
   caller: string,

@@ -7,16 +7,16 @@ import { atEnd } from './at-end.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
 
-/** True when there is a `pgbouncer` to start. */
+/** Whether `pgbouncer` is installed. */
 export const hasPgBouncer = (): boolean => spawnSync('pgbouncer', ['--version']).status === 0
 
 export interface PgBouncer {
-  /** As the URL that it is in front of. */
+  /** Like the URL of the database behind it. */
   readonly url: string
   stop(): Promise<void>
 }
 
-/** A real PgBouncer in front of the database of `url`; it drops the settings of `ignore` from what a connection asks for. */
+/** A real PgBouncer in front of the database of `url`. `ignore`: startup parameters that it ignores. */
 export const startPgBouncer = async (url: string, mode: 'session' | 'transaction', ignore: string): Promise<PgBouncer> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-pgbouncer-'))
   const root = userInfo().uid === 0
@@ -36,7 +36,7 @@ export const startPgBouncer = async (url: string, mode: 'session' | 'transaction
   const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`)
   const file = join(folder, 'pgbouncer.ini')
   await writeFile(file, `[databases]\n* = host=127.0.0.1 port=${port}\n[pgbouncer]\n${lines.join('\n')}\n`)
-  // As root it refuses to run.
+  // It refuses to run as root.
   const child = spawn('pgbouncer', [...(root ? ['-u', 'postgres'] : []), file], { stdio: ['ignore', 'pipe', 'pipe'] })
   child.once(
     'exit',

@@ -9,8 +9,8 @@ const isFree = (port: number): Promise<boolean> =>
   })
 
 /**
- * A TCP port of the loopback address that nothing listens on now. Below the ports that systems give to outgoing
- * connections: one of these could take it while a server that had it is started again.
+ * A free TCP port of the loopback address, below the range for outgoing connections: one of these could take the port while its
+ * server restarts.
  */
 export const freePort = async (): Promise<number> => {
   for (let tries = 0; tries < 100; tries++) {

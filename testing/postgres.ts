@@ -9,18 +9,17 @@ import { currentRun } from './run.ts'
 
 export interface TestPostgres {
   /**
-   * Creates a database and gives its URL: empty, or with the schemas of these modules.
-   * The name in the URL differs from run to run.
+   * Creates a database, empty or with the schemas of these modules, and returns its URL. Its name is different in each run.
    */
   createDatabase(name: string, modules?: readonly string[]): Promise<string>
-  /** Removes the databases. */
+  /** Drops the databases. */
   stop(): Promise<void>
 }
 
 export interface OwnPostgres extends TestPostgres {
-  /** The URL of its first database, as its superuser. */
+  /** URL of its first database, with its superuser. */
   readonly url: string
-  /** Ends the server and removes its files. */
+  /** Stops the server and removes its files. */
   stop(): Promise<void>
 }
 
@@ -52,19 +51,19 @@ const databasesOn = (server: string, nameOf: (name: string) => string): TestPost
   }
 }
 
-/** Databases of one's own on the PostgreSQL of the run. For what concerns a whole server there is `startOwnPostgres`. */
+/** Creates databases on the PostgreSQL of the test run. Use `startOwnPostgres` for tests that affect the whole server. */
 export const startPostgres = async (): Promise<TestPostgres> => {
   const { postgresUrl } = await currentRun()
   return databasesOn(postgresUrl, (name) => `test_${name}_${randomUUID().slice(0, 8)}`)
 }
 
-/** Nothing survives a crash of the machine, and the connections of several tests fit in. */
+/** No durability after a crash of the machine, and enough connections for several tests. */
 const flags = ['fsync=off', 'full_page_writes=off', 'max_connections=500'].flatMap((setting) => ['-c', setting])
 
-/** Starts a real PostgreSQL on a free port, for a test that changes its settings or its logins, or stops it. */
+/** Starts a separate PostgreSQL on a free port, for a test that changes its settings or roles, or stops it. */
 export const startOwnPostgres = async (): Promise<OwnPostgres> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-postgres-'))
-  // As root the server runs as another account, which has to be able to enter the folder.
+  // If we are root, the server runs as another account, which must be able to enter the folder.
   await chmod(folder, 0o755)
   const server = await startEmbeddedPostgres(folder, flags)
   return {

@@ -5,8 +5,8 @@ import { SMTPServer } from 'smtp-server'
 import { type Mail, readMail } from './mime.ts'
 
 /**
- * What a provider does with a message: takes it; refuses it; closes the connection before it has it; answers nothing; or
- * takes it and closes the connection instead of saying so.
+ * What a provider does with a message: accepts it; refuses it; closes the connection before it has received it; sends no
+ * response; or accepts it and closes the connection without a response.
  */
 export type Behaviour = 'accept' | 'refuse' | 'close' | 'hang' | 'lose'
 
@@ -18,15 +18,15 @@ export interface Sms {
 
 export interface Provider<Message> {
   readonly url: string
-  /** The keys of all messages that it took. */
+  /** The idempotency keys of all accepted messages. */
   keys(): string[]
-  /** Every copy that it took of one message, in order. */
+  /** Every accepted copy of one message, in order. */
   copies(key: string): readonly Message[]
-  /** Copies beyond the first of each key, whose sender did not know that it had been taken. */
+  /** Number of accepted copies after the first of each key. */
   duplicates(): number
-  /** Tries that it did not take. */
+  /** Number of attempts that it did not accept. */
   refusals(): number
-  /** When it took the first copy of the newest key (epoch milliseconds). */
+  /** When it accepted the first copy of the newest key (epoch milliseconds). */
   lastNewAt(): number
   behave(behaviour: Behaviour): void
 }
@@ -37,7 +37,7 @@ const createLedger = <Message>() => {
   let refusals = 0
   let lastNewAt = 0
   return {
-    /** Notes a try and says what to do. */
+    /** Records an attempt and returns what to do. */
     decide: (): Behaviour => {
       if (behaviour !== 'accept' && behaviour !== 'lose') refusals += 1
       return behaviour
@@ -132,12 +132,12 @@ const startSms = async (): Promise<{ provider: Provider<Sms>; stop(): Promise<vo
 export interface TestProviders {
   readonly email: Provider<Mail>
   readonly sms: Provider<Sms>
-  /** For the notification module. */
+  /** Configuration of the notification module. */
   readonly env: { readonly SMTP_URL: string; readonly SMS_URL: string }
   stop(): Promise<void>
 }
 
-/** A real SMTP server and a real HTTP endpoint on loopback, which keep what they took by its key. */
+/** A real SMTP server and a real HTTP endpoint on loopback, which store accepted messages by idempotency key. */
 export const startProviders = async (): Promise<TestProviders> => {
   const [smtp, sms] = await Promise.all([startSmtp(), startSms()])
   return {

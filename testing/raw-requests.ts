@@ -1,4 +1,4 @@
-/** One request as it goes on the wire. `$ADMIN` stands for an administrator's `Authorization` header. */
+/** One request as raw bytes. `$ADMIN` is replaced by an administrator's `Authorization` header. */
 export interface RawRequest {
   readonly name: string
   readonly bytes: string
@@ -10,11 +10,11 @@ const json = 'Content-Type: application/json'
 
 interface Parts {
   readonly version?: string
-  /** Whole header lines; undefined for the usual Host. */
+  /** Complete header lines; by default, the usual Host. */
   readonly host?: readonly string[]
   readonly headers?: readonly string[]
   readonly body?: string
-  /** In place of the true Content-Length. */
+  /** Replaces the correct Content-Length. */
   readonly length?: string
 }
 
@@ -435,7 +435,7 @@ const bodies: RawRequest[] = [
 
 const preflight = ['Origin: https://shop.example', 'Access-Control-Request-Method: PUT']
 
-/** Request lines, headers and bodies that a router, a parser or a proxy may read in another way than its neighbour. */
+/** Request lines, headers and bodies that a router, a parser and a proxy may interpret differently. */
 export const rawRequests: readonly RawRequest[] = [
   ...get(forms),
   ...many(forms.map((form) => `OPTIONS ${form}`)),

@@ -7,22 +7,22 @@ import { freePort } from './port.ts'
 export interface TestRedis {
   readonly url: string
   readonly port: number
-  /** Stops answering without closing a connection, until `resume`. */
+  /** Stops responding without closing connections, until `resume`. */
   pause(): void
   resume(): void
-  /** SIGKILL. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
-  /** Starts it again on the same port, empty. */
+  /** Restarts it on the same port, empty. */
   restart(): Promise<void>
   stop(): Promise<void>
 }
 
-/** True when there is a `redis-server` to start. */
+/** Whether `redis-server` is installed. */
 export const hasRedis = (): boolean => spawnSync('redis-server', ['--version']).status === 0
 
 const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
 
-/** Starts a real Redis without persistence; `args` are more arguments of `redis-server`. */
+/** Starts a real Redis without persistence; `args` are extra arguments for `redis-server`. */
 export const startRedis = async (options: { port?: number; args?: readonly string[] } = {}): Promise<TestRedis> => {
   const port = options.port ?? (await freePort())
   const flags = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
@@ -32,7 +32,7 @@ export const startRedis = async (options: { port?: number; args?: readonly strin
     const output: string[] = []
     await new Promise<void>((resolve, reject) => {
       child.once('error', reject)
-      child.once('exit', () => reject(new Error(`redis-server does not start: ${output.join('')}`)))
+      child.once('exit', () => reject(new Error(`redis-server did not start: ${output.join('')}`)))
       child.stdout.on('data', (chunk) => {
         output.push(String(chunk))
         if (output.join('').includes('Ready to accept connections')) resolve()

@@ -9,15 +9,15 @@ import { type Headers, persons, type World } from './authorization-world.ts'
 import { eventually } from './eventually.ts'
 
 interface Attempt {
-  /** As the policy names it. */
+  /** The action, as the policy names it. */
   readonly route: string
   readonly path: string
   readonly body?: unknown
   readonly headers: Headers
   readonly status: number
-  /** Undefined where the policy alone refuses, which is for the process that the client has reached. */
+  /** Undefined if the policy refuses: then the process that received the request records it. */
   readonly refusedBy?: string
-  /** Nobody is known by this token, or none is looked at. */
+  /** The token is invalid, or the route ignores tokens. */
   readonly anonymous?: boolean
 }
 
@@ -28,12 +28,12 @@ const moduleOf = (route: string): string => {
   return { auth: 'user', inventory: 'order' }[name] ?? name
 }
 
-/** What a person gets 404 for is another's, where the policy lets them reach their own alone. */
+/** A 404 means that the resource belongs to someone else, for a person with access only to their own. */
 const ofAnother = (route: string, person: string): boolean =>
   person !== 'nobody' &&
   policy.routes[route]?.own.includes(person === 'owner' || person === 'other' ? 'user' : (person as Role)) === true
 
-/** Everything of the table of expectations that is refused to somebody. */
+/** All cases in the table of expectations that are refused for some caller. */
 const byThePolicy = async function* (world: World): AsyncGenerator<Attempt> {
   for (const [route, { request, outcomes, tokenIgnored }] of Object.entries(expectations)) {
     for (const person of persons) {
@@ -42,7 +42,7 @@ const byThePolicy = async function* (world: World): AsyncGenerator<Attempt> {
       const { path, body, owner } = await request(world)
       const headers = (person === 'owner' && owner) || world.headers[person]
       const found = { route, path, body, headers, status: outcome, anonymous: person === 'nobody' }
-      // The order service alone sees for whom an order is.
+      // Only the order service knows for which user an order is.
       const inside = outcome === 404 || (route === 'POST /api/v1/orders' && outcome === 403)
       yield inside ? { ...found, refusedBy: moduleOf(route) } : found
     }
@@ -52,11 +52,11 @@ const byThePolicy = async function* (world: World): AsyncGenerator<Attempt> {
   }
 }
 
-/** Of nobody: what a failed sign-in names. */
+/** An address without an account: the subject of a failed sign-in. */
 export const unknownAccount = 'nobody@example.com'
 const password = 'a quiet harbour 71'
 
-/** What the services themselves refuse, after the body has been read and checked. */
+/** Requests that the services refuse after the body was read and validated. */
 const byTheServices = async function* (world: World): AsyncGenerator<Attempt> {
   const { owner } = world
   const refusedBy = 'user'
@@ -110,13 +110,13 @@ const told = ({ actor, action, decision, service, details: { status, code, count
 export interface RefusedOptions {
   readonly world: World
   readonly read: () => Promise<AuditEntry[]>
-  /** Who refuses what the policy forbids. */
+  /** The service that enforces the policy. */
   readonly edge: string
-  /** Who refuses what a module forbids. */
+  /** The service that enforces a module's own rules. */
   readonly inside: (module: string) => string
 }
 
-/** Tries everything that is refused to somebody, each from an address of its own: each has one entry that says so. */
+/** Sends every refused request, each from a different address: each has exactly one entry on the trail. */
 export const runRefused = async (t: Test, { world, read, edge, inside }: RefusedOptions): Promise<number> => {
   const tried: { trace: string; what: string; expected: ReturnType<typeof expected> }[] = []
   const attempt = async (one: Attempt) => {
@@ -144,6 +144,6 @@ export const runRefused = async (t: Test, { world, read, edge, inside }: Refused
   const deniedOf = (trace: string) => (found.get(trace) ?? []).filter(({ decision }) => decision === 'denied')
   for (const { trace, what, expected } of tried) t.same(deniedOf(trace).map(told), [expected], what)
   const clients = tried.map(({ trace }) => deniedOf(trace)[0]?.details.client)
-  t.equal(new Set(clients).size, tried.length, 'each client is told apart from the others')
+  t.equal(new Set(clients).size, tried.length, 'each client has a different network')
   return tried.length
 }

@@ -3,28 +3,28 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import postgres from 'postgres'
 
-/** A place and what was found there. */
+/** A location and its content. */
 export interface Remains {
   readonly where: string
   readonly what: string
 }
 
-/** How a text can lie in a store: as it is in any case, in hexadecimal, and in base64 at each of its three offsets. */
+/** Encodings of a text in storage: plain in any case, hexadecimal, and base64 at each of its three offsets. */
 const formsOf = (marker: string): string[] => {
   const bytes = Buffer.from(marker)
   const base64 = [0, 1, 2].map((offset) => {
     const text = Buffer.concat([Buffer.alloc(offset), bytes])
       .toString('base64')
       .replace(/=+$/, '')
-    // What depends on the neighbours of the marker is left out.
+    // Without the characters that depend on the bytes next to the marker.
     return text.slice(Math.ceil((offset * 4) / 3), Math.floor(((offset + bytes.length) * 8) / 6))
   })
   return [marker.toLowerCase(), bytes.toString('hex'), ...base64.map((text) => text.toLowerCase())]
 }
 
 /**
- * Looks for markers in whatever form. Without case, base64 as well: rather one too many than one too few. A marker has eight
- * characters or more: random bytes in base64, such as signatures, hold any four sooner or later.
+ * Searches for markers in any encoding, ignoring case even in base64: a false positive is better than a miss. A marker has at
+ * least eight characters: random bytes in base64, such as signatures, contain any four by chance.
  */
 export const finder = (markers: readonly string[]): ((where: string, text: string) => Remains[]) => {
   const forms = markers.flatMap(formsOf)
@@ -36,7 +36,7 @@ export const finder = (markers: readonly string[]): ((where: string, text: strin
 
 type Find = ReturnType<typeof finder>
 
-/** In every row of every table of every schema; bytea as the hexadecimal text that PostgreSQL shows. */
+/** Searches every row of every table of every schema; bytea is text in hexadecimal. */
 export const inDatabase = async (url: string, find: Find): Promise<Remains[]> => {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   try {
@@ -54,7 +54,7 @@ export const inDatabase = async (url: string, find: Find): Promise<Remains[]> =>
   }
 }
 
-/** The command that reads a key of each type whole, and what comes after the key. */
+/** The command that reads the whole value of a key of each type, and its arguments after the key. */
 const readers: Readonly<Record<string, readonly [string, ...string[]]>> = {
   string: ['get'],
   hash: ['hgetall'],
@@ -71,7 +71,7 @@ const readKey = (redis: Redis, type: string, key: string): Promise<unknown> => {
   return redis.call(command, key, ...range)
 }
 
-/** In every key of a Redis and its value, of whatever type. */
+/** Searches every key of a Redis and its value, of any type. */
 export const inRedis = async (url: string, find: Find): Promise<Remains[]> => {
   const redis = new Redis(url)
   try {
@@ -86,7 +86,7 @@ export const inRedis = async (url: string, find: Find): Promise<Remains[]> => {
   }
 }
 
-/** In every file below a folder, and in the names of the files. */
+/** Searches every file below a folder, including the file names. */
 export const inFolder = async (folder: string, find: Find): Promise<Remains[]> => {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   const found = await Promise.all(

@@ -1,4 +1,4 @@
-/** What tap prints, on a terminal and in a pipe: a line for each file as it ends, and how to run a file that failed. */
+/** tap's reporter, for terminals and pipes: prints one line for each file when it ends, and how to run a failed file. */
 import type { ChildProcess } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
 import { stringify } from 'yaml'
@@ -8,7 +8,7 @@ interface Assertion {
   readonly diag: object | null
 }
 
-/** A test file, as tap's runner has it. */
+/** A test file in tap's runner. */
 interface File extends EventEmitter {
   readonly name: string
   /** Milliseconds. */
@@ -21,7 +21,7 @@ interface Runner extends EventEmitter {
   readonly counts: { readonly pass: number; readonly fail: number; readonly skip: number }
 }
 
-/** What a file that failed has written to standard error is shown up to this many characters. */
+/** The maximum number of characters of a failed file's standard error that are printed. */
 const keptOutput = 20_000
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`
@@ -55,12 +55,12 @@ export const report = (runner: Runner, print: (line: string) => void): void => {
       )
       if (ok) return
       failed.push(file.name)
-      print(`${failureText(file, output)}\n  alone: npx tap ${file.name}`)
+      print(`${failureText(file, output)}\n  to run it alone: npx tap ${file.name}`)
     })
   })
   runner.once('complete', () => {
     const { pass, fail, skip } = runner.counts
-    const skipped = skip > 0 ? `, ${skip} left out` : ''
+    const skipped = skip > 0 ? `, ${skip} skipped` : ''
     print(
       `\n${ended} ${ended === 1 ? 'file' : 'files'} in ${seconds(performance.now() - began)}: ${pass} passed, ${fail} failed${skipped}`,
     )
@@ -70,7 +70,7 @@ export const report = (runner: Runner, print: (line: string) => void): void => {
 
 let begun = false
 
-/** As tap asks for it: a React component, which renders nothing. */
+/** tap requires a React component; this one renders nothing. */
 export default ({ test }: { test: Runner }): null => {
   if (!begun) report(test, console.log)
   begun = true

@@ -1,4 +1,4 @@
-/** Holds what the tests of a run share, and ends it with the process that started it; see run.ts. */
+/** Owns the resources of a test run, and removes them when the process that started the run ends; see run.ts. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { type GuardMessage, runVariables } from './run.ts'
 
 const ended = new Promise<void>((resolve) => process.once('disconnect', () => resolve()))
 const folder = await mkdtemp(join(tmpdir(), 'orderhub-run-'))
-// As root PostgreSQL runs as another account, which has to be able to enter the folder.
+// If we are root, PostgreSQL runs as another account, which must be able to enter the folder.
 await chmod(folder, 0o755)
 process.env.TMPDIR = folder
 const send = (message: GuardMessage) =>

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * Every route of a running server as `METHOD /path`, from its router; HEAD, which goes with GET, is left out. The tree is printed
- * with its common prefixes: without them the router prints `/assets/*` as `/*` beside a route `/`.
+ * Every route of a running server as `METHOD /path`, from its router, without the HEAD routes of GET. The tree is printed with
+ * common prefixes: without them, the router prints `/assets/*` as `/*` if there is a route `/`.
  */
 export const routesOfServer = (http: FastifyInstance): string[] => {
   const parents: string[] = []

@@ -9,16 +9,16 @@ export interface ServiceProcess {
   readonly name: string
   readonly url: string
   readonly port: number
-  /** What it has written so far to standard output and standard error. */
+  /** Its standard output and standard error so far. */
   output(): string
-  /** SIGKILL, and waits for the end. */
+  /** Sends SIGKILL and waits until it has ended. */
   kill(): Promise<void>
-  /** SIGTERM, and waits for the end; answers the exit status. */
+  /** Sends SIGTERM and waits until it has ended. @returns the exit status */
   stop(): Promise<number | null>
-  /** Starts it again with the same environment and port. */
+  /** Restarts it with the same environment and port. */
   restart(): Promise<void>
   alive(): boolean
-  /** SIGSTOP: it does nothing until `resume`, and keeps its connections. */
+  /** Sends SIGSTOP: it keeps its connections and does nothing until `resume`. */
   pause(): void
   resume(): void
 }
@@ -99,7 +99,7 @@ export const startService = async (name: string, env: Record<string, string> = {
   }
 }
 
-/** Runs `SERVICE=<name>` until it ends by itself: for starts that must fail. */
+/** Runs `SERVICE=<name>` until it ends by itself, for starts that must fail. */
 export const runToEnd = async (
   name: string,
   env: Record<string, string> = {},

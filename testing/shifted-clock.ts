@@ -1,6 +1,6 @@
 /**
- * For `node --import`: this process' clock is CLOCK_AHEAD_MS milliseconds ahead of the machine's, as another machine's may be.
- * What is measured by performance.now() and timers goes on as it is.
+ * For `node --import`: the clock of this process is CLOCK_AHEAD_MS milliseconds ahead, like the clock of another machine.
+ * performance.now() and timers are not affected.
  */
 const aheadMs = Number(process.env.CLOCK_AHEAD_MS)
 const RealDate = Date

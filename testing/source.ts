@@ -3,20 +3,20 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseSync, Visitor } from 'oxc-parser'
 
-/** Where one file says that it needs another: import, export from, import(), or import('…') as a type. */
+/** One import: import, export from, import(), or import('…') as a type. */
 export interface Import {
   readonly specifier: string
-  /** In the repository, as in `src/app/app.ts`; undefined for a package. */
+  /** Path in the repository, such as `src/app/app.ts`; undefined for a package. */
   readonly file: string | undefined
   readonly typeOnly: boolean
   readonly line: number
 }
 
-/** What the rules look at in a source file; each with its line. */
+/** The parts of a source file that the rules check, each with its line. */
 export interface Source {
-  /** In the repository, as in `src/modules/order/service.ts`. */
+  /** Path in the repository, such as `src/modules/order/service.ts`. */
   readonly path: string
-  /** The folder below src/modules, where the file is in one. */
+  /** The folder below src/modules, if the file is in one. */
   readonly module: string | undefined
   readonly imports: readonly Import[]
   /** Member accesses and destructured properties: `config.selected` is { object: 'config', property: 'selected' }. */
@@ -36,11 +36,11 @@ interface Node {
   readonly property?: unknown
 }
 
-/** The last name in an expression: `env` for `process.env`. */
+/** The last name of an expression: `env` for `process.env`. */
 const nameOf = ({ type, name, value, property }: Node): string =>
   type === 'MemberExpression' ? nameOf(property as Node) : String(name ?? value ?? '')
 
-/** Reads TypeScript with its syntax, so that a comment or a string is not taken for code. @throws Error on a syntax error */
+/** Parses TypeScript, so that comments and strings do not count as code. @throws Error on a syntax error */
 export const parseSource = (path: string, text: string): Source => {
   const { program, module, errors } = parseSync(path, text)
   if (errors[0]) throw new Error(`${path}: ${errors[0].message}`)
@@ -94,13 +94,13 @@ export const parseSource = (path: string, text: string): Source => {
   return { path, module: /^src\/modules\/([^/]+)\//.exec(path)?.[1], imports, members, methods, texts }
 }
 
-/** Every source file there is. */
+/** Every source file. */
 export const readSources = (): Source[] =>
   globSync('src/**/*.ts', { cwd: root })
     .sort()
     .map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')))
 
-/** The schema of each module's tables, from the file itself. */
+/** The PostgreSQL schema of each module, from its tables.ts. */
 export const readSchemas = (modules: readonly string[]): Map<string, string[]> =>
   new Map(
     modules.map((name) => {

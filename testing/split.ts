@@ -7,11 +7,11 @@ const services = serviceNames.filter((name) => name !== 'gateway')
 
 export interface Split {
   readonly gateway: RunningGateway
-  /** Everything else, on a port of its own. */
+  /** All other services, on another port. */
   readonly services: RunningApp
 }
 
-/** A gateway that forwards over HTTP to all services, both in this process: the split form at the least cost. */
+/** A gateway that forwards over HTTP to all services, both in this process: the cheapest split topology. */
 export const runSplit = async (t: Test, env: Record<string, string> = {}): Promise<Split> => {
   const running = await runApp(t, { ...env, SERVICE: services.join(',') })
   const urls = Object.fromEntries(services.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, running.url]))

@@ -11,12 +11,12 @@ import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
 
 export interface ReplicatedPostgres {
-  /** Of the first primary, and of its standby. */
+  /** URLs of the first primary and of its standby. */
   readonly url: string
   readonly standbyUrl: string
-  /** Ends the primary cleanly, so that the standby has everything, and starts it again on its port, as a standby of the other. */
+  /** Stops the primary cleanly, so that the standby has everything, and restarts it on its port as a standby of the other. */
   demote(): Promise<void>
-  /** The standby becomes the primary. */
+  /** Makes the standby the primary. */
   promote(): Promise<void>
   stop(): Promise<void>
 }
@@ -32,7 +32,7 @@ const ask = async <T extends object>(url: string, text: string): Promise<T[]> =>
 
 const answers = (url: string) => eventually(async () => void (await ask(url, 'select 1')), { timeoutMs: 30_000, everyMs: 100 })
 
-/** Two real PostgreSQL, one of them streaming from the other; Linux only, as it finds the program through /proc. */
+/** Two real PostgreSQL servers with streaming replication. Linux only: it finds the program through /proc. */
 export const startReplicatedPostgres = async (): Promise<ReplicatedPostgres> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-replicated-'))
   await chmod(folder, 0o755)

@@ -12,37 +12,37 @@ import { eventually } from './eventually.ts'
 export const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 export interface StartOptions {
-  /** Of the process, beside PATH, and free ports. */
+  /** Environment variables in addition to PATH and free ports. */
   readonly env?: Record<string, string>
-  /** Node's arguments; src/main.ts alone by default. */
+  /** Node's arguments; by default only src/main.ts. */
   readonly args?: readonly string[]
-  /** The numeric id of the account and of its group; this process's by default. */
+  /** Numeric id of the account and its group; by default those of this process. */
   readonly account?: number | undefined
   readonly cwd?: string
 }
 
 export interface Started {
   readonly child: ChildProcess
-  /** What it has printed so far. */
+  /** Its output so far. */
   output(): string
-  /** Resolves with the address when everything of the banner is printed; rejects when the process ends before. */
+  /** Resolves with the URL when the whole banner is printed; rejects if the process ends before. */
   ready(): Promise<string>
-  /** SIGTERM, and waits for the end. @returns the exit status */
+  /** Sends SIGTERM and waits until it has ended. @returns the exit status */
   stop(): Promise<number | null>
   /** Waits until it ends by itself. @returns the exit status */
   ended(): Promise<number | null>
 }
 
-/** `npm start` on a machine with nothing. It and its database end with the test. */
+/** `npm start` on a machine with nothing installed. The process and its database end with the test. */
 export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd }: StartOptions): Started => {
   const given = { ...childEnvironment(), PORT: '0', METRICS_PORT: '0', ...env }
   const entries = Object.entries(given).map(([key, value]) => `${key}=${value}`)
-  // The test runner adds its own NODE_OPTIONS to what it sees start, and has the process write where another account may not.
+  // The test runner adds its NODE_OPTIONS to child processes, which then write to a folder that another account cannot write to.
   const [command, before] = account === undefined ? [process.execPath, []] : ['env', ['-i', ...entries, process.execPath]]
   const child = spawn(command, [...before, ...args], {
     env: given,
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true, // A group of its own, so that what it starts can be ended with it.
+    detached: true, // A separate process group, so that its child processes can be ended with it.
     ...(account === undefined ? {} : { uid: account, gid: account }),
     ...(cwd === undefined ? {} : { cwd }),
   })
@@ -56,7 +56,7 @@ export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd 
   const killAll = () => {
     try {
       process.kill(-(child.pid as number), 'SIGKILL')
-    } catch {} // It has ended.
+    } catch {} // The process has ended.
   }
   const forget = atEnd(killAll)
   t.teardown(async () => {
@@ -86,7 +86,7 @@ export const startPlatform = (t: Test, { env = {}, args = [entry], account, cwd 
   }
 }
 
-/** A folder for DATA_DIR; a private one is out of reach of the account that PostgreSQL runs as when we are root. */
+/** A folder for DATA_DIR. If we are root and it is private, the account of PostgreSQL has no access. */
 export const dataFolder = (t: Test, mode: number): string => {
   const made = mkdtempSync(join(tmpdir(), 'orderhub-start-'))
   chmodSync(made, mode)
@@ -94,7 +94,7 @@ export const dataFolder = (t: Test, mode: number): string => {
   return join(made, 'data')
 }
 
-/** Processes whose command line names the folder: the embedded PostgreSQL of a test. */
+/** Number of processes with this folder in their command line: the embedded PostgreSQL of a test. */
 export const processesNaming = (folder: string): number =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -14,27 +14,27 @@ const names = [...modules, 'gateway'] as const
 export type SystemService = (typeof names)[number]
 
 export interface SystemOptions {
-  /** How many processes of each service; 1 by default. */
+  /** Number of processes of each service; by default 1. */
   readonly instances?: Partial<Record<SystemService, number>>
-  /** For every service. */
+  /** Environment of every service. */
   readonly env?: Record<string, string>
-  /** For one service beside what all have. */
+  /** Additional environment of one service. */
   readonly own?: Partial<Record<SystemService, Record<string, string>>>
 }
 
 export interface System {
-  /** Of the first gateway. */
+  /** URL of the first gateway. */
   readonly url: string
   readonly services: Readonly<Record<SystemService, readonly ServiceProcess[]>>
   readonly processes: readonly ServiceProcess[]
-  /** Undefined where there is no redis-server: events then travel through PostgreSQL. */
+  /** Undefined if redis-server is not installed: events then use PostgreSQL. */
   readonly redis: TestRedis | undefined
   readonly keysDir: string
   databaseUrl(module: (typeof modules)[number]): string
   stop(): Promise<void>
 }
 
-/** OrderHub as real processes with the sample data: a database for each module, one Redis, gateways in front. */
+/** OrderHub as real processes with sample data: a database for each module, one Redis, gateways in front. */
 export const startSystem = async ({ instances = {}, env = {}, own: particular = {} }: SystemOptions = {}): Promise<System> => {
   const postgres = await startPostgres()
   const redis = hasRedis() ? await startRedis() : undefined

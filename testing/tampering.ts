@@ -10,7 +10,7 @@ type Random = ReturnType<typeof createRandom>
 export interface Attack {
   readonly tx: postgres.TransactionSql<{ int8: number }>
   readonly random: Random
-  /** Sealed entries, which have the indexes from 0 on. */
+  /** Number of sealed entries; their indexes start at 0. */
   readonly size: number
 }
 
@@ -60,7 +60,7 @@ const cut = async ({ tx }: Attack, size: number) => {
   for (const table of ['entries', 'seals', 'nodes', 'checkpoints']) await restoreTable(tx, table, size)
 }
 
-/** Every entry in the order of its index, as the service reads it. */
+/** Every entry in the order of its index, in the form that the service reads. */
 const readAll = async (tx: Attack['tx']): Promise<StoredEntry[]> => {
   const rows = await tx<EntryRow[]>`
     select e.*, e.id::int as id, e.resource_version::int as resource_version,
@@ -69,7 +69,7 @@ const readAll = async (tx: Attack['tx']): Promise<StoredEntry[]> => {
   return rows.map(storedEntry)
 }
 
-/** Rebuilds seals and nodes over these entries, as an attacker can who knows the code but lacks the checkpoint key. */
+/** Rebuilds seals and nodes over these entries, as an attacker can who knows the code but not the checkpoint key. */
 const rebuild = async (tx: Attack['tx'], entries: readonly StoredEntry[]) => {
   const tree = createTree()
   const nodes: TreeNode[] = []
@@ -90,7 +90,7 @@ const rebuild = async (tx: Attack['tx'], entries: readonly StoredEntry[]) => {
 
 const foreign = generateKeyPairSync('ed25519').privateKey
 
-/** Checkpoints over the new roots, signed with a key of one's own. */
+/** Checkpoints over the new roots, signed with the attacker's key. */
 const resign = async (tx: Attack['tx'], roots: ReadonlyMap<number, Buffer>) => {
   const stored = await tx`select size::int from audits.checkpoints`
   for (const { size } of stored) {
@@ -106,7 +106,7 @@ const resign = async (tx: Attack['tx'], roots: ReadonlyMap<number, Buffer>) => {
   await tx`insert into audits.checkpoints (size, note) values (${size}, ${note}) on conflict do nothing`
 }
 
-/** The whole tree over other entries; with checkpoints of one's own key half of the time. */
+/** Rebuilds the whole tree over other entries; half of the time with checkpoints signed with the attacker's key. */
 const rewrite = async (attack: Attack, entries: readonly StoredEntry[]) => {
   const roots = await rebuild(attack.tx, entries)
   if (attack.random.below(2) === 0) await resign(attack.tx, roots)
@@ -122,7 +122,7 @@ const otherThan = (attack: Attack, index: number) => (index + 1 + attack.random.
 
 const columns = Object.keys(edits)
 
-/** What a superuser may do to sealed rows: each makes the trail another one. */
+/** What a superuser can do to sealed rows: each attack changes the trail. */
 export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknown>>> = {
   ...Object.fromEntries(columns.map((name) => [`edit ${name}`, (attack: Attack) => edit(attack, name, anIndex(attack))])),
   ...Object.fromEntries(
@@ -138,7 +138,7 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
       },
     ]),
   ),
-  'edit and sign with a key of one’s own': async (attack) => {
+  'edit and sign with another key': async (attack) => {
     const entries = await readAll(attack.tx)
     const { id, recorded_at: _, ...entry } = entries[anIndex(attack)] as StoredEntry
     const { signature: _old, ...forged } = { ...entry, action: 'order.cancelled' }
@@ -153,7 +153,7 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
     await attack.tx`delete from audits.entries where id = (select entry_id from audits.seals where leaf_index = ${index})`
     await attack.tx`delete from audits.seals where leaf_index = ${index}`
   },
-  'delete an entry and move up the others': async (attack) => {
+  'delete an entry and shift the others': async (attack) => {
     const entries = await readAll(attack.tx)
     const [gone] = entries.splice(anIndex(attack), 1)
     await attack.tx`delete from audits.entries where id = ${gone?.id as number}`
@@ -161,7 +161,7 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
   },
   'delete many entries': ({ tx, random, size }) =>
     tx`delete from audits.entries where id in (select entry_id from audits.seals where leaf_index % ${2 + random.below(20)}::int = ${random.below(2)}::int and leaf_index < ${size})`,
-  'swap what two entries say': async (attack) => {
+  'swap the content of two entries': async (attack) => {
     const index = anIndex(attack)
     const pair = [index, otherThan(attack, index)]
     await attack.tx.unsafe(`
@@ -189,19 +189,19 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
     await rewrite(attack, entries)
   },
   'shift every index': (attack) => attack.tx`update audits.seals set leaf_index = leaf_index + 100000`,
-  'cut the tail everywhere': (attack) => cut(attack, anIndex(attack)),
-  'cut the tail back to a checkpoint': (attack) => cut(attack, attack.size - 20 * (1 + attack.random.below(5))),
+  'truncate all tables': (attack) => cut(attack, anIndex(attack)),
+  'truncate all tables to a checkpoint': (attack) => cut(attack, attack.size - 20 * (1 + attack.random.below(5))),
   'restore an old table': (attack) =>
     restoreTable(
       attack.tx,
       attack.random.pick(['entries', 'seals', 'nodes', 'checkpoints']),
       attack.size - 20 * (1 + attack.random.below(5)),
     ),
-  'restore all but the entries': async ({ tx, random, size }) => {
+  'restore all tables except the entries': async ({ tx, random, size }) => {
     const old = size - 20 * (1 + random.below(5))
     for (const table of ['seals', 'nodes', 'checkpoints']) await restoreTable(tx, table, old)
   },
-  'empty everything': (attack) => cut(attack, 0),
+  'delete everything': (attack) => cut(attack, 0),
   'add a copy under another id': (attack) => copyOf(attack, anIndex(attack), `'{"id": 5000000}'`),
   'add a copy in another month': (attack) => copyOf(attack, anIndex(attack), `'{"recorded_at": "2019-01-01T00:00:00Z"}'`),
   'repeat an entry inside the tree': async (attack) => {
@@ -225,7 +225,7 @@ export const attacks: Readonly<Record<string, (attack: Attack) => Promise<unknow
     tx`update audits.checkpoints set note = replace(note, ${`\n${size}\n`}, ${`\n${size + 1}\n`}) || ${random.pick(['', 'x'])} where size = ${size}`,
   'change an old checkpoint’s signature': ({ tx, random, size }) =>
     tx`update audits.checkpoints set note = translate(note, 'ABCDEFGH', 'BCDEFGHA') where size = ${20 * (1 + random.below(size / 20))}`,
-  'take back the newest checkpoint': ({ tx, size }) => tx`delete from audits.checkpoints where size = ${size}`,
-  'forget an entry before it is sealed': ({ tx, random }) =>
+  'delete the newest checkpoint': ({ tx, size }) => tx`delete from audits.checkpoints where size = ${size}`,
+  'drop an entry before it is sealed': ({ tx, random }) =>
     tx`delete from audits.pending where entry_id = (select entry_id from audits.pending order by 1 offset ${random.below(3)} limit 1)`,
 }

@@ -3,16 +3,16 @@ import { connect, createServer, type Socket } from 'node:net'
 
 export interface TcpProxy {
   readonly port: number
-  /** From now on nothing comes through the connections that are open, and none is closed: as when a middlebox forgot them. */
+  /** Open connections stay open, but transfer nothing from now on, as when a middlebox has forgotten them. */
   blackhole(): void
-  /** Where new connections go; the open ones stay, as behind the address of a Kubernetes Service. */
+  /** Changes the target of new connections; open ones stay, as behind the address of a Kubernetes Service. */
   switchTo(port: number): void
-  /** Open connections, those in the black hole left out. */
+  /** Number of open connections, without those in the black hole. */
   open(): number
   stop(): Promise<void>
 }
 
-/** A TCP proxy on a loopback address before `port` of 127.0.0.1. */
+/** A TCP proxy on a loopback address in front of `port` of 127.0.0.1. */
 export const startProxy = async (port: number, host = '127.0.0.1'): Promise<TcpProxy> => {
   let target = port
   const pairs = new Set<readonly [Socket, Socket]>()

@@ -1,4 +1,4 @@
-/** Imported by tap before each test file: `node-arg` in package.json. */
+/** tap imports this before each test file: `node-arg` in package.json. */
 import { enableCompileCache } from 'node:module'
 import processOnSpawn from 'process-on-spawn'
 import { describeDrizzle } from '../src/platform/boot/drizzle-loading.ts'
@@ -6,14 +6,14 @@ import { compileCache } from './compile-cache.ts'
 
 describeDrizzle()
 
-// With the cache, coverage is less exact (Node.js, module.enableCompileCache).
+// With the cache, coverage is less precise (Node.js, module.enableCompileCache).
 if (process.env._TAPJS_PROCESSINFO_COVERAGE_ === '0') {
   enableCompileCache(compileCache)
   process.env.NODE_COMPILE_CACHE = compileCache
-  // Node.js that a test starts would load tap's hooks too, which are there for coverage and double the time of a start.
+  // Otherwise Node.js processes of tests would load tap's coverage hooks too, which double their start time.
   processOnSpawn.removeAllListeners()
   delete process.env.NODE_OPTIONS
   process.execArgv = []
-  // Stripped types leave every line and column where it was.
+  // Type stripping preserves lines and columns.
   process.setSourceMapsEnabled(false)
 }

@@ -2,7 +2,7 @@ import postgres from 'postgres'
 import type { Test } from 'tap'
 import type { AuditEntry } from '../src/platform/audit/entry.ts'
 
-/** Reads the audit trail where it is stored, oldest first; ends with the test. */
+/** Reads the audit trail from its database, oldest first; closed when the test ends. */
 export const trailReader = (t: Test, databaseUrl: string): (() => Promise<AuditEntry[]>) => {
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())

@@ -9,7 +9,10 @@ import { createUpstream } from '../src/platform/upstream/upstream.ts'
 
 export const NAME = '_http._tcp.user.default.svc.cluster.local'
 
-/** A service: `status` is what its probe answers; while `hold` is set, probes wait in `held`. `connections` counts all, `open` those of now. */
+/**
+ * A service. `status`: of its health probe. While `hold` is set, probes wait in `held`. `connections`: number so far. `open`: the
+ * open ones.
+ */
 export const startService = async (t: Test, port = 0) => {
   const held: ServerResponse[] = []
   const state = { status: 200, hold: false, probes: 0, connections: 0, open: 0, held }
@@ -20,7 +23,7 @@ export const startService = async (t: Test, port = 0) => {
     response.statusCode = state.status
     response.end()
   })
-  // Fastify's default.
+  // Fastify's default value.
   server.keepAliveTimeout = 72_000
   server.on('connection', (socket) => {
     state.connections += 1
@@ -81,7 +84,7 @@ export const startDns = async (t: Test) => {
     asked.udp.push(performance.now())
     if (state.silent) return
     const packet = encode(answer(query, state.truncate))
-    // A truncated message ends anywhere: here in the middle of the question.
+    // A truncated message may end anywhere: here in the middle of the question section.
     udp.send(state.truncate ? packet.subarray(0, packet.length - 3) : packet, from.port, from.address)
   })
   tcp.on('connection', (socket) => {
@@ -89,7 +92,7 @@ export const startDns = async (t: Test) => {
     socket.on('data', (data) => {
       asked.tcp += 1
       const packet = streamEncode(answer(data.subarray(2), false))
-      // In two pieces, as TCP may deliver it.
+      // In two segments, as TCP may deliver it.
       socket.write(packet.subarray(0, 1))
       setTimeout(() => socket.end(packet.subarray(1)), 20)
     })

@@ -9,9 +9,9 @@ import { appendEvent, createOutboxRepository } from '../src/platform/events/outb
 import { createRelay } from '../src/platform/events/relay.ts'
 import { createEventQueues } from '../src/platform/queue/event-queues.ts'
 
-// A process of one version of the order service, as far as events go: it registers that version's subscribers, commits the
-// events that it is told to, and relays. It ends with its parent.
-// Arguments: database, URL of the transport, subscriptions as `type queue` in JSON. Input: an event's type and a number a line.
+// The event processing of one version of the order service: registers the subscribers of that version, commits the events
+// of its input, and relays them. It ends with its parent.
+// Arguments: database, URL of the transport, subscriptions as `type queue` in JSON. Input: an event's type and a number per line.
 const [url = '', transport = '', subscriptions = '[]'] = process.argv.slice(2)
 const log = pino({ level: 'silent' })
 const known: { type: string; queue: string }[] = JSON.parse(subscriptions)
@@ -27,7 +27,7 @@ const relay = createRelay({
   known: [...new Set(known.map(({ queue }) => queue))],
   auditQueues: [],
   sign: () => {
-    throw new Error('nothing is signed here')
+    throw new Error('this process signs nothing')
   },
   log,
 })
