@@ -19,71 +19,81 @@ for (const { rule, advice, find } of every) {
   })
 }
 
-t.test('no file imports itself through others', async (t) => {
+t.test('there are no import cycles', async (t) => {
   const cycles = findCycles(sources).map((cycle) => cycle.join(' -> '))
-  t.same(cycles, [], 'move what both need into a file of its own')
+  t.same(cycles, [], 'move the shared code into a separate file')
 })
 
-t.test('every module on disk is in the registry, under its name, with its migrations', async (t) => {
+t.test('every module on disk is in the registry with its name and migrations', async (t) => {
   t.same(Object.keys(registry).sort(), [...modules].sort(), 'add the module to src/registry.ts, or remove its folder')
   for (const [name, { contract }] of Object.entries(registry)) {
-    t.equal(contract.name, name, `src/modules/${name}/contract.ts: the contract is called as its folder is`)
-    t.ok(existsSync(join(root, `src/modules/${name}/module.ts`)), `src/modules/${name}/module.ts is what the registry loads`)
+    t.equal(contract.name, name, `src/modules/${name}/contract.ts: the contract has the name of its folder`)
+    t.ok(existsSync(join(root, `src/modules/${name}/module.ts`)), `src/modules/${name}/module.ts exists: the registry loads it`)
   }
   const stored = modules.filter((name) => existsSync(join(root, `src/modules/${name}/tables.ts`)))
   t.same(readdirSync(join(root, 'drizzle')).sort(), stored.sort(), 'run `npm run generate`: one folder per module with tables')
   for (const name of stored) {
     const journal = JSON.parse(readFileSync(join(root, `drizzle/${name}/meta/_journal.json`), 'utf8'))
     const missing = journal.entries.filter(({ tag }: { tag: string }) => !existsSync(join(root, `drizzle/${name}/${tag}.sql`)))
-    t.ok(journal.entries.length > 0 && missing.length === 0, `drizzle/${name}: every entry of the journal has its .sql`)
+    t.ok(journal.entries.length > 0 && missing.length === 0, `drizzle/${name}: every journal entry has its .sql file`)
   }
   const owned = [...schemas.values()].flat()
   t.equal(new Set(owned).size, owned.length, 'a schema belongs to one module')
-  t.equal(owned.length, stored.length, "a module's tables.ts declares one pgSchema")
+  t.equal(owned.length, stored.length, "each module's tables.ts declares one pgSchema")
 })
 
-t.test('importing a file does nothing else', async (t) => {
+t.test('importing a file has no side effects', async (t) => {
   const files = sources.map(({ path }) => path).filter((path) => !entries.test(path))
   const script = `for (const file of ${JSON.stringify(files)}) await import(file.replace('src', '${join(root, 'src')}'))`
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
     cwd: root,
     env: {},
-    timeout: 30_000, // What keeps a process alive, a timer or a socket, ends here with an error.
+    timeout: 30_000, // A timer or socket that keeps the process alive is an error here.
   })
-  t.same({ stdout, stderr }, { stdout: '', stderr: '' }, 'open, read and start things in a function that app.ts calls')
+  t.same({ stdout, stderr }, { stdout: '', stderr: '' }, 'open, read and start resources in a function that app.ts calls')
 })
 
-/** Each rule's offending source, and one beside it that it must let pass. */
+/** For each rule, source code that violates it, and similar code that it must accept. */
 const samples: readonly (readonly [rule: string, path: string, bad: string, good: string])[] = [
   [
-    'its contract.ts alone',
+    'only the contract.ts',
     'src/modules/a/service.ts',
     `import type { B } from '../b/service.ts'`,
     `import { b } from '../b/contract.ts'`,
   ],
   [
-    'its contract.ts alone',
+    'only the contract.ts',
     'src/modules/a/x/y.ts',
     `type B = import('../../b/tables.ts').B`,
     `export { c } from '../contract.ts'`,
   ],
   [
-    'what it is part of',
+    'the application around it',
     'src/modules/a/module.ts',
     `import { registry } from '../../registry.ts'`,
     `import { log } from '../../platform/observability/log.ts'`,
   ],
   [
-    'what it is part of',
+    'the application around it',
     'src/modules/a/module.ts',
     `import { readConfig } from '../../config.ts'`,
     `import type { Config } from '../../config.ts'`,
   ],
   ['knows no module', 'src/platform/x.ts', `const m = () => import('../modules/a/contract.ts')`, `import '../platform/y.ts'`],
   ['knows no module', 'src/platform/x.ts', `export * from '../app/app.ts'`, `import type { Config } from '../config.ts'`],
-  ['runs upwards', 'src/platform/db/x.ts', `import type { Q } from '../queue/backend.ts'`, `import { fail } from '../errors.ts'`],
-  ['runs upwards', 'src/platform/ids.ts', `import { a } from './db/database.ts'`, `import { b } from './errors.ts'`],
-  ['runs upwards', 'src/platform/rpc/x.ts', `export * from '../new-folder/x.ts'`, `import { a } from '../http/server.ts'`],
+  [
+    'imports a higher one',
+    'src/platform/db/x.ts',
+    `import type { Q } from '../queue/backend.ts'`,
+    `import { fail } from '../errors.ts'`,
+  ],
+  ['imports a higher one', 'src/platform/ids.ts', `import { a } from './db/database.ts'`, `import { b } from './errors.ts'`],
+  [
+    'imports a higher one',
+    'src/platform/rpc/x.ts',
+    `export * from '../new-folder/x.ts'`,
+    `import { a } from '../http/server.ts'`,
+  ],
   ['dependencies.ts is data', 'src/modules/a/dependencies.ts', `import { fail } from './errors.ts'`, `import '../b/contract.ts'`],
   [
     'imports a module.ts',
@@ -103,24 +113,24 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
     `import fastify from 'fastify'`,
     `import { Id } from '../../platform/schema.ts'`,
   ],
-  ['SQL is written', 'src/modules/a/service.ts', `import { sql } from 'drizzle-orm'`, `import { r } from './repository.ts'`],
-  ['SQL is written', 'src/modules/a/service.ts', `db.use((orm) => orm.select())`, `app.use(x)`],
-  ['SQL is written', 'src/modules/a/service.ts', `db.write(statement)`, `file.write(text)`],
-  ['SQL is written', 'src/modules/a/service.ts', 'run(`select 1 from t`)', `// select 1 from t\nconst from = 'select one'`],
+  ['SQL is only in', 'src/modules/a/service.ts', `import { sql } from 'drizzle-orm'`, `import { r } from './repository.ts'`],
+  ['SQL is only in', 'src/modules/a/service.ts', `db.use((orm) => orm.select())`, `app.use(x)`],
+  ['SQL is only in', 'src/modules/a/service.ts', `db.write(statement)`, `file.write(text)`],
+  ['SQL is only in', 'src/modules/a/service.ts', 'run(`select 1 from t`)', `// select 1 from t\nconst from = 'select one'`],
   [
-    'inside its own module',
+    'only inside its own module',
     'src/app/app.ts',
     `import { users } from '../modules/user/tables.ts'`,
     `import '../platform/events/tables.ts'`,
   ],
-  ['one statement', 'src/modules/a/repository.ts', 'client.begin(async () => {})', `const begin = 1`],
-  ['one statement', 'src/platform/db/database.ts', `orm.transaction(f)`, `// client.begin()`],
-  ['one statement', 'src/modules/a/repository.ts', 'sql`begin`', 'sql`select now()`'],
+  ['one SQL statement', 'src/modules/a/repository.ts', 'client.begin(async () => {})', `const begin = 1`],
+  ['one SQL statement', 'src/platform/db/database.ts', `orm.transaction(f)`, `// client.begin()`],
+  ['one SQL statement', 'src/modules/a/repository.ts', 'sql`begin`', 'sql`select now()`'],
   ['environment', 'src/modules/a/module.ts', `const { env } = process`, `const { env } = host`],
   ['environment', 'src/platform/observability/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
   ['environment', 'src/app/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],
   [
-    'a plugin that has a name',
+    'a named plugin',
     'src/platform/http/x.ts',
     `app.addHook('onRequest', f)`,
     `import fp from 'fastify-plugin'\nfp(async (app) => app.addHook('onRequest', f), { name: 'x' })`,
@@ -132,15 +142,15 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
   ['own schema', 'src/modules/order/tables.ts', `pgSchema('products')`, `pgSchema('orders')`],
 ]
 
-t.test('each rule finds its offence, and nothing in a proper source', async (t) => {
+t.test('each rule finds its violation and accepts correct code', async (t) => {
   for (const [name, path, bad, good] of samples) {
     const [rule, ...others] = every.filter((candidate) => candidate.rule.includes(name))
-    if (!rule || others.length > 0) throw new Error(`"${name}" names not one rule`)
+    if (!rule || others.length > 0) throw new Error(`"${name}" does not match exactly one rule`)
     t.not(rule.find(parseSource(path, bad)).length, 0, `${name}: ${bad}`)
     t.same(rule.find(parseSource(path, good)), [], `${name}: ${good}`)
   }
   const tried = every.filter(({ rule }) => samples.some(([name]) => rule.includes(name)))
-  t.equal(tried.length, every.length, 'every rule has an offence here')
+  t.equal(tried.length, every.length, 'every rule has a sample')
   const circle = [parseSource('src/a.ts', `import './b.ts'`), parseSource('src/b.ts', `import type { A } from './a.ts'`)]
   t.same(findCycles(circle), [['src/a.ts', 'src/b.ts', 'src/a.ts']])
 })

@@ -13,27 +13,34 @@ const login = '{"email":"nobody@example.com","password":"x"}'
 
 type Refused = [name: string, body: Body, headers: Record<string, string>, status: number, code: string, reason?: RegExp]
 
-/** Bodies that no route takes, and the answer that each gets everywhere. */
+/** Bodies that every route refuses, with the expected response. */
 const refused: readonly Refused[] = [
   ['deep', `{"email":${'['.repeat(5000)}"\\ud83d\\ude00"${']'.repeat(5000)}}`, json, 400, 'request.malformed', /32 levels/],
   ['open', '['.repeat(10_000), json, 400, 'request.malformed', /32 levels/],
   ['many keys', `{${Array.from({ length: 1500 }, (_, n) => `"k${n}":1`)}}`, json, 400, 'request.malformed', /100 members/],
   ['many values', `{"a":[${Array(2000).fill(1)}]}`, json, 400, 'request.malformed', /2000 values/],
   [
-    'a key twice',
+    'a duplicate key',
     '{"email":"a@example.com","email":"b@example.com"}',
     json,
     400,
     'request.malformed',
     /names the key email twice/,
   ],
-  ['a key twice, escaped', '{"a":1,"\\u0061":2}', json, 400, 'request.malformed', /names the key a twice/],
-  ['a key twice, below', '{"items":[{"price":1,"price":1}]}', json, 400, 'request.malformed', /names the key price twice/],
-  ['a personal key twice', '{"a@b.example":1,"a@b.example":2}', json, 400, 'request.malformed', /names a key twice/],
+  ['a duplicate key, escaped', '{"a":1,"\\u0061":2}', json, 400, 'request.malformed', /names the key a twice/],
+  ['a duplicate key, nested', '{"items":[{"price":1,"price":1}]}', json, 400, 'request.malformed', /names the key price twice/],
+  [
+    'a duplicate key with personal data',
+    '{"a@b.example":1,"a@b.example":2}',
+    json,
+    400,
+    'request.malformed',
+    /names a key twice/,
+  ],
   ['Big5', Buffer.concat([Buffer.from('{"name":"'), big5, Buffer.from('"}')]), json, 400, 'request.malformed', /not UTF-8/],
   ['UTF-16', Buffer.from('{"name":"x"}', 'utf16le'), json, 400, 'request.malformed', /not JSON/],
-  ['an overlong form', Buffer.from('{"a":"\xc0\xae"}', 'latin1'), json, 400, 'request.malformed', /not UTF-8/],
-  ['half JSON', '{"name":', json, 400, 'request.malformed', /not JSON/],
+  ['an overlong UTF-8 sequence', Buffer.from('{"a":"\xc0\xae"}', 'latin1'), json, 400, 'request.malformed', /not UTF-8/],
+  ['truncated JSON', '{"name":', json, 400, 'request.malformed', /not JSON/],
   ['a space', ' ', json, 400, 'request.malformed', /not JSON/],
   ['__proto__', '{"__proto__":{"a":1}}', json, 400, 'request.malformed', /__proto__/],
   ['NUL', '{"name":"a\\u0000"}', json, 400, 'request.invalid_text'],
@@ -54,18 +61,18 @@ const refused: readonly Refused[] = [
   ),
 ]
 
-/** Bytes of the longest body that a schema allows, without spaces and with every character as an escape. */
+/** Bytes of the longest body that a schema allows, without spaces and with every character escaped. */
 const longest = (document: Document, given: JsonSchema): number => {
   const schema = resolve(document, given)
   if (schema.anyOf) return Math.max(...schema.anyOf.map((one) => longest(document, one)))
   if (schema.properties)
     return Object.entries(schema.properties).reduce((sum, [name, one]) => sum + name.length + 4 + longest(document, one), 2)
   if (schema.items) return 2 + (schema.maxItems ?? Number.NaN) * (1 + longest(document, schema.items))
-  // A character beyond the first plane takes two escapes; texts without a length have a pattern or a list of a few.
+  // A character outside the BMP takes two escapes; texts without maxLength have a pattern or an enum.
   return schema.type === 'string' ? 2 + 12 * (schema.maxLength ?? 20) : 20
 }
 
-/** Values of the largest JSON that a schema allows: itself, and each again behind a comma or a bracket. */
+/** Number of values in the largest JSON that a schema allows, including the objects and arrays. */
 const mostValues = (document: Document, given: JsonSchema): number => {
   const schema = resolve(document, given)
   if (schema.anyOf) return Math.max(...schema.anyOf.map((one) => mostValues(document, one)))
@@ -88,7 +95,7 @@ export const bodySuite = async (t: Test, client: Client): Promise<void> => {
     return (operations.find(({ operationId }) => operationId === id) as unknown as { 'x-body-limit': number })['x-body-limit']
   }
 
-  await t.test('bodies that no route takes', async (t) => {
+  await t.test('every route refuses malformed bodies', async (t) => {
     for (const { method, path, id } of withBody) {
       for (const [name, body, headers, status, code, reason] of refused) {
         const answer = await send(method, path, body, headers)
@@ -102,23 +109,30 @@ export const bodySuite = async (t: Test, client: Client): Promise<void> => {
     }
   })
 
-  await t.test('the limit of each route is in the document, holds every body that its schema allows, and is kept', async (t) => {
-    t.ok(withBody.length > 12)
-    for (const route of withBody) {
-      const { id, method, path, body } = route
-      const limit = limitOf(route)
-      const needed = longest(document, body?.schema as JsonSchema)
-      const values = mostValues(document, body?.schema as JsonSchema)
-      t.ok(values <= jsonLimits.values, `${id}: ${values} values`)
-      t.ok(limit >= needed && limit < 100_000 + 2 * needed, `${id}: ${needed} of ${limit}`)
-      const sized = (bytes: number) => `{"no_such_field":1${' '.repeat(bytes - 19)}}`
-      t.match(await send(method, path, sized(limit), json), { status: 400, body: { code: 'request.invalid' } }, `${id}: ${limit}`)
-      for (const headers of [json, { ...json, 'transfer-encoding': 'chunked' }])
-        t.match(await send(method, path, sized(limit + 1), headers), { status: 413, body: { code: 'request.too_large' } }, id)
-    }
-  })
+  await t.test(
+    'the body limit of each route is documented, allows every body that fits the schema, and is enforced',
+    async (t) => {
+      t.ok(withBody.length > 12)
+      for (const route of withBody) {
+        const { id, method, path, body } = route
+        const limit = limitOf(route)
+        const needed = longest(document, body?.schema as JsonSchema)
+        const values = mostValues(document, body?.schema as JsonSchema)
+        t.ok(values <= jsonLimits.values, `${id}: ${values} values`)
+        t.ok(limit >= needed && limit < 100_000 + 2 * needed, `${id}: ${needed} of ${limit}`)
+        const sized = (bytes: number) => `{"no_such_field":1${' '.repeat(bytes - 19)}}`
+        t.match(
+          await send(method, path, sized(limit), json),
+          { status: 400, body: { code: 'request.invalid' } },
+          `${id}: ${limit}`,
+        )
+        for (const headers of [json, { ...json, 'transfer-encoding': 'chunked' }])
+          t.match(await send(method, path, sized(limit + 1), headers), { status: 413, body: { code: 'request.too_large' } }, id)
+      }
+    },
+  )
 
-  await t.test('as many faults as there are, a few of them are named', async (t) => {
+  await t.test('the response names only a few errors, however many there are', async (t) => {
     const keys = Array.from({ length: 100 }, (_, n) => `"unknown_${n}":1`)
     const items = (count: number, item: string) => `{"items":[${Array(count).fill(item)}]}`
     const bodies = [`{${keys}}`, items(1900, '1'), items(15, `{${keys}}`), items(20, '{"quantity":0,"x":1,"y":1}')]
@@ -132,12 +146,12 @@ export const bodySuite = async (t: Test, client: Client): Promise<void> => {
     t.same(two.body.errors.map(({ field }: { field: string }) => field).sort(), ['/body/email', '/body/mail', '/body/password'])
     const long = await send('POST', '/api/v1/orders', `{"${'k'.repeat(200_000)}":1}`, json)
     t.equal(long.status, 400)
-    t.ok(JSON.stringify(long.body).length < 2000, 'a key is not sent back whole')
+    t.ok(JSON.stringify(long.body).length < 2000, 'a long key is truncated in the response')
     const slashes = await send('POST', '/api/v1/auth/login', `{"a/b~c":1,${login.slice(1)}`, json)
     t.match(slashes.body.errors, [{ field: '/body/a~1b~0c' }], 'a JSON pointer')
   })
 
-  await t.test('what is taken in other forms too', async (t) => {
+  await t.test('other accepted forms of a body', async (t) => {
     const forms: [string, Body, Record<string, string>][] = [
       ['a byte order mark', `\ufeff${login}`, json],
       ['quotes', login, { 'content-type': 'Application/JSON;Charset="UTF-8"' }],
@@ -151,7 +165,7 @@ export const bodySuite = async (t: Test, client: Client): Promise<void> => {
     }
   })
 
-  await t.test('an empty body is none, whatever its type', async (t) => {
+  await t.test('an empty body counts as no body, with any content type', async (t) => {
     const types = ['application/x-www-form-urlencoded', 'application/json', 'text/plain', 'application/json; charset=big5', '']
     for (const type of types) {
       const headers: Record<string, string> = type ? { 'content-type': type } : {}
@@ -163,7 +177,7 @@ export const bodySuite = async (t: Test, client: Client): Promise<void> => {
       }
       t.match(await send('DELETE', '/api/v1/users/2000000000', '', headers), { status: 404, body: { code: 'user.not_found' } })
     }
-    t.match(await send('POST', '/nothing', 'a=1', {}), { status: 404, body: { code: 'route.not_found' } }, 'nothing is there')
+    t.match(await send('POST', '/nothing', 'a=1', {}), { status: 404, body: { code: 'route.not_found' } }, 'no such route')
     t.match(await send('POST', '/api/v1/orders/1/none', '{', json), { status: 404, body: { code: 'route.not_found' } })
   })
 }

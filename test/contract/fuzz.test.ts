@@ -10,14 +10,14 @@ const seed = Number(process.env.FUZZ_SEED ?? 20_250_101)
 const runs = Number(process.env.FUZZ_RUNS ?? amounts.fuzzRuns)
 t.setTimeout(100_000 + runs * 500)
 
-/** What changes and deletes goes last: the others still find the sample data and what was created. Stock ends with its product. */
+/** Order of the routes: updates and deletes last, so that the others still find data. Stock is deleted with its product. */
 const turn = ({ method, path, id }: Route): number => {
   if (id === 'removeInventory') return 4.5
   return method === 'POST' && !path.includes('{') ? 0 : ['GET', 'PUT', 'PATCH', 'POST', 'DELETE'].indexOf(method) + 1
 }
 /**
- * A valid request alone does not get these to succeed: they need an event that failed before, somebody who is signed in, or a
- * token that was mailed.
+ * A valid request alone does not succeed on these routes: they need an event that failed before, a signed-in person, or a
+ * mailed token.
  */
 const needsHistory = new Set([
   'retryNotification',
@@ -37,7 +37,7 @@ const needsHistory = new Set([
   'resetSecondFactor',
 ])
 
-t.test('whatever a client sends, an answer fits the document and is no 5xx', async (t) => {
+t.test('every response to random requests fits the OpenAPI document and is not a 5xx', async (t) => {
   t.comment(`FUZZ_SEED=${seed} FUZZ_RUNS=${runs}`)
   const { url } = await runApp(t)
   const client = new Pool(url, { connections: 8 })
@@ -70,7 +70,7 @@ t.test('whatever a client sends, an answer fits the document and is no 5xx', asy
       .catch((error: Error) => error)
     t.equal(problem?.message, undefined, `${route.method} ${route.path} ${[...statuses].sort()}`)
     const succeeded = [...statuses].some((status) => status < 300)
-    t.ok(succeeded || needsHistory.has(route.id), `${route.method} ${route.path} was also asked what it can answer`)
+    t.ok(succeeded || needsHistory.has(route.id), `${route.method} ${route.path} also got requests that succeed`)
   }
-  t.equal((await call(`${url}/health/ready`)).status, 200, 'it still serves')
+  t.equal((await call(`${url}/health/ready`)).status, 200, 'the server is still ready')
 })

@@ -7,7 +7,7 @@ const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avi
 export const homeSuite = async (t: Test, { url }: Client): Promise<void> => {
   const home = (accept: string, language = 'en') => call(`${url}/`, 'GET', undefined, { accept, 'accept-language': language })
 
-  await t.test('the first address is a page for browsers, in both languages', async (t) => {
+  await t.test('the root path is a page for browsers, in both languages', async (t) => {
     for (const [language, lang, text] of [
       ['en-GB,en;q=0.9', 'en', 'API reference'],
       ['zh-TW,zh;q=0.9,en;q=0.5', 'zh-TW', 'API 參考文件'],
@@ -19,7 +19,7 @@ export const homeSuite = async (t: Test, { url }: Client): Promise<void> => {
       t.match(headers.get('vary') ?? '', /accept\b.*accept-language/i)
       t.match(body, `<html lang="${lang}">`)
       t.match(body, text)
-      t.notMatch(body, /<script>|<style|style=|\son\w+=/, 'nothing inline, which the content security policy refuses')
+      t.notMatch(body, /<script>|<style|style=|\son\w+=/, 'no inline scripts or styles: the content security policy forbids them')
       t.match(headers.get('content-security-policy') ?? '', /default-src 'none'.*style-src 'self'/)
       const linked = [...body.matchAll(/href="([^"]+)"/g)].map(([, path]) => path)
       t.ok(linked.includes('docs'))
@@ -27,7 +27,7 @@ export const homeSuite = async (t: Test, { url }: Client): Promise<void> => {
     }
   })
 
-  await t.test('and JSON with links for programs', async (t) => {
+  await t.test('the root path is JSON with links for programs', async (t) => {
     for (const accept of ['application/json', '*/*', 'application/json, text/html;q=0.9']) {
       const { status, body, headers } = await home(accept, 'zh-TW')
       t.equal(status, 200)

@@ -35,7 +35,7 @@ export const inventorySuite = async (t: Test, client: Client): Promise<void> => 
     const tracked = await newOrder(client, { user_id: user.id, items: [{ product_id: product.id, quantity: 1 }] })
     const removed = await client.remove(`/inventory/${product.id}`)
     t.equal(removed.status, 200)
-    t.same(removed.body.data, { product_id: product.id, available: 2 }, 'its last level')
+    t.same(removed.body.data, { product_id: product.id, available: 2 }, 'its last stock')
     t.equal(await availableOf(client, product.id), undefined)
     isProblem(t, await client.remove(`/inventory/${product.id}`), 404, 'inventory.not_tracked')
     isProblem(t, await client.remove('/inventory/2000000000'), 404, 'inventory.not_tracked')
@@ -44,9 +44,9 @@ export const inventorySuite = async (t: Test, client: Client): Promise<void> => 
     t.equal(free.status, 201, 'always available')
     t.equal((await client.put(`/inventory/${product.id}`, { available: 7 })).status, 200)
     await client.post(`/orders/${free.body.data.id}/cancel`)
-    t.equal(await availableOf(client, product.id), 7, 'what an order never took does not come back')
+    t.equal(await availableOf(client, product.id), 7, 'an untracked order returns no stock')
     await client.post(`/orders/${tracked.id}/cancel`)
-    t.equal(await availableOf(client, product.id), 8, 'what it took does')
+    t.equal(await availableOf(client, product.id), 8, 'a tracked order returns its stock')
   })
 
   await t.test('a deleted product has no stock', async (t) => {
@@ -67,7 +67,7 @@ export const inventorySuite = async (t: Test, client: Client): Promise<void> => 
     t.same(
       ids,
       [...new Set(ids)].sort((a, b) => a - b),
-      'by product, none twice',
+      'sorted by product, no duplicates',
     )
     t.ok(ids.length >= 7)
   })

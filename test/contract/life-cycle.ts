@@ -30,18 +30,18 @@ export const lifeCycleSuite = async (t: Test, client: Client): Promise<void> => 
     isProblem(t, await client.post('/orders/2000000000/cancel'), 404, 'order.not_found')
   })
 
-  await t.test('a step that has happened is the answer, and does not happen again', async (t) => {
+  await t.test('a repeated step returns the order and has no further effect', async (t) => {
     const buyer = await newUser(client)
     const order = await newOrder(client, { user_id: buyer.id, items: [{ product_id: product.id, quantity: 2 }] })
     const before = (await availableOf(client, product.id)) ?? 0
     for (const status of ['pending', 'processing', 'cancelled']) {
       const answers = await Promise.all(Array.from({ length: 5 }, () => step(order.id, status)))
-      t.same([...new Set(answers.map((answer) => answer.status))], [200], `${status}, five at once`)
+      t.same([...new Set(answers.map((answer) => answer.status))], [200], `${status}, five concurrent requests`)
       for (const { body } of answers) t.same(body.data, { ...order, status })
       t.same((await step(order.id, status)).body.data, { ...order, status }, `${status} again`)
     }
     t.equal((await client.post(`/orders/${order.id}/cancel`)).status, 200)
-    t.equal(await availableOf(client, product.id), before + 2, 'the stock came back once')
+    t.equal(await availableOf(client, product.id), before + 2, 'the stock was returned once')
     const notes = async () => (await client.get(`/notifications?order_id=${order.id}`)).body.data
     const data = await eventually(async () => {
       const there = await notes()
@@ -50,11 +50,11 @@ export const lifeCycleSuite = async (t: Test, client: Client): Promise<void> => 
     t.same(
       data.map(({ event_type }: { event_type: string }) => event_type).sort(),
       ['order.cancelled', 'order.created', 'order.status_changed'],
-      'one event for each step that was one',
+      'one event for each step that changed the order',
     )
   })
 
-  await t.test('a cancelled order gives its stock back, once', async (t) => {
+  await t.test('a cancelled order returns its stock once', async (t) => {
     const before = await availableOf(client, product.id)
     const [pending, processing] = [await make(3), await make(4)]
     await step(processing.id, 'processing')
@@ -67,16 +67,20 @@ export const lifeCycleSuite = async (t: Test, client: Client): Promise<void> => 
     t.same(
       (await client.post(`/orders/${pending.id}/cancel`)).body.data,
       cancelled.body.data,
-      'a repeated request has its answer',
+      'a repeated request gets the same response',
     )
 
     const order = await make(5)
     const answers = await Promise.all(Array.from({ length: 6 }, () => client.post(`/orders/${order.id}/cancel`)))
-    t.same(answers.map(({ status }) => status).sort(), [200, 200, 200, 200, 200, 200], 'of several at once, each')
+    t.same(
+      answers.map(({ status }) => status).sort(),
+      [200, 200, 200, 200, 200, 200],
+      'each of several concurrent requests succeeds',
+    )
     t.equal(await availableOf(client, product.id), before)
   })
 
-  await t.test('an order can be cancelled whatever the stock was set to meanwhile', async (t) => {
+  await t.test('an order can be cancelled even if the stock was set to the maximum', async (t) => {
     const most = 2_147_483_647
     const bought = await newProduct(client, {}, 20_000)
     const orders = []
@@ -85,12 +89,12 @@ export const lifeCycleSuite = async (t: Test, client: Client): Promise<void> => 
     await client.put(`/inventory/${bought.id}`, { available: most })
     for (const { id } of orders) t.equal((await client.post(`/orders/${id}/cancel`)).body.data?.status, 'cancelled')
     t.equal(await availableOf(client, bought.id), most + 10_005)
-    t.equal((await make(1)).status, 'pending', 'and others are placed')
+    t.equal((await make(1)).status, 'pending', 'other orders can be placed')
     await newOrder(client, { user_id: user.id, items: [{ product_id: bought.id, quantity: 4 }] })
     t.equal(await availableOf(client, bought.id), most + 10_001)
   })
 
-  await t.test('a total that a client could not read exactly is refused', async (t) => {
+  await t.test('a total that is too large for exact JSON numbers is refused', async (t) => {
     const dear = []
     for (let n = 0; n < 100; n++) dear.push((await newProduct(client, { price: 1_000_000_000 })).id)
     const lines = dear.map((product_id) => ({ product_id, quantity: 10_000 }))

@@ -5,7 +5,7 @@ import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)
 
-// Everything in one process; calls between modules are calls of functions.
+// All modules in one process; calls between modules are function calls.
 const providers = await startProviders()
 const { url } = await runApp(t, providers.env)
 t.teardown(() => providers.stop())

@@ -5,7 +5,7 @@ import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)
 
-// One process; each call between modules goes over HTTP, and each idempotent one goes twice.
+// All modules in one process; calls between modules use HTTP, and each idempotent call is sent twice.
 const providers = await startProviders()
 const { url } = await runApp(t, providers.env, { binding: 'loopback' })
 t.teardown(() => providers.stop())

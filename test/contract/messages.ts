@@ -16,7 +16,7 @@ interface Documented {
 }
 
 export const messageSuite = async (t: Test, client: Client): Promise<void> => {
-  await t.test('each success of a change says in the document what it says to a person', async (t) => {
+  await t.test('the OpenAPI document has the message of each successful change', async (t) => {
     const { paths } = (await call(`${client.url}/openapi.json`)).body as { paths: Record<string, Record<string, Documented>> }
     let changes = 0
     for (const [path, methods] of Object.entries(paths)) {
@@ -24,7 +24,7 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
         const [, success] = Object.entries(responses).find(([status]) => status.startsWith('2')) ?? []
         const schema = success?.content?.['application/json']?.schema
         if (method === 'get') {
-          t.notOk(schema?.required?.includes('message'), `GET ${path} has none`)
+          t.notOk(schema?.required?.includes('message'), `GET ${path} has no message`)
           continue
         }
         changes++
@@ -37,7 +37,7 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
     t.ok(changes > 20, `${changes} changes`)
   })
 
-  await t.test('in the language of the client', async (t) => {
+  await t.test('messages are in the language of the client', async (t) => {
     const user = await newUser(client)
     const product = await newProduct(client, {}, 100)
     const told = async (
@@ -50,7 +50,7 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
       ] as const) {
         const headers = { ...client.identity, ...more, 'accept-language': language }
         const answer = await call(`${client.url}/api/v1${path}`, method, body, headers)
-        // Created or deleted by the first of them.
+        // The first request has created or deleted it already.
         if (language !== 'zh-TW,zh;q=0.9,en;q=0.8' && answer.status >= 400) continue
         t.match(answer.body, { success: true, message }, `${method} ${path}`)
         t.equal(answer.headers.get('content-language'), locale)
@@ -78,6 +78,6 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
     await told(`/inventory/${product.id}`, 'PUT', { available: 5 }, 'Stock updated', '庫存更新成功')
     await told(`/inventory/${product.id}`, 'DELETE', undefined, 'Stock tracking ended', '已停止追蹤庫存')
     const read = await client.get(`/orders/${order.id}`)
-    t.notOk('message' in read.body, 'a read has nothing to say')
+    t.notOk('message' in read.body, 'a read has no message')
   })
 }

@@ -8,7 +8,7 @@ interface Field {
   readonly schema: JsonSchema
 }
 
-/** Every text of a request's body, wherever it is. */
+/** Every text field of a request body, at any depth. */
 const textsOf = (document: Document, given: JsonSchema, path: readonly string[] = []): Field[] => {
   const schema = resolve(document, given)
   const within = [
@@ -22,7 +22,7 @@ const textsOf = (document: Document, given: JsonSchema, path: readonly string[] 
   ]
 }
 
-/** A body that is fine, with every text that it can have. */
+/** A valid body with every possible text field. */
 const bodyOf = (document: Document, given: JsonSchema): unknown => {
   const schema = resolve(document, given)
   if (schema.enum) return schema.enum[0]
@@ -83,7 +83,7 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
   const send = ({ method, path }: Route, body: unknown) =>
     call(client.url + path.replace(/\{\w+\}/, '2'), method, body, client.identity ?? {})
 
-  await t.test('every text of a body has a form, or a format or a pattern of its own', async (t) => {
+  await t.test('every text field of a body has a normal form, a format or a pattern', async (t) => {
     const bare = routes.flatMap(({ route, texts }) =>
       texts
         .filter(({ schema }) => !schema['x-normal-form'] && !schema.format && !/^\^.*\$$/.test(schema.pattern ?? ''))
@@ -93,7 +93,7 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
     t.ok(routes.flatMap(({ texts }) => texts).length > 20)
   })
 
-  await t.test('what hides is refused in every text of every route', async (t) => {
+  await t.test('every text field of every route refuses invisible and control characters', async (t) => {
     let tried = 0
     for (const { route, schema, texts } of routes) {
       for (const { path, schema: field } of texts) {
@@ -109,11 +109,11 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
     t.ok(tried > 100, `${tried}`)
   })
 
-  await t.test('what people type is kept in its form', async (t) => {
+  await t.test('text is stored in its normal form', async (t) => {
     const user = await newUser(client, { name: ' Amélie\u200b 王\u0301 '.normalize('NFD') })
     t.equal(user.name, 'Amélie 王\u0301'.normalize('NFC'))
     const name = '  Ａda 👩‍🚀 '
-    t.equal((await client.patch(`/users/${user.id}`, { name })).body.data.name, 'Ａda 👩‍🚀', 'a name keeps its wide letters')
+    t.equal((await client.patch(`/users/${user.id}`, { name })).body.data.name, 'Ａda 👩‍🚀', 'a name keeps full-width letters')
     const local = unique('Ada')
     const wide = `\u3000${local}＠EXAMPLE．com\n`
     const email = `${local}@example.com`
@@ -126,7 +126,7 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
     t.equal(product.sku, product.sku.normalize('NFKC'))
   })
 
-  await t.test('a phone number is kept as E.164', async (t) => {
+  await t.test('a phone number is stored as E.164', async (t) => {
     const user = await newUser(client)
     const change = (body: object) => client.patch(`/users/${user.id}`, body)
     for (const phone of [
@@ -143,7 +143,7 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
     t.match(
       (await change({ phone: '+44 20 7946 0958', phone_country: 'TW' })).body.data,
       { phone: '+442079460958' },
-      'of another country',
+      'a number of another country',
     )
     for (const phone of ['0912 345 678', '０９１２３４５６７８', '886912345678'])
       isProblem(t, await change({ phone }), 400, 'user.phone_country_required', {
@@ -159,7 +159,7 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
     t.match(created, { status: 201, body: { data: { phone: '+886223456789' } } })
   })
 
-  await t.test('a search minds neither case nor Unicode form', async (t) => {
+  await t.test('search ignores case and Unicode normalization form', async (t) => {
     const mark = unique('m')
     const { id } = await newProduct(client, { name: `${mark} ÜBERRASCHUNG Straße ΣΟΦΟΣ Ｗ ﬁn ЖУК １２ ｶﾞ` })
     const count = async (part: string) =>
@@ -189,11 +189,11 @@ export const normalFormSuite = async (t: Test, client: Client): Promise<void> =>
       )
     t.notOk(
       (await find('uberraschung')).some((one: { id: number }) => one.id === id),
-      'another letter is another letter',
+      'a letter without its accent does not match',
     )
   })
 
-  await t.test('one sku has one form, and an order finds it by each', async (t) => {
+  await t.test('an sku is unique across its Unicode forms, and an order finds it by each', async (t) => {
     const mark = unique('ＳＫＵ')
     const made = await newProduct(client, { sku: `${mark}-é`.normalize('NFC'), name: `${mark} Crème` }, 10)
     for (const sku of [`${mark}-é`.normalize('NFD'), made.sku, made.sku.normalize('NFD')])

@@ -10,7 +10,7 @@ interface Note {
   status: string
 }
 
-/** The messages of an order, when there are `count` and each has the status. */
+/** Waits until an order has `count` messages with the status, and returns them. */
 const notesOf = (client: Client, orderId: number, count: number, status = 'sent'): Promise<Note[]> =>
   eventually(
     async () => {
@@ -77,12 +77,12 @@ export const notificationSuite = async (t: Test, client: Client): Promise<void> 
       const { data } = (await client.get(`/notifications/${notes[0]?.id}`)).body
       t.same(data, notes[0])
       t.match(data, { order_id: order.id, user_id: user.id, attempts: 1, reason: null, uncertain_at: null })
-      t.notOk(JSON.stringify(notes).includes(user.email), 'no address is kept')
+      t.notOk(JSON.stringify(notes).includes(user.email), 'no e-mail address is stored')
       isProblem(t, await client.post(`/notifications/${notes[0]?.id}/retry`), 409, 'notification.not_retryable')
     })
   }
 
-  await t.test('an amount in dollars and cents, in a mail that machines leave unanswered', async (t) => {
+  await t.test('an amount in dollars and cents, in an e-mail marked as auto-generated', async (t) => {
     const cents = await newProduct(client, { price: 1999, currency: 'USD' })
     for (const locale of ['en', 'zh-TW'] as const) {
       const user = await newUser(client, { phone: '+886987654321', locale })
@@ -100,7 +100,7 @@ export const notificationSuite = async (t: Test, client: Client): Promise<void> 
     }
   })
 
-  await t.test('who has no phone gets e-mail', async (t) => {
+  await t.test('a user without a phone number gets only e-mail', async (t) => {
     const user = await newUser(client)
     const order = await newOrder(client, { user_id: user.id, items })
     t.match(await notesOf(client, order.id, 1), [{ channel: 'email' }])
@@ -114,7 +114,7 @@ export const notificationSuite = async (t: Test, client: Client): Promise<void> 
     isProblem(t, await client.post(nobody), 404, 'dead_letter.not_found')
   })
 
-  await t.test('one that was skipped is sent on request', async (t) => {
+  await t.test('a skipped message can be sent by a retry', async (t) => {
     const user = await newUser(client, { phone: '+886911111111' })
     sms.behave('refuse')
     const order = await newOrder(client, { user_id: user.id, items })
@@ -130,6 +130,6 @@ export const notificationSuite = async (t: Test, client: Client): Promise<void> 
     t.equal(retried.body.data.id, skipped?.id)
     await notesOf(client, order.id, 2)
     t.match(sms.copies(skipped?.event_id ?? ''), [{ to: '+886922222222' }])
-    t.equal(email.copies(skipped?.event_id ?? '').length, 1, 'the other channel is left alone')
+    t.equal(email.copies(skipped?.event_id ?? '').length, 1, 'the other channel sends nothing again')
   })
 }

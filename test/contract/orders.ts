@@ -4,7 +4,7 @@ import { allPages, availableOf, type Client, inTotalOrder, isProblem, newOrder, 
 const idsOf = (answer: { body: { data: { id: number }[] } }): number[] => answer.body.data.map(({ id }) => id)
 
 export const orderSuite = async (t: Test, client: Client): Promise<void> => {
-  await t.test('by product_id, sku or exact name; lines of one product are one item', async (t) => {
+  await t.test('order by product_id, sku or exact name; lines with the same product are merged', async (t) => {
     const user = await newUser(client)
     const [one, two, three] = [
       await newProduct(client, { price: 100 }, 50),
@@ -47,7 +47,7 @@ export const orderSuite = async (t: Test, client: Client): Promise<void> => {
     )
   })
 
-  await t.test('what was bought stays as it was', async (t) => {
+  await t.test('an order keeps the names and prices of its products', async (t) => {
     const [user, product] = [await newUser(client), await newProduct(client, { price: 10 })]
     const order = await newOrder(client, { user_id: user.id, items: [{ product_id: product.id, quantity: 1 }] })
     await client.patch(`/products/${product.id}`, { price: 11, name: 'Other' })
@@ -55,7 +55,7 @@ export const orderSuite = async (t: Test, client: Client): Promise<void> => {
     t.same((await client.get(`/orders/${order.id}`)).body.data, order)
   })
 
-  await t.test('a price that is no longer the catalogue’s', async (t) => {
+  await t.test('a price that has changed in the catalogue', async (t) => {
     const [user, product] = [await newUser(client), await newProduct(client, { price: 10 }, 5)]
     await client.patch(`/products/${product.id}`, { price: 12 })
     const items = [{ product_id: product.id, quantity: 1, price: 10 }]
@@ -140,13 +140,13 @@ export const orderSuite = async (t: Test, client: Client): Promise<void> => {
 
     const otherBody = { ...body, items: [{ product_id: product.id, quantity: 3 }] }
     isProblem(t, await client.post('/orders', otherBody, key), 422, 'order.idempotency_key_reused')
-    t.not((await newOrder(client, { ...body, user_id: other.id }, key)).id, first.body.data.id, 'a key is its user’s')
+    t.not((await newOrder(client, { ...body, user_id: other.id }, key)).id, first.body.data.id, 'a key belongs to its user')
     t.equal(await availableOf(client, product.id), 96)
 
     const shared = { 'idempotency-key': unique('key') }
     const answers = await Promise.all(Array.from({ length: 10 }, () => client.post('/orders', body, shared)))
     t.same([...new Set(answers.map(({ status }) => status))], [201])
-    t.equal(new Set(answers.map((answer) => answer.body.data.id)).size, 1, 'of several at once, one order')
+    t.equal(new Set(answers.map((answer) => answer.body.data.id)).size, 1, 'several concurrent requests create one order')
     t.equal(answers.filter(({ headers }) => headers.get('idempotency-replayed') === null).length, 1)
     t.equal(await availableOf(client, product.id), 94)
     isProblem(t, await client.post('/orders', body, { 'idempotency-key': 'x'.repeat(256) }), 400, 'request.invalid')
@@ -158,11 +158,11 @@ export const orderSuite = async (t: Test, client: Client): Promise<void> => {
     const made = await Promise.all(Array.from({ length: 6 }, make))
     const ids = made.map(({ id }) => id).sort((a, b) => b - a)
     const items = await allPages(client, `/orders?user_id=${user.id}`, 4, make)
-    inTotalOrder(t, items, 'newest first, none twice')
+    inTotalOrder(t, items, 'newest first, no duplicates')
     t.same(
       items.map(({ id }) => id).sort((a, b) => b - a),
       ids,
-      'those of this user that were there',
+      'the orders of this user that existed before the first page',
     )
     t.match(items[0].user, { id: user.id, name: user.name })
     inTotalOrder(t, await allPages(client, '/orders', 7), 'all orders')
@@ -174,9 +174,9 @@ export const orderSuite = async (t: Test, client: Client): Promise<void> => {
     isProblem(t, await client.get('/orders?status=lost'), 400, 'request.invalid')
 
     const between = (from: string, to: string) => client.get(`/orders?from=${from}&to=${to}`)
-    t.same(idsOf(await between('2025-02-10T10:30:00Z', '2025-02-15T14:20:00Z')), [1], 'from that moment, up to before the other')
+    t.same(idsOf(await between('2025-02-10T10:30:00Z', '2025-02-15T14:20:00Z')), [1], '`from` is inclusive, `to` is exclusive')
     t.same(idsOf(await between('2025-02-10T10:30:01Z', '2025-02-15T14:20:01Z')), [2])
-    t.same(idsOf(await between('2025-02-10T18:30:00%2B08:00', '2025-02-11T00:00:00Z')), [1], 'of any time zone')
+    t.same(idsOf(await between('2025-02-10T18:30:00%2B08:00', '2025-02-11T00:00:00Z')), [1], 'in any time zone')
     isProblem(t, await client.get('/orders?from=yesterday'), 400, 'request.invalid')
   })
 

@@ -4,7 +4,7 @@ import { sendExactly } from '../../testing/gateway.ts'
 import { type Document, type Parameter, type Route, resolve, routesOf } from '../../testing/openapi.ts'
 import type { Client } from './target.ts'
 
-/** Each means a number to some parser, and is not how we write one. */
+/** Some parsers read each of these as a number; we accept only plain decimals. */
 const odd = ['0x1', '0X1', '0b1', '0o1', '1e0', '1E0', '01', '00', '+1', '%2B1', '%201', '1%20', '1.0', '1.', '1_0', '-0', '1n']
 const wrong = [
   ...odd,
@@ -37,12 +37,12 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
   const isOf = (type: string) => (one: { parameter: Parameter }) => resolve(document, one.parameter.schema).type === type
   const pathOf = ({ path }: Route, value: string) => path.replace(/\{\w+\}/, () => value)
 
-  await t.test('an id in a path has one form', async (t) => {
+  await t.test('an id in a path has only one form', async (t) => {
     const ids = placed('path').filter(isOf('integer'))
     t.ok(ids.length > 12, `${ids.length} routes`)
     for (const { route, parameter } of ids) {
       for (const value of wrong.filter((value) => value !== '' && value.length < 100)) {
-        // The trail's ids are larger than the others'.
+        // Ids of the audit trail can be larger than other ids.
         if (value === '2147483648' && route.path.includes('/audit/')) continue
         const answer = await ask(route.method, pathOf(route, value))
         t.match(answer, { status: 400, body: { code: 'request.invalid' } }, `${route.method} ${route.path} ${value}`)
@@ -59,7 +59,7 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
     }
   })
 
-  await t.test('numbers and booleans in a query have one form', async (t) => {
+  await t.test('numbers and booleans in a query have only one form', async (t) => {
     const numbers = placed('query').filter(isOf('integer'))
     const booleans = placed('query').filter(isOf('boolean'))
     t.ok(numbers.length > 8 && booleans.length > 0)
@@ -79,7 +79,7 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
     t.equal((await ask('GET', '/api/v1/inventory?product_ids=1,2')).status, 200)
   })
 
-  await t.test('a cursor has one form', async (t) => {
+  await t.test('a cursor has only one form', async (t) => {
     const encode = (text: string) => Buffer.from(text).toString('base64url')
     const at = '2025-01-01T00:00:00Z'
     const good = encode(`${at} 16`)
@@ -91,7 +91,7 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
     }
   })
 
-  await t.test('a query says one thing, in UTF-8', async (t) => {
+  await t.test('a query has no duplicate names and is UTF-8', async (t) => {
     const queries: [query: string, reason: RegExp][] = [
       ['limit=1&limit=2', /names limit twice/],
       ['limit=1&limit=1', /names limit twice/],
@@ -109,7 +109,7 @@ export const parameterSuite = async (t: Test, client: Client): Promise<void> => 
       for (const [query, reason] of queries) {
         const answer = await ask(route.method, `${pathOf(route, '1')}?${query}`)
         t.match([answer.status, answer.body.code], [400, 'request.malformed'], `${route.method} ${route.path}?${query}`)
-        // What the HTTP parser refuses has no reason.
+        // A refusal by the HTTP parser has no reason.
         t.match(answer.body.reason ?? '', reason)
       }
     }

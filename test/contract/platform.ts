@@ -50,7 +50,7 @@ const routes = {
   '/health/ready': ['get'],
 }
 
-/** One request as bytes, and the first line of its answer. */
+/** Sends one raw request. @returns the status line of the response */
 const statusLine = (url: string, request: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(request))
@@ -71,7 +71,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     }
   })
 
-  await t.test('the address without a version', async (t) => {
+  await t.test('paths without a version', async (t) => {
     const [versioned, unversioned] = await Promise.all(
       ['/api/v1', '/api'].map((base) => call(`${client.url}${base}/users/1`, 'GET', undefined, client.identity)),
     )
@@ -80,7 +80,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     t.equal((await call(`${client.url}/api/orders?limit=1`, 'GET', undefined, client.identity)).body.count, 1)
   })
 
-  await t.test('one document of every route', async (t) => {
+  await t.test('the OpenAPI document has every route', async (t) => {
     const { status, body } = await call(`${client.url}/openapi.json`)
     t.equal(status, 200)
     t.match(body.openapi, /^3\.1/)
@@ -91,7 +91,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     t.equal((await fetch(`${client.url}/docs`)).status, 200)
   })
 
-  await t.test('pages that mailed links lead to, with their files', async (t) => {
+  await t.test('pages for mailed links, with their files', async (t) => {
     for (const path of ['/activate', '/reset-password']) {
       const { status, body, headers } = await call(`${client.url}${path}`, 'GET', undefined, { 'accept-language': 'zh-TW' })
       t.equal(status, 200)
@@ -106,13 +106,13 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     }
   })
 
-  await t.test('what is not there', async (t) => {
+  await t.test('unknown routes', async (t) => {
     isProblem(t, await client.get('/nothing'), 404, 'route.not_found')
     isProblem(t, await call(`${client.url}/nothing`), 404, 'route.not_found')
     isProblem(t, await call(`${client.url}/api/v2/users`), 404, 'route.not_found')
   })
 
-  await t.test('methods that an address does not take', async (t) => {
+  await t.test('methods that a path does not support', async (t) => {
     for (const [method, path, allow] of [
       ['DELETE', '/api/v1/orders/1', 'GET, HEAD, PATCH, OPTIONS'],
       ['PUT', '/api/orders', 'GET, HEAD, POST, OPTIONS'],
@@ -129,7 +129,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     t.equal(detail, '此位址不接受這個方法。')
   })
 
-  await t.test('bodies that are no JSON', async (t) => {
+  await t.test('bodies that are not JSON', async (t) => {
     const send = async (body: string, type: string) => {
       const response = await fetch(`${client.url}/api/v1/users`, { method: 'POST', headers: { 'content-type': type }, body })
       return { status: response.status, body: JSON.parse(await response.text()), headers: response.headers }
@@ -141,7 +141,7 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     isProblem(t, await client.post('/users'), 400, 'request.invalid')
   })
 
-  await t.test('each answer names its request and its trace', async (t) => {
+  await t.test('each response has its request id and trace id', async (t) => {
     const trace = '0af7651916cd43dd8448eb211c80319c'
     const answer = await client.get('/users/2000000000', {
       'x-request-id': 'request-12345',
@@ -152,9 +152,9 @@ export const platformSuite = async (t: Test, client: Client): Promise<void> => {
     t.match((await client.get('/users/1')).headers.get('x-request-id'), /^[\w-]{8,}$/)
   })
 
-  // With the loopback binding they have to be there.
+  // The loopback binding needs these routes.
   if (client.loopback) return
-  await t.test('calls between modules are not for clients', async (t) => {
+  await t.test('clients cannot use the calls between modules', async (t) => {
     for (const path of [
       '/internal/user/getUser',
       '/api/internal/user/getUser',

@@ -21,7 +21,7 @@ export const productSuite = async (t: Test, client: Client): Promise<void> => {
     isProblem(t, await client.remove(`/products/${data.id}`), 404, 'product.not_found')
   })
 
-  await t.test('one sku, one product', async (t) => {
+  await t.test('an sku is unique', async (t) => {
     const [first, second] = [await newProduct(client), await newProduct(client)]
     isProblem(t, await client.post('/products', { sku: first.sku, name: 'N', price: 1 }), 409, 'product.sku_taken')
     isProblem(t, await client.patch(`/products/${second.id}`, { sku: first.sku }), 409, 'product.sku_taken')
@@ -56,24 +56,24 @@ export const productSuite = async (t: Test, client: Client): Promise<void> => {
     const found = async (search: string, more = '') =>
       (await client.get(`/products?search=${encodeURIComponent(search)}${more}`)).body.data.map(({ id }: { id: number }) => id)
     t.same(await found(mark), [inactive.id, bySku.id, byName.id])
-    t.same(await found(mark.toUpperCase()), [inactive.id, bySku.id, byName.id], 'whatever its case')
+    t.same(await found(mark.toUpperCase()), [inactive.id, bySku.id, byName.id], 'ignores case')
     t.same(await found(mark, '&active=true'), [bySku.id, byName.id])
     t.same(await found(mark, '&active=false'), [inactive.id])
-    t.same(await found(`${mark}%`), [], 'a wildcard is a letter like others')
+    t.same(await found(`${mark}%`), [], 'a wildcard is an ordinary character')
     t.same(await found(mark.replaceAll('-', '_')), [])
     t.same((await found('滑鼠')).includes(2), true)
     const paged = await allPages(client, `/products?search=${mark}`, 2)
     t.same(
       paged.map(({ id }) => id),
       [inactive.id, bySku.id, byName.id],
-      'a page keeps its search',
+      'the next page keeps the search',
     )
   })
 
-  await t.test('pages, with rows of one time', async (t) => {
+  await t.test('pages of rows with the same time', async (t) => {
     const items = await allPages(client, '/products', 1)
-    inTotalOrder(t, items, 'newest first, none twice')
-    // The sample's products have one created_at: no page may end between them and lose or repeat one.
+    inTotalOrder(t, items, 'newest first, no duplicates')
+    // The sample products have the same created_at: pages must not lose or repeat one.
     t.same(
       items.slice(-3).map(({ id }) => id),
       [3, 2, 1],

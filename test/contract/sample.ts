@@ -60,7 +60,7 @@ export const sampleSuite = async (t: Test, client: Client): Promise<void> => {
         [3, true],
       ],
     )
-    t.equal((await newUser(client)).id, 4, 'ids go on from there')
+    t.equal((await newUser(client)).id, 4, 'the next ids follow the sample data')
     t.equal((await newProduct(client)).id, 4)
     t.equal((await client.post('/orders', { user_id: 3, items: [{ product_id: 2, quantity: 1 }] })).body.data.id, 3)
   })

@@ -6,7 +6,7 @@ import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)
 
-// Everything in one process, where every request is judged: an administrator's reach what they reach with AUTH=off.
+// All modules in one process with authorization: an administrator can do the same as everyone with AUTH=off.
 const providers = await startProviders()
 const { url, keysDir } = await runApp(t, { ...providers.env, AUTH: 'on' })
 t.teardown(() => providers.stop())

@@ -5,10 +5,10 @@ import { contractSuite } from './suite.ts'
 
 t.setTimeout(180_000)
 
-// Five processes, a database for each module, one Redis.
+// A separate process and database for each module, one Redis.
 const providers = await startProviders()
 t.teardown(() => providers.stop())
 const system = await startSystem({ env: providers.env })
 t.teardown(() => system.stop())
-if (!system.redis) t.comment('left out: no redis-server, so events travel through PostgreSQL')
+if (!system.redis) t.comment('skipped: redis-server is not installed, so events use PostgreSQL')
 await t.test('contract', (t) => contractSuite(t, { url: system.url, service: 'api-gateway', providers }))

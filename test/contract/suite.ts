@@ -16,7 +16,7 @@ import { textSuite } from './text.ts'
 import { userSuite } from './users.ts'
 import { validationSuite } from './validation.ts'
 
-/** What OrderHub promises on its public address, in whatever topology it runs. Needs the sample data, untouched. */
+/** The public API of OrderHub, the same in every topology. Needs unchanged sample data. */
 export const contractSuite = async (t: Test, target: Target): Promise<void> => {
   const client = clientOf(target)
   const suites = {

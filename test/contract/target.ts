@@ -2,22 +2,22 @@ import type { Test } from 'tap'
 import { type Answer, call } from '../../testing/app.ts'
 import type { TestProviders } from '../../testing/providers.ts'
 
-/** A running platform with the sample data, as a client sees it. */
+/** A running platform with sample data, as a client sees it. */
 export interface Target {
   readonly url: string
-  /** What its /health calls it. */
+  /** The service name in its /health. */
   readonly service: string
-  /** The calls between modules go through the public address itself. */
+  /** Calls between modules use the public address. */
   readonly loopback?: boolean
-  /** Go with every call: who asks. */
+  /** Headers of every call: the identity of the caller. */
   readonly identity?: Readonly<Record<string, string>>
-  /** Where its messages arrive. */
+  /** The providers that receive its messages. */
   readonly providers: TestProviders
 }
 
 export type Headers = Record<string, string>
 
-/** A target with the calls that the suites make; paths are below /api/v1. */
+/** A target with methods for HTTP calls; paths are below /api/v1. */
 export interface Client extends Target {
   get(path: string, headers?: Headers): Promise<Answer>
   post(path: string, body?: unknown, headers?: Headers): Promise<Answer>
@@ -40,25 +40,25 @@ export const clientOf = (target: Target): Client => {
 }
 
 let count = 0
-/** A text that no other call of this process gives. */
+/** A text that is unique in this process. */
 export const unique = (prefix: string): string => {
   count += 1
   return `${prefix}-${process.pid}-${count}`
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a test reads whatever came back
+// biome-ignore lint/suspicious/noExplicitAny: a test reads any response
 type Data = any
 
 const created = async (answer: Promise<Answer>): Promise<Data> => {
   const { status, body } = await answer
-  if (status !== 201) throw new Error(`201 expected, ${status} came: ${JSON.stringify(body)}`)
+  if (status !== 201) throw new Error(`expected 201, got ${status}: ${JSON.stringify(body)}`)
   return body.data
 }
 
 export const newUser = (client: Client, fields: object = {}): Promise<Data> =>
   created(client.post('/users', { name: 'Ada', email: `${unique('ada')}@example.com`, ...fields }))
 
-/** A product with `available` pieces in stock, or not stock-tracked. */
+/** Creates a product with `available` pieces in stock; without it, not stock-tracked. */
 export const newProduct = async (client: Client, fields: object = {}, available?: number): Promise<Data> => {
   const product = await created(client.post('/products', { sku: unique('SKU'), name: unique('Lamp'), price: 700, ...fields }))
   if (available !== undefined) await client.put(`/inventory/${product.id}`, { available })
@@ -71,7 +71,7 @@ export const newOrder = (client: Client, body: object, headers?: Headers): Promi
 export const availableOf = async (client: Client, productId: number): Promise<number | undefined> =>
   (await client.get(`/inventory?product_ids=${productId}`)).body.data[0]?.available
 
-/** The answer is a problem (RFC 9457) of this status and code, with these further members. */
+/** Checks that the response is a problem (RFC 9457) with this status and code, and these additional members. */
 export const isProblem = (t: Test, answer: Answer, status: number, code: string, more: object = {}): void => {
   t.match(answer.body, { type: `urn:orderhub:error:${code}`, status, code, success: false, ...more }, code)
   t.equal(answer.status, status, code)
@@ -79,7 +79,7 @@ export const isProblem = (t: Test, answer: Answer, status: number, code: string,
   t.match(answer.body.trace_id, /^[0-9a-f]{32}$/)
 }
 
-/** Every item of a list, page by page; `between` runs after the first page. */
+/** All items of a list, page by page; `between` runs after the first page. */
 export const allPages = async (
   client: Client,
   path: string,
@@ -100,7 +100,7 @@ export const allPages = async (
   return items
 }
 
-/** Newest first, and of those of one time the largest id first; none twice. */
+/** Checks the order: newest first; with the same time, largest id first; no duplicates. */
 export const inTotalOrder = (t: Test, items: readonly { created_at: string; id: number }[], message: string): void => {
   const later = items.slice(1).every((item, n) => {
     const before = items[n] as { created_at: string; id: number }

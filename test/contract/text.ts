@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { type Client, isProblem, newUser, unique } from './target.ts'
 
 export const textSuite = async (t: Test, client: Client): Promise<void> => {
-  await t.test('NUL and lone surrogates are refused wherever they are', async (t) => {
+  await t.test('NUL and lone surrogates are refused everywhere', async (t) => {
     for (const text of ['a\0b', 'a\ud800b', '\udc00']) {
       const email = `${unique('t')}@example.com`
       isProblem(t, await client.post('/users', { name: text, email }), 400, 'request.invalid_text')
@@ -24,10 +24,10 @@ export const textSuite = async (t: Test, client: Client): Promise<void> => {
     for (const path of ['/users/%00', '/orders/1%00', '/products?search=%ED%A0%80', '/users/%ED%A0%80', '/users/%zz'])
       t.ok((await client.get(path)).status < 500, path)
     const name = '𠮷野家 ☕️ 👩‍👩‍👧 🏴\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f} نرگس‌زار'
-    t.equal((await newUser(client, { name })).name, name, 'any other text is kept as it is')
+    t.equal((await newUser(client, { name })).name, name, 'any other text is stored unchanged')
   })
 
-  await t.test('a cursor that no list gave', async (t) => {
+  await t.test('an invented cursor is refused', async (t) => {
     const encode = (text: string) => Buffer.from(text).toString('base64url')
     const cursors = [
       'x',
@@ -43,7 +43,7 @@ export const textSuite = async (t: Test, client: Client): Promise<void> => {
       for (const cursor of cursors) isProblem(t, await client.get(`${path}?cursor=${cursor}`), 400, 'request.invalid_cursor')
   })
 
-  await t.test('lists are bounded', async (t) => {
+  await t.test('the limit of a list is bounded', async (t) => {
     for (const path of ['/users', '/products', '/orders', '/inventory', '/notifications', '/notifications/dead-letters']) {
       for (const limit of ['0', '101', '-1', '1.5', 'x', ''])
         isProblem(t, await client.get(`${path}?limit=${limit}`), 400, 'request.invalid')
@@ -52,7 +52,7 @@ export const textSuite = async (t: Test, client: Client): Promise<void> => {
     }
   })
 
-  await t.test('problems in the language of the client', async (t) => {
+  await t.test('problems are in the language of the client', async (t) => {
     const language = (accept: string) => client.get('/users/2000000000', { 'accept-language': accept })
     const chinese = await language('zh-TW,zh;q=0.9,en;q=0.8')
     isProblem(t, chinese, 404, 'user.not_found', { detail: '找不到使用者。', title: '找不到使用者。' })

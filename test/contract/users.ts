@@ -21,17 +21,17 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
 
     const removed = await client.remove(`/users/${data.id}`)
     t.equal(removed.status, 200)
-    t.same(removed.body.data, changed.body.data, 'answers with the deleted user')
+    t.same(removed.body.data, changed.body.data, 'returns the deleted user')
     isProblem(t, await client.get(`/users/${data.id}`), 404, 'user.not_found')
     isProblem(t, await client.patch(`/users/${data.id}`, { name: 'x' }), 404, 'user.not_found')
     isProblem(t, await client.remove(`/users/${data.id}`), 404, 'user.not_found')
   })
 
-  await t.test('what is left out has its default', async (t) => {
+  await t.test('omitted fields have defaults', async (t) => {
     t.match(await newUser(client), { phone: null, role: 'user', locale: 'en' })
   })
 
-  await t.test('messages come in the language of the request that made the user, where it names no other', async (t) => {
+  await t.test('the locale of a user defaults to the language of the request that creates it', async (t) => {
     const localeIn = async (accept: string, more: object = {}) => {
       const person = { name: 'Ada', email: `${unique('locale')}@example.com`, ...more }
       return (await client.post('/users', person, { 'accept-language': accept })).body.data.locale
@@ -43,7 +43,7 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
     t.equal(await localeIn('zh-TW', { locale: 'en' }), 'en')
   })
 
-  await t.test('one address, one user, whatever its case', async (t) => {
+  await t.test('an e-mail address is unique, ignoring case', async (t) => {
     const email = `${unique('alan')}@example.com`
     await newUser(client, { email })
     const other = await newUser(client)
@@ -56,10 +56,10 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
         client.post('/users', { name: 'B', email: n % 2 ? contested : contested.toUpperCase() }),
       ),
     )
-    t.same(answers.map(({ status }) => status).sort(), [201, 409, 409, 409, 409], 'of several at once, one')
+    t.same(answers.map(({ status }) => status).sort(), [201, 409, 409, 409, 409], 'one of several concurrent requests succeeds')
   })
 
-  await t.test('refused fields are named', async (t) => {
+  await t.test('the response names refused fields', async (t) => {
     const email = `${unique('x')}@example.com`
     const refused = async (body: object, field: string) => {
       const answer = await client.post('/users', body)
@@ -90,13 +90,13 @@ export const userSuite = async (t: Test, client: Client): Promise<void> => {
     const items = await allPages(client, '/users', 4, async () => {
       late = await newUser(client)
     })
-    inTotalOrder(t, items, 'newest first, none twice')
+    inTotalOrder(t, items, 'newest first, no duplicates')
     const ids = items.map(({ id }) => id)
     t.ok(
       made.every(({ id }) => ids.includes(id)),
-      'none left out',
+      'all are included',
     )
-    t.notOk(ids.includes(late?.id), 'a page begun stays as it was')
+    t.notOk(ids.includes(late?.id), 'later pages exclude users that were created after the first page')
     t.ok(ids.includes(1))
   })
 }

@@ -6,7 +6,7 @@ import type { Client } from './target.ts'
 const languages = ['en', 'zh-TW'] as const
 const chinese = /\p{Script=Han}/u
 
-/** A request with one fault, and what each message about it must name. */
+/** A request with one error, and what each message about it must contain. */
 interface Fault {
   readonly what: string
   readonly path: string
@@ -15,14 +15,14 @@ interface Fault {
   readonly names: readonly unknown[]
 }
 
-/** The fixed values of a schema, and of its branches. */
+/** The enum and const values of a schema and its branches. */
 const valuesOf = (document: Document, given: JsonSchema): unknown[] => {
   const schema = resolve(document, given) as JsonSchema & { const?: unknown }
   const own = schema.const === undefined ? (schema.enum ?? []) : [schema.const]
   return [...own, ...(schema.anyOf ?? []).flatMap((branch) => valuesOf(document, branch))]
 }
 
-/** Values that a schema refuses, each for another reason. */
+/** Values that a schema rejects, each for a different reason. */
 const badValues = (document: Document, given: JsonSchema): unknown[] => {
   const schema = resolve(document, given)
   if (schema.anyOf) return schema.anyOf.flatMap((branch) => badValues(document, branch)).concat([{}])
@@ -84,7 +84,7 @@ export const validationSuite = async (t: Test, client: Client): Promise<void> =>
     const wrong = (why: string) => problems.push(`${where} ${what} in ${language}: ${why} ${JSON.stringify(body).slice(0, 300)}`)
     if (status !== 400 || body.code !== 'request.invalid') return
     faults++
-    if (headers.get('content-language') !== language) wrong('no language')
+    if (headers.get('content-language') !== language) wrong('wrong content-language')
     const fields = new Set<string>()
     for (const text of [body.title, body.detail]) if (chinese.test(text) !== (language === 'zh-TW')) wrong(`"${text}"`)
     for (const { field, message } of body.errors as { field: string; message: string }[]) {
@@ -92,7 +92,7 @@ export const validationSuite = async (t: Test, client: Client): Promise<void> =>
       if (!field.startsWith('/')) wrong(`the field is ${field}`)
       if (chinese.test(message) !== (language === 'zh-TW')) wrong(`"${message}"`)
       if (/[\\^$]|anyOf|schema|pattern|property|right form|is not valid/.test(message)) wrong(`"${message}"`)
-      if (fields.has(`${field} ${message}`)) wrong('a line twice')
+      if (fields.has(`${field} ${message}`)) wrong('a duplicate message')
       fields.add(`${field} ${message}`)
       if (field.endsWith(`/${what.replace(/\W/g, '')}`))
         for (const name of names) if (!message.includes(String(name))) wrong(`${field} does not name ${name}`)
@@ -109,9 +109,9 @@ export const validationSuite = async (t: Test, client: Client): Promise<void> =>
   for (const route of routesOf(document)) await Promise.all(faultsOf(document, route).map((fault) => ask(route, fault)))
   t.same(problems.slice(0, 10), [], `${problems.length} of ${faults}`)
   t.ok(faults > 400, `${faults} refusals`)
-  t.equal(seen.en.size, seen['zh-TW'].size, 'as many different texts in one language as in the other')
+  t.equal(seen.en.size, seen['zh-TW'].size, 'the same number of different messages in both languages')
 
-  await t.test('a client’s own key is named, as much as finds it', async (t) => {
+  await t.test('an unknown key is named, truncated', async (t) => {
     const body = { [`${'k'.repeat(500)}/~`]: 1, 'a/b~c': 1 }
     const { errors } = (await client.post('/products', body, { 'accept-language': 'zh-TW' })).body
     const named = errors.filter(({ message }: { message: string }) => message.startsWith('未知'))
@@ -121,7 +121,7 @@ export const validationSuite = async (t: Test, client: Client): Promise<void> =>
     ])
   })
 
-  await t.test('a union is one line', async (t) => {
+  await t.test('a union gets one message', async (t) => {
     const ask = async (language: string) => {
       const { errors } = (await client.get('/orders?status=lost', { 'accept-language': language })).body
       return errors
@@ -134,7 +134,7 @@ export const validationSuite = async (t: Test, client: Client): Promise<void> =>
     ])
   })
 
-  await t.test('rules that no schema says', async (t) => {
+  await t.test('messages of rules that are not in a schema', async (t) => {
     const say = async (language: string) => [
       (await client.post('/orders', { user_id: 1, items: [{ quantity: 1 }] }, { 'accept-language': language })).body.errors,
       (await client.get('/inventory?product_ids=9999999999', { 'accept-language': language })).body.errors,

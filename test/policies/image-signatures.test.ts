@@ -1,6 +1,7 @@
 /**
- * The policy of deploy/gitops against real signatures, offline: Kyverno's own CLI, a registry on 127.0.0.1, and a certificate authority
- * in the place of Sigstore's. Only where the images and the authority are is changed in the policy, and that there is no log.
+ * Tests the policy of deploy/gitops against real signatures, offline: with Kyverno's CLI, a registry on 127.0.0.1, and a
+ * certificate authority instead of Sigstore's. The test changes only the addresses of the images and the authority in the policy,
+ * and turns off the transparency log.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto'
@@ -43,7 +44,7 @@ const cases: Record<string, Signature & { result: 'pass' | 'fail' }> = {
 const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')
 const pem = (key: KeyObject): string => key.export({ type: key.type === 'private' ? 'pkcs8' : 'spki', format: 'pem' }) as string
 
-/** An authority that issues certificates like Fulcio's: an identity as URI, and its issuer as an extension. */
+/** An authority that issues certificates like Fulcio's: the identity as URI, and its issuer as an extension. */
 const createAuthority = (folder: string) => {
   mkdirSync(folder)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
@@ -85,7 +86,7 @@ const createAuthority = (folder: string) => {
   }
 }
 
-/** A repository of The Update Framework that gives out whom to trust. Answers its root. */
+/** Writes a repository of The Update Framework (TUF) with the trusted authority. @returns its root metadata */
 const createTrust = (folder: string, authority: X509Certificate): string => {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
   const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex')
@@ -126,7 +127,7 @@ const createTrust = (folder: string, authority: X509Certificate): string => {
   return root
 }
 
-/** What is read of an OCI registry: manifests, blobs and referrers. */
+/** The read API of an OCI registry: manifests, blobs and referrers. */
 const createRegistry = async () => {
   const stored = new Map<string, { type: string; body: string }>()
   const referrers = new Map<string, object[]>()
@@ -186,7 +187,7 @@ const createRegistry = async () => {
   }
 }
 
-/** A Sigstore bundle as `cosign sign` makes it: an in-toto statement about the digest, in a DSSE envelope. */
+/** A Sigstore bundle like that of `cosign sign`: an in-toto statement about the digest, in a DSSE envelope. */
 const createBundle = (digest: string, { privateKey, certificate }: { privateKey: KeyObject; certificate: X509Certificate }) => {
   const payloadType = 'application/vnd.in-toto+json'
   const payload = JSON.stringify({
@@ -208,8 +209,8 @@ const createBundle = (digest: string, { privateKey, certificate }: { privateKey:
 }
 
 t.test(
-  'only what the publishing workflow signed at a tag runs',
-  { skip: kyverno ? false : 'no kubectl-kyverno here' },
+  'only images that the publish workflow signed at a tag are admitted',
+  { skip: kyverno ? false : 'kubectl-kyverno is not installed' },
   async (t) => {
     const folder = t.testdir({ trust: {} })
     const authority = createAuthority(join(folder, 'authority'))
