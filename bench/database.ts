@@ -12,12 +12,12 @@ export interface Server {
   readonly version: string
   /** A new, migrated database for all modules, as environment variables. */
   shared(name: string): Promise<Record<string, string>>
-  /** A new, migrated database for each module; `DATABASE_URL` is one for the events alone. */
+  /** A new, migrated database for each module; `DATABASE_URL` is a separate one for the events. */
   separate(name: string): Promise<Record<string, string>>
   stop(): Promise<void>
 }
 
-/** A real PostgreSQL, as `npm start` runs it: fsync and synchronous_commit are on. */
+/** A real PostgreSQL, like that of `npm start`: fsync and synchronous_commit are on. */
 export const startServer = async (): Promise<Server> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-bench-'))
   await chmod(folder, 0o755)
@@ -51,7 +51,7 @@ export const startServer = async (): Promise<Server> => {
   }
 }
 
-/** What the bench has to know of the order module's database. */
+/** Queries on the order module's database. */
 export const watchOrders = (url: string) => {
   const client = postgres(url, { max: 1, onnotice: () => {} })
   const outbox = async (): Promise<number> => {
@@ -59,7 +59,7 @@ export const watchOrders = (url: string) => {
     return row?.n ?? 0
   }
   return {
-    /** Waits until every event is delivered; answers how many there were, and the seconds. */
+    /** Waits until every event is delivered. @returns the number of events, and the seconds */
     drain: async (timeoutSeconds = 300) => {
       const started = performance.now()
       const seconds = () => (performance.now() - started) / 1000
@@ -70,7 +70,7 @@ export const watchOrders = (url: string) => {
       }
       return { events, seconds: seconds() }
     },
-    /** The largest id, and those below it that do not exist: a transaction of pgbench that ended in a deadlock drew its number. */
+    /** The largest id, and the missing ids below it: a deadlocked transaction of pgbench has used up an id. */
     orders: async (): Promise<{ last: number; missing: number[] }> => {
       const [row] = await client`
         select max(id) as last, (select coalesce(json_agg(n), '[]') from
@@ -79,7 +79,7 @@ export const watchOrders = (url: string) => {
       if (!row || row.missing.length > row.last / 1000) throw new Error('more than one in a thousand orders is missing')
       return { last: row.last, missing: row.missing }
     },
-    /** Takes away what pgbench's rounds have left, and makes every round start alike. */
+    /** Deletes the events of pgbench, and gives every round the same initial state. */
     tidy: async (): Promise<void> => {
       await client`delete from orders.outbox where available_at = ${client.unsafe(parked)}`
       await client`vacuum analyze orders.orders`
@@ -88,7 +88,7 @@ export const watchOrders = (url: string) => {
       await client`vacuum orders.stock`
       await client`checkpoint`
     },
-    /** Orders that do not have their two lines and the sum of them. */
+    /** Number of orders without their two items, or with a wrong total. */
     torn: async (): Promise<number> => {
       const [row] = await client`
         select count(*)::int as n from orders.orders o

@@ -1,17 +1,17 @@
 /**
- * How much orders suffer while many people sign in at once: a password's hash takes a processor and 19 MiB for some 25 ms.
+ * Measures how much slower orders are during many concurrent logins: a password hash uses one CPU and 19 MiB for about 25 ms.
  */
 import type { LoadOptions } from './load.ts'
 import type { Figures, Flood } from './report.ts'
 
-/** Logins that come at once; the next so many as soon as all are answered. */
+/** Concurrent logins; the next ones start when all have responses. */
 const crowd = 200
-/** Clients that place orders, one after the other: few, so that waiting comes from the logins. */
+/** Clients that place orders sequentially: few, so that any wait is caused by the logins. */
 const buyers = 2
 
 export interface FloodOptions {
   readonly url: string
-  /** Accounts that sign in, in turn. */
+  /** Accounts that sign in, round robin. */
   readonly accounts: readonly { readonly email: string; readonly password: string }[]
   readonly load: (options: LoadOptions) => Promise<Figures>
   readonly options: LoadOptions
@@ -28,7 +28,7 @@ const login = async (url: string, account: FloodOptions['accounts'][number] | un
   return String(answer.status)
 }
 
-/** Measures orders alone and then beside 200 logins at once, in turns. */
+/** Measures orders alone and with 200 concurrent logins, alternating. */
 export const measureFlood = async ({ url, accounts, load, options, rounds }: FloodOptions): Promise<Flood> => {
   const before: number[] = []
   const during: number[] = []

@@ -1,4 +1,4 @@
-/** Requests that are made to cost more than they should: each within what HTTP and a client's quota allow. */
+/** Requests that are built to cost more than they should, within the limits of HTTP and a client's quota. */
 export interface HostileRequest {
   readonly name: string
   readonly method?: 'GET' | 'POST'
@@ -9,7 +9,7 @@ export interface HostileRequest {
 
 const kibibyte = 1024
 const orderLimit = 256 * kibibyte
-/** Node.js takes 16 KiB of headers and request line together. */
+/** Node.js accepts 16 KiB for the request line and headers together. */
 const headerRoom = 14_000
 
 const filled = (bytes: number, part: string, between = ''): string => {
@@ -41,7 +41,7 @@ export const hostileRequests: readonly HostileRequest[] = [
   order('40,000 empty items', `{"items":[${filled(120_000, '{}', ',')}]}`),
   order('100 items with 80 unknown keys', `{"items":[${filled(inOrder, `{${keys(80)}}`, ',')}]}`),
   order(
-    '100 items that exist nowhere',
+    '100 items that do not exist',
     `{"user_id":1,"items":[${filled(30_000, '{"product":"none","quantity":1}', ',').slice(0, 3199)}]}`,
   ),
   order(
@@ -53,7 +53,7 @@ export const hostileRequests: readonly HostileRequest[] = [
 
   order('nested arrays', `{"items":${'['.repeat(120_000)}`),
   order('nested objects', filled(inOrder, '{"a":')),
-  order('31 levels, again and again', `{"items":[${filled(inOrder, `${'['.repeat(29)}${']'.repeat(29)}`, ',')}]}`),
+  order('31 levels, repeated', `{"items":[${filled(inOrder, `${'['.repeat(29)}${']'.repeat(29)}`, ',')}]}`),
   signIn('nested with an escape', `{"email":${'['.repeat(8000)}"\\ud83d\\ude00"${']'.repeat(8000)}}`),
 
   order('one string', `{"items":"${'a'.repeat(inOrder)}"}`),
@@ -65,8 +65,8 @@ export const hostileRequests: readonly HostileRequest[] = [
   order('backslashes', `{"items":"${filled(inOrder, '\\\\')}"}`),
   order('escaped strings', `{"items":[${filled(inOrder, '"\\ud83d\\ude00"', ',')}]}`),
   order('spaces', `{"items":[]${' '.repeat(inOrder)}}`),
-  order('quotes that never end', filled(inOrder, '"')),
-  order('a key twice, at the end', `{"items":[${filled(inOrder - 50, '{"a":1}', ',')}],"items":1}`),
+  order('unterminated quotes', filled(inOrder, '"')),
+  order('a duplicate key at the end', `{"items":[${filled(inOrder - 50, '{"a":1}', ',')}],"items":1}`),
   order('a number of 260,000 digits', `{"user_id":${'9'.repeat(inOrder)}}`),
   order('a fraction of 260,000 digits', `{"user_id":0.${'1'.repeat(inOrder)}e5}`),
   order('large numbers', `{"items":[${filled(inOrder, '1e308', ',')}]}`),

@@ -1,6 +1,6 @@
 /**
- * What a client can do to the others with a request: the longest stall of the event loop, as the process itself measures it
- * (perf_hooks.monitorEventLoopDelay, read from its metrics), and the processor's time that one such request takes.
+ * Measures how a hostile request affects other clients: the longest event loop stall, as the process itself measures it
+ * (perf_hooks.monitorEventLoopDelay, read from its metrics), and the CPU time per request.
  */
 import { Pool } from 'undici'
 import { freePort } from '../testing/port.ts'
@@ -15,14 +15,14 @@ export const stallFloorMs = 50
 export interface HostileFigures {
   readonly name: string
   readonly bytes: number
-  /** Of the answers; `closed` where the server ended the connection. */
+  /** Statuses of the responses; `closed` if the server closed the connection. */
   readonly statuses: string
-  /** Milliseconds of the longest stall in each round: requests one after the other, and 40 at once. */
+  /** Milliseconds of the longest stall in each round, for sequential requests and for 40 concurrent ones. */
   readonly alone: readonly number[]
   readonly together: readonly number[]
-  /** Milliseconds of the longest wait of somebody else, who reads a product beside these 40. */
+  /** Milliseconds of the longest wait of another client, which reads a product during these 40. */
   readonly waits: readonly number[]
-  /** Milliseconds of one request, the median over the rounds; the process' own upkeep is in it. */
+  /** CPU milliseconds per request, the median over the rounds; includes background work of the process. */
   readonly cpu: number
 }
 
@@ -31,7 +31,7 @@ const sizeOf = ({ path, headers = {}, body = '' }: HostileRequest): number =>
 
 export interface HostileOptions {
   readonly env: Record<string, string>
-  /** Of an administrator. */
+  /** Headers of an administrator. */
   readonly headers: (keysDir: string) => Promise<Record<string, string>>
   readonly rounds: number
   readonly chosen: (name: string) => boolean
@@ -44,7 +44,7 @@ export const measureHostile = async ({ env, headers, rounds, chosen }: HostileOp
   const other = new Pool(product.url, { connections: 1, pipelining: 1 })
   try {
     const identity = await headers(env.KEYS_DIR as string)
-    /** Reading the delay also resets it. */
+    /** Reading the metrics also resets the delay. */
     const read = async () => {
       const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
       const value = (name: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]) * 1000
@@ -68,10 +68,10 @@ export const measureHostile = async ({ env, headers, rounds, chosen }: HostileOp
       const started = performance.now()
       const answer = await other.request({ method: 'GET', path: '/api/v1/products/1', headers: identity })
       await answer.body.dump()
-      if (answer.statusCode !== 200) throw new Error(`the usual request is answered ${answer.statusCode}`)
+      if (answer.statusCode !== 200) throw new Error(`the usual request returns ${answer.statusCode}`)
       return performance.now() - started
     }
-    /** @returns the longest wait of somebody else until the last is answered */
+    /** @returns the longest wait of another client until the last response */
     const atOnce = async (request: HostileRequest): Promise<number> => {
       let left = crowd
       const all = Array.from({ length: crowd }, () => send(request).finally(() => left--))
@@ -106,7 +106,7 @@ export const measureHostile = async ({ env, headers, rounds, chosen }: HostileOp
         waits,
         cpu: median(cpu),
       })
-      process.stderr.write(`${request.name}: ${statuses.size} kinds of answer\n`)
+      process.stderr.write(`${request.name}: ${statuses.size} different statuses\n`)
     }
     return found
   } finally {
@@ -122,7 +122,7 @@ const shown = (values: readonly number[]): string =>
 /** A Markdown table. */
 export const describeHostile = (figures: readonly HostileFigures[]): string =>
   [
-    '| request | bytes | answers | longest stall, one by one, ms | 40 at once, ms | longest wait of another, ms | processor, ms a request |',
+    '| request | bytes | statuses | longest stall, sequential, ms | 40 at once, ms | longest wait of another client, ms | CPU, ms per request |',
     '| --- | ---: | --- | ---: | ---: | ---: | ---: |',
     ...figures.map(
       ({ name, bytes, statuses, alone, together, waits, cpu }) =>
@@ -131,7 +131,7 @@ export const describeHostile = (figures: readonly HostileFigures[]): string =>
     '',
   ].join('\n')
 
-/** A stall counts where it comes in most rounds: a busy machine makes others. */
+/** A stall counts if it occurs in most rounds: a busy machine causes single ones. */
 export const stallsOf = (figures: readonly HostileFigures[]): string[] =>
   figures.flatMap(({ name, alone, together }) => {
     const longest = Math.max(median(alone), median(together))

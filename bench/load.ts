@@ -1,6 +1,6 @@
 /**
- * One run of autocannon in a process of its own, so that the one that measures does nothing else. Started by run.ts, which
- * sends the LoadOptions and gets a Figures back.
+ * One run of autocannon in a separate process, which does nothing else. run.ts starts it, sends LoadOptions and receives
+ * Figures.
  */
 import autocannon from 'autocannon'
 import { type Figures, percentile } from './report.ts'
@@ -11,12 +11,12 @@ export interface LoadOptions {
   readonly connections: number
   readonly warmupSeconds: number
   readonly seconds: number
-  /** Ids 1 to `users`, 1 to `products` and, for reads, 1 to `orders` but for those `missing` exist. */
+  /** Existing ids: 1 to `users`, 1 to `products` and, for reads, 1 to `orders` except `missing`. */
   readonly users: number
   readonly products: number
   readonly orders: number
   readonly missing?: readonly number[]
-  /** Go with every request: who asks. */
+  /** Headers of every request: the identity of the caller. */
   readonly headers?: Record<string, string>
 }
 
@@ -43,7 +43,7 @@ const requestOf = ({ kind, users, products, orders, missing = [], headers = {} }
         body: JSON.stringify({ user_id: upTo(users), items: twoLines(products) }),
       }
 
-/** Each connection sends its own in turn. Made beforehand: to make each when it is sent would take the server's processor. */
+/** Each connection repeats its own requests. They are created in advance, so that the load takes no CPU from the server. */
 const requestsPerConnection = 500
 const requestsOf = (options: LoadOptions) => Array.from({ length: requestsPerConnection }, () => requestOf(options))
 

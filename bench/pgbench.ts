@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Figures, percentile } from './report.ts'
 
-/** Rows of pgbench are parked so that no relay takes their events, and are told apart by it. */
+/** `available_at` of pgbench's outbox rows: no relay claims them, and they can be recognized. */
 export const parked = "'infinity'::timestamptz"
 
 const dice = ({ users, products }: { users: number; products: number }) => `
@@ -33,9 +33,9 @@ const eventOf = (id: string) => `
 const itemColumns = 'order_id, line, product_id, product, quantity, price'
 const eventColumns = 'id, type, aggregate_id, version, actor, traceparent, data, available_at'
 
-/** The rows of one order with two lines, in one commit, by three ways to write them. */
+/** Three ways to write the rows of one order with two lines in one commit. */
 const creating = {
-  /** A round trip for each statement, as most clients do. */
+  /** One round trip per statement, like most clients. */
   transaction: `
 begin;
 update orders.stock set available = available - :n1::int where product_id = :first::int and available >= :n1::int;
@@ -89,7 +89,7 @@ select o.id, o.user_id, o.total, o.currency, o.status, o.created_at,
 export interface Pgbench {
   readonly version: string
   create(writing: Writing, seconds: number): Promise<Figures>
-  /** Of orders 1 to `orders`. */
+  /** Reads orders with ids 1 to `orders`. */
   read(orders: number, seconds: number): Promise<Figures>
 }
 
@@ -101,7 +101,7 @@ export interface PgbenchOptions {
 }
 
 const find = async (): Promise<string | undefined> => {
-  // Debian keeps the server's own programs out of PATH.
+  // Debian does not add the server's programs to PATH.
   const root = '/usr/lib/postgresql'
   const versions = (await readdir(root).catch(() => [])).sort((a, b) => Number(b) - Number(a))
   return ['pgbench', ...versions.map((version) => join(root, version, 'bin', 'pgbench'))].find(
@@ -149,7 +149,7 @@ const execute = async (path: string, script: string, options: PgbenchOptions, se
   }
 }
 
-/** pgbench against the order module's database, or undefined where it is not installed. */
+/** pgbench against the order module's database, or undefined if it is not installed. */
 export const findPgbench = async (options: PgbenchOptions): Promise<Pgbench | undefined> => {
   const path = await find()
   if (!path) return undefined

@@ -5,22 +5,22 @@ import { fileURLToPath } from 'node:url'
 import { type ServiceName, serviceNames } from '../src/environment.ts'
 import { freePort } from '../testing/port.ts'
 
-/** Resident memory in bytes, of each process by its service. */
+/** Resident memory of each process in bytes, by service. */
 export type Memory = Record<string, number>
 
 export interface Product {
   readonly url: string
-  /** Seconds from the start of a process to its first 200 of /health/ready: the longest of them. */
+  /** Seconds from the start of the slowest process to its first 200 of /health/ready. */
   readonly readySeconds: number
   memory(): Promise<Memory>
-  /** @returns the exit status of each */
+  /** @returns the exit status of each process */
   stop(): Promise<(number | null)[]>
 }
 
-/** Another build can be measured, to compare. */
+/** BENCH_RELEASE measures another build, for comparison. */
 const release = process.env.BENCH_RELEASE ?? fileURLToPath(new URL('../dist/main.js', import.meta.url))
 
-/** VmRSS of proc(5); nothing outside Linux. */
+/** VmRSS of proc(5); NaN on other systems than Linux. */
 const residentOf = async (pid: number | undefined): Promise<number> => {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024
@@ -39,12 +39,12 @@ const launch = async (service: ServiceName | 'all', env: Record<string, string>)
       PATH: process.env.PATH,
       HOST: '127.0.0.1',
       METRICS_PORT: '0',
-      // One client sends everything: at its default the limit would be what is measured.
+      // One client sends everything: the default limit would be the result.
       RATE_LIMIT_PER_MINUTE: '0',
       SERVICE: service,
       ...env,
     },
-    // Each request is logged, as by default, and written to nowhere.
+    // Each request is logged, as by default, but the log is discarded.
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const url = `http://127.0.0.1:${env.PORT}`
@@ -78,10 +78,10 @@ export const startOne = async (service: ServiceName | 'all', env: Record<string,
   return together([one], one.url)
 }
 
-/** Starts the release build as one process. `env` names its database and its provider of events. */
+/** Starts the release build as one process. `env` has its database and its event backend. */
 export const startTogether = (env: Record<string, string>): Promise<Product> => startOne('all', env)
 
-/** Starts the release build as one process for each service, one after the other, the gateway last. */
+/** Starts the release build as one process per service, one after the other, the gateway last. */
 export const startSplit = async (env: Record<string, string>): Promise<Product> => {
   const ports = Object.fromEntries(await Promise.all(serviceNames.map(async (name) => [name, await freePort()] as const)))
   const urls = Object.fromEntries(

@@ -9,7 +9,7 @@ export interface Figures {
   readonly errors: number
 }
 
-/** One pair of runs, one right after the other. */
+/** Two runs, one directly after the other. */
 export interface Round {
   readonly product: Figures
   readonly pgbench: Figures | undefined
@@ -17,16 +17,16 @@ export interface Round {
 
 export interface Case {
   readonly name: string
-  /** What the ratio has to be at least; none where the issue sets none. */
+  /** Minimum ratio; undefined if the requirements set none. */
   readonly floor: number | undefined
   readonly rounds: readonly Round[]
 }
 
 export interface Flood {
-  /** 99th percentile of placing an order, milliseconds, in each round. */
+  /** 99th percentile of the order latency in milliseconds, in each round. */
   readonly before: readonly number[]
   readonly during: readonly number[]
-  /** Answers to the logins by status. */
+  /** Number of login responses by status. */
   readonly logins: Readonly<Record<string, number>>
 }
 
@@ -34,14 +34,14 @@ export interface TopologyReport {
   readonly name: string
   readonly events: 'Redis' | 'PostgreSQL'
   readonly readySeconds: number
-  /** Bytes of each process. */
+  /** Bytes per process. */
   readonly memory: { readonly started: Memory; readonly highest: Memory; readonly after: Memory }
-  /** Events that the load left in the outbox, and the seconds until it was empty, for each round. */
+  /** For each round: events left in the outbox after the load, and seconds until it was empty. */
   readonly drains: readonly { readonly events: number; readonly seconds: number }[]
   readonly cases: readonly Case[]
-  /** Orders in the database, pgbench's too, that do not have their two items with their total. */
+  /** Number of orders, including pgbench's, without their two items or with a wrong total. */
   readonly torn: number
-  /** Orders while 200 people sign in at once; where people sign in at all. */
+  /** Orders during 200 concurrent logins; undefined with AUTH=off. */
   readonly flood: Flood | undefined
 }
 
@@ -56,7 +56,7 @@ export interface Report {
 
 export const memoryFloorBytes = 180e6
 
-/** Of numbers in ascending order. */
+/** `sorted` is in ascending order. */
 export const percentile = (sorted: ArrayLike<number>, share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 
@@ -71,7 +71,7 @@ export const ratiosOf = ({ rounds }: Case): number[] =>
 
 const floorOfFlood = 1.5
 
-/** p99 during the flood in terms of p99 before, the median over the rounds. */
+/** p99 during the flood divided by p99 before, the median over the rounds. */
 const floodRatio = ({ before, during }: Flood): number =>
   median(during.map((value, round) => value / (before[round] ?? Number.NaN)))
 
@@ -122,9 +122,9 @@ const memoryText = (memory: Memory): string => {
 const floodLines = (flood: Flood | undefined): string[] =>
   flood
     ? [
-        `  p99 of orders of two clients, ms: alone ${median(flood.before).toFixed(1)}, while 200 people sign in at once ${median(flood.during).toFixed(1)}`,
+        `  p99 of orders from two clients, ms: alone ${median(flood.before).toFixed(1)}, during 200 concurrent logins ${median(flood.during).toFixed(1)}`,
         `  ratio (median of the rounds): ${floodRatio(flood).toFixed(2)}  at most ${floorOfFlood}: ${verdict(floodRatio(flood) <= floorOfFlood)}`,
-        `  answers to the logins: ${Object.entries(flood.logins)
+        `  login responses: ${Object.entries(flood.logins)
           .map(([status, count]) => `${count} with ${status}`)
           .join(', ')}`,
       ]
@@ -135,16 +135,16 @@ const topologyLines = ({ name, events, readySeconds, memory, drains, torn, flood
   `  resident memory after the start: ${memoryText(memory.started)}`,
   `  highest: ${memoryText(memory.highest)}${name === 'one process' ? `  below 180 MB: ${verdict(withinMemory(memory.highest))}` : ''}`,
   `  after the load: ${memoryText(memory.after)}`,
-  `  events left in the outbox after each creating round, and the time until they were delivered: ${drains
+  `  events left in the outbox after each create round, and the time until they were delivered: ${drains
     .map((drain) => `${drain.events} in ${drain.seconds.toFixed(1)} s`)
     .join(', ')}`,
-  `  orders whose items are missing or do not add up: ${torn}`,
+  `  orders with missing items or a wrong total: ${torn}`,
   ...floodLines(flood),
 ]
 
 const withinMemory = (memory: Memory): boolean => Object.values(memory).every((bytes) => bytes < memoryFloorBytes)
 
-/** The report for a person. */
+/** The report as text. */
 export const describe = (report: Report): string =>
   [
     '',
@@ -155,7 +155,7 @@ export const describe = (report: Report): string =>
       ? [
           `pgbench's ways to write an order, orders/s: ${Object.entries(report.writings)
             .map(([writing, perSecond]) => `${writing} ${perSecond.toFixed(0)}`)
-            .join(', ')}; the fastest is what OrderHub is measured against`,
+            .join(', ')}; OrderHub is compared with the fastest`,
         ]
       : ['pgbench is not installed (Debian: apt install postgresql): there is no ratio']),
     '',
@@ -166,7 +166,7 @@ export const describe = (report: Report): string =>
     '',
   ].join('\n')
 
-/** What the report says is wrong: `errors` never may be, floors are judged on a quiet machine. */
+/** Problems in the report: `errors` always fail; floors need an idle machine. */
 export const problemsOf = ({ topologies }: Report): { errors: string[]; floors: string[] } => ({
   errors: topologies.flatMap(({ name, cases, torn }) => [
     ...cases
@@ -179,7 +179,7 @@ export const problemsOf = ({ topologies }: Report): { errors: string[]; floors: 
       .filter((one) => one.floor !== undefined && ratiosOf(one).length > 0 && median(ratiosOf(one)) < one.floor)
       .map((one) => `${name}, ${one.name}: ratio ${median(ratiosOf(one)).toFixed(3)} is below ${one.floor}`),
     ...(flood && floodRatio(flood) > floorOfFlood
-      ? [`${name}: orders wait ${floodRatio(flood).toFixed(2)} times as long beside logins`]
+      ? [`${name}: orders wait ${floodRatio(flood).toFixed(2)} times as long during logins`]
       : []),
     ...(name === 'one process' && !withinMemory(memory.highest) ? [`${name}: resident memory is not below 180 MB`] : []),
   ]),

@@ -50,10 +50,10 @@ const send = async (url: string, method: string, path: string, body: unknown, he
     headers: { ...headers, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
-  if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${await answer.text()}`)
+  if (!answer.ok) throw new Error(`${method} ${path} returned ${answer.status}: ${await answer.text()}`)
 }
 
-/** Each by the API, as anybody would; the stock is more than all rounds can sell. */
+/** Creates the data through the API; the stock is enough for all rounds. */
 const fill = async (url: string, headers: Record<string, string>) => {
   const add = (method: string, path: string, body: unknown) => send(url, method, path, body, headers)
   for (let n = 1; n <= size.users; n++)
@@ -68,7 +68,7 @@ const fill = async (url: string, headers: Record<string, string>) => {
   }
 }
 
-/** Accounts with a password. */
+/** Creates accounts with passwords. */
 const register = async (url: string, headers: Record<string, string>) => {
   const accounts = Array.from({ length: size.accounts }, (_, n) => ({
     email: `login${n}@example.com`,
@@ -98,7 +98,7 @@ const watchMemory = (product: Product) => {
   return { highest, look, stop: () => clearInterval(timer) }
 }
 
-/** Which way to write an order is pgbench's fastest: found once, for all topologies. */
+/** pgbench's fastest way to write an order: measured once for all topologies. */
 let tried: { readonly best: Writing; readonly perSecond: Record<string, number> } | undefined
 const tryWritings = async (options: PgbenchOptions) => {
   const pgbench = await findPgbench(options)
@@ -114,14 +114,14 @@ const tryWritings = async (options: PgbenchOptions) => {
   return { best, perSecond }
 }
 
-/** User 1, where people sign in. */
+/** User 1, when authentication is on. */
 const administrator = { email: 'admin@example.com', password: 'a password for the benchmark' }
 
 interface Topology {
   readonly name: TopologyReport['name']
   readonly events: TopologyReport['events']
   readonly floors: { readonly create?: number; readonly read?: number }
-  /** Requests carry a token, and each is judged; otherwise AUTH=off. */
+  /** Every request carries a token and is authorized; otherwise AUTH=off. */
   readonly signedIn: boolean
   readonly databases: (server: Server) => Promise<Record<string, string>>
   readonly start: (env: Record<string, string>) => Promise<Product>
@@ -220,7 +220,7 @@ const redis = hasRedis() ? await startRedis() : undefined
 const dataDir = await mkdtemp(join(tmpdir(), 'orderhub-bench-data-'))
 const keysDir = join(dataDir, 'keys')
 await initKeys(keysDir, serviceNames)
-/** Only what hostile requests do; ends with status 1 where one stalls the process. */
+/** Measures only hostile requests; exit status 1 if one stalls the process. */
 const runHostile = async (env: Record<string, string>) => {
   const identity = { NODE_ENV: 'production', ADMIN_EMAIL: administrator.email, ADMIN_PASSWORD: administrator.password }
   const databases = await server.shared('bench_hostile')
@@ -233,7 +233,7 @@ const runHostile = async (env: Record<string, string>) => {
   if (stalls.length > 0) process.exitCode = 1
 }
 
-/** Only what clients do that do not read, or ask too often. */
+/** Measures only clients that do not read, or that send too many requests. */
 const runSlow = async (env: Record<string, string>) => {
   const databases = await server.shared('bench_slow')
   const chosen = (name: string) => flags.only?.some((part) => name.includes(part)) ?? true

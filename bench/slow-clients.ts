@@ -1,4 +1,4 @@
-/** What clients that do not read, or that ask too often, cost the others: memory, stalls, deliveries and the time of a stop. */
+/** Measures the cost of clients that do not read or send too many requests: memory, stalls, deliveries, duration of a shutdown. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -9,7 +9,7 @@ import { type Product, startOne, startTogether } from './product.ts'
 
 type Env = Record<string, string>
 
-/** A row of the table: what is measured, and what came of it. */
+/** A row of the table: what is measured, and the result. */
 type Figure = readonly [what: string, result: string]
 
 const mebibyte = 1024 * 1024
@@ -23,7 +23,7 @@ const open = (product: Product, text: string): Socket => {
   return socket
 }
 
-/** Asks for the script of the API's reference, the longest answer without a token, and does not read it. */
+/** Requests the script of the API reference, the longest response without a token, and does not read it. */
 const unread = async (product: Product, clients: number, requests = 1): Promise<Socket[]> => {
   const page = await (await fetch(`${product.url}/docs/`)).text()
   const script = /src="(js\/[^"]+)"/.exec(page)?.[1]
@@ -36,11 +36,11 @@ const unread = async (product: Product, clients: number, requests = 1): Promise<
 const resident = async (product: Product) =>
   Object.values(await product.memory()).reduce((sum, bytes) => sum + bytes, 0) / mebibyte
 
-/** @returns seconds until the server has closed all; undefined where it has not */
+/** @returns seconds until the server has closed all connections; undefined if it has not */
 const untilClosed = async (sockets: readonly Socket[]): Promise<number | undefined> => {
   const start = performance.now()
   while (performance.now() - start < patienceMs) {
-    // A paused socket does not see its end; a write to a closed connection does.
+    // A paused socket does not notice that it was closed; a write does.
     for (const socket of sockets) if (!socket.destroyed) socket.write('\r\n')
     if (sockets.every(({ destroyed }) => destroyed)) return (performance.now() - start) / 1000
     await wait(250)
@@ -105,7 +105,7 @@ const probesOf = async (env: Env, headers: Record<string, string>): Promise<Figu
     await Promise.all(probing)
     const counts = [...statuses].map(([status, count]) => `${count} with ${status}`).join(', ')
     return [
-      [`800 connections ask /health/ready for 6 s (${probes} answers): reads and orders beside them`, counts],
+      [`800 connections request /health/ready for 6 s (${probes} responses): reads and orders meanwhile`, counts],
       ['… the longest of these', `${longest.toFixed(0)} ms`],
     ]
   } finally {
@@ -140,8 +140,8 @@ const deliveriesOf = async (env: Env, headers: Record<string, string>): Promise<
     const beside = await orderAndDeliver()
     for (const socket of sockets) socket.destroy()
     return [
-      ['400 orders: from the first request until all events are delivered', `${alone.toFixed(1)} s`],
-      ['… beside 3 clients that do not read', `${beside.toFixed(1)} s`],
+      ['400 orders: time from the first request until all events are delivered', `${alone.toFixed(1)} s`],
+      ['… with 3 clients that do not read', `${beside.toFixed(1)} s`],
     ]
   } finally {
     await orders.close()
@@ -156,7 +156,7 @@ const stopOf = async (env: Env): Promise<Figure[]> => {
   const [status] = await product.stop()
   for (const socket of sockets) socket.destroy()
   return [
-    ['a stop beside a client that does not read', `${((performance.now() - start) / 1000).toFixed(1)} s, exit status ${status}`],
+    ['shutdown with a client that does not read', `${((performance.now() - start) / 1000).toFixed(1)} s, exit status ${status}`],
   ]
 }
 
@@ -209,7 +209,7 @@ const headsOf = async (env: Env): Promise<Figure[]> => {
 
 export interface SlowOptions {
   readonly env: Env
-  /** Of a person who may order. */
+  /** Headers of a person who may place orders. */
   readonly headers: Record<string, string>
   readonly chosen: (name: string) => boolean
 }
