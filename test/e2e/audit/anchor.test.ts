@@ -22,9 +22,9 @@ const newFolder = (t: Test): string => {
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
-/** An anchor that does not answer for a while. */
+/** An anchor that fails while `away()` is true. */
 const awayWhile = (real: Anchor, away: () => boolean): Anchor => {
-  const look = () => (away() ? Promise.reject(new Error('away')) : Promise.resolve())
+  const look = () => (away() ? Promise.reject(new Error('down')) : Promise.resolve())
   return {
     put: (size, note) => look().then(() => real.put(size, note)),
     holds: (size) => look().then(() => real.holds(size)),
@@ -33,16 +33,16 @@ const awayWhile = (real: Anchor, away: () => boolean): Anchor => {
 }
 const folderAnchor = (folder: string) => createAnchor({ address: folder, credentials: undefined })
 
-t.test('a folder keeps each checkpoint under its size and lets none be replaced', async (t) => {
+t.test('a folder stores each checkpoint under its size, and none can be replaced', async (t) => {
   const folder = join(newFolder(t), 'not', 'there', 'yet')
   const anchor = folderAnchor(folder)
   await Promise.all([anchor.put(7, 'seven\n'), anchor.put(7, 'seven\n'), anchor.put(1000, 'thousand\n')])
-  t.same(readdirSync(folder).sort(), ['0000000000000007.txt', '0000000000001000.txt'], 'nothing unfinished is left')
+  t.same(readdirSync(folder).sort(), ['0000000000000007.txt', '0000000000001000.txt'], 'no temporary file is left')
   await t.rejects(anchor.put(7, 'another\n'), { message: /holds a different checkpoint/ })
   t.equal(readFileSync(join(folder, anchorName(7)), 'utf8'), 'seven\n')
 })
 
-t.test('every checkpoint goes to the anchor; one that fails holds up nothing', async (t) => {
+t.test('every checkpoint is anchored; a failing anchor delays nothing', async (t) => {
   const audit = await startAuditDatabase(t)
   const { entries, seals, keys } = audit
   const folder = newFolder(t)
@@ -70,7 +70,7 @@ t.test('every checkpoint goes to the anchor; one that fails holds up nothing', a
   for (const { size, note } of stored) t.equal(readFileSync(join(folder, anchorName(size)), 'utf8'), note)
 })
 
-t.test('a service anchors what it seals, and says how far behind it is', async (t) => {
+t.test('a service anchors its checkpoints, and reports how many are not anchored yet', async (t) => {
   const folder = newFolder(t)
   const app = await runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: folder })
   const keys = createKeyStore({ folder: app.keysDir, strict: false })
@@ -88,7 +88,7 @@ t.test('a service anchors what it seals, and says how far behind it is', async (
     return /^audit_anchor_behind 0$/m.test(metrics) && /^audit_unsealed 0$/m.test(metrics)
   })
 
-  await t.test('and one that is not writable shows', async (t) => {
+  await t.test('an anchor that is not writable is reported', async (t) => {
     await rm(folder, { recursive: true, force: true })
     await writeFile(folder, 'a file is in the way')
     await chmod(folder, 0o444)
@@ -105,13 +105,13 @@ t.test('a service anchors what it seals, and says how far behind it is', async (
 const gaugeOf = async (metricsUrl: string, name: string): Promise<number> =>
   Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await (await fetch(metricsUrl)).text())?.[1] ?? Number.NaN)
 
-/** Without the temporary name that a file has until it is complete. */
+/** The anchored files, without temporary files that are not complete. */
 const anchored = (folder: string): string[] =>
   readdirSync(folder)
     .filter((name) => !name.startsWith('.'))
     .sort()
 
-t.test('nothing that the service’s role can write stops the anchoring or hides that it is behind', async (t) => {
+t.test('no row that the service’s role can write stops the anchoring or hides that it is behind', async (t) => {
   const folder = newFolder(t)
   const app = await runApp(t, { SERVICE: 'audit', AUDIT_ANCHOR: folder })
   const keys = createKeyStore({ folder: app.keysDir, strict: false })
@@ -130,9 +130,9 @@ t.test('nothing that the service’s role can write stops the anchoring or hides
   await asRole`insert into audits.checkpoints (size, note) values (8000000000000000, 'a row of somebody'), (7000000000000000, ${note})`
   await record(2)
   await eventually(() => readdirSync(folder).includes(anchorName(2)), { timeoutMs: 20_000 })
-  t.same(anchored(folder), [1, 2].map(anchorName), 'and what this log did not sign is not anchored')
+  t.same(anchored(folder), [1, 2].map(anchorName), 'a checkpoint not signed by this log is not anchored')
 
-  await t.test('while the anchor is away the gauges say how far behind it is', async () => {
+  await t.test('while the anchor is down the gauges show how far behind it is', async () => {
     await rm(folder, { recursive: true, force: true })
     await writeFile(folder, 'a file is in the way')
     await asRole`insert into audits.anchored values (9000000000000001)`
@@ -142,7 +142,7 @@ t.test('nothing that the service’s role can write stops the anchoring or hides
   })
 })
 
-t.test('a process that starts asks the anchor, and sees what is gone from it', async (t) => {
+t.test('a new process reads the anchor, and finds checkpoints that are missing there', async (t) => {
   const audit = await startAuditDatabase(t)
   const { entries, seals, keys, sql: superuser } = audit
   const folder = newFolder(t)
@@ -160,10 +160,10 @@ t.test('a process that starts asks the anchor, and sees what is gone from it', a
   await rm(join(folder, anchorName(2)))
   for (const one of [anchoring, start()]) t.match(await one.lag(), { checkpoints: 1 })
   await anchoring.run()
-  t.same(anchored(folder), [1, 2].map(anchorName), 'and brings it there again')
+  t.same(anchored(folder), [1, 2].map(anchorName), 'anchored again')
 })
 
-t.test('a row that is in the way of the sealer shows in the log and as the age of what waits', async (t) => {
+t.test('a row that blocks the sealer causes an error, and entries that are not sealed grow old', async (t) => {
   const audit = await startAuditDatabase(t)
   const { entries, seals, keys, db } = audit
   await entries.record([sampleEntry(keys, 1)])
@@ -181,8 +181,8 @@ t.test('a bucket without credentials is refused before anything starts', async (
 })
 
 t.test(
-  'a bucket with object lock keeps checkpoints from everybody for five years',
-  { skip: hasBucket() ? false : 'there is no versitygw on PATH: a bucket with object lock is not tried' },
+  'a bucket with object lock protects checkpoints from deletion for five years',
+  { skip: hasBucket() ? false : 'skipped: versitygw is not installed' },
   async (t) => {
     const bucket = await startBucket()
     t.teardown(() => bucket.stop())
@@ -201,13 +201,13 @@ t.test(
     for (const size of [2000, 50_000, 50_001])
       await anchor.put(size, signCheckpoint(audit.keys, { size, root: Buffer.alloc(32) }))
     const newest = await Promise.all([1999, 2000, 49_999, 50_000, 1_000_000_000_000].map(anchor.newest))
-    t.same(newest, [3, 2000, 2000, 50_000, 50_001], 'of a long list too')
+    t.same(newest, [3, 2000, 2000, 50_000, 50_001], 'also in a list of several pages')
     t.equal(object.headers.get('x-amz-object-lock-mode'), 'COMPLIANCE')
     const until = Date.parse(object.headers.get('x-amz-object-lock-retain-until-date') ?? '')
     t.ok(until > Date.now() + 4.99 * 365.25 * 86_400_000, `until ${new Date(until).toISOString()}`)
     const version = object.headers.get('x-amz-version-id')
     const removal = await bucket.request(`${path}?versionId=${version}`, { method: 'DELETE' })
-    t.equal(removal.status, 403, 'the bucket’s owner cannot delete it')
+    t.equal(removal.status, 403, 'the bucket’s owner cannot delete a checkpoint')
     t.equal((await bucket.request(`${path}?versionId=${version}`)).status, 200)
 
     await audit.entries.record([sampleEntry(audit.keys, 1), sampleEntry(audit.keys, 2)])

@@ -16,10 +16,10 @@ t.setTimeout(600_000)
 
 const { changesAmongKills: count, killsAmongChanges: leastKills } = amounts
 const killEveryMs = 500
-/** A killed consumer's job is free after 15 s, a row that a killed relay held after 15 s more. */
+/** A killed consumer's job is free after 15 s; a row that a killed relay had claimed, another 15 s later. */
 const tailMs = 90_000
 
-/** Where the versions of each kind of resource are. */
+/** The tables with the versions of each type of resource. */
 const tables = [
   { module: 'user', type: 'user', table: 'users.users', id: 'id' },
   { module: 'product', type: 'product', table: 'products.products', id: 'id' },
@@ -27,7 +27,7 @@ const tables = [
   { module: 'order', type: 'inventory', table: 'orders.stock', id: 'product_id' },
 ] as const
 
-/** Reads the version of every row by `type id`, and how many events are not delivered. */
+/** Reads the version of every row by `type id`, and counts the events that are not delivered. */
 const openBooks = (t: Test, system: System) => {
   const databases = new Map(
     (['user', 'product', 'order', 'notification'] as const).map((module) => {
@@ -60,7 +60,7 @@ const openBooks = (t: Test, system: System) => {
   }
 }
 
-/** Kills the victims in turn, beginning with any, until told to stop; each is started again. */
+/** Kills and restarts the victims in turn, beginning with `first`, until `stop` is called. */
 const killing = (victims: readonly ServiceProcess[], first: number) => {
   const kills: Record<string, number> = {}
   const stopping = new AbortController()
@@ -84,13 +84,13 @@ const killing = (victims: readonly ServiceProcess[], first: number) => {
   }
 }
 
-t.test(`${count} changes among killed services: each has its entry, and each entry its change`, async (t) => {
+t.test(`${count} changes while services are killed: one entry for each change, and one change for each entry`, async (t) => {
   const seed = randomInt(2 ** 31)
   const system = await startSystem({ env: { LOG_LEVEL: 'error' } })
   t.teardown(() => system.stop())
   const books = openBooks(t, system)
   const read = trailReader(t, system.databaseUrl('audit'))
-  // The sample data is no change that anybody made.
+  // The sample data is inserted without events.
   const before = await books.versions()
 
   const { order, audit, notification, gateway } = system.services
@@ -106,8 +106,8 @@ t.test(`${count} changes among killed services: each has its entry, and each ent
     return Array.from({ length: version - known }, (_, n) => `${resource} v${known + n + 1}`)
   })
   t.comment(JSON.stringify({ seed, made, failed, committed: expected.length, kills, redis: system.redis !== undefined }))
-  t.ok(expected.length >= count, 'what was answered with success is committed')
-  t.equal(Object.keys(kills).length, 4, 'each of them was killed')
+  t.ok(expected.length >= count, 'successful changes are committed')
+  t.equal(Object.keys(kills).length, 4, 'each service was killed')
 
   await eventually(
     async () => {
@@ -133,6 +133,6 @@ t.test(`${count} changes among killed services: each has its entry, and each ent
   const keys = createKeyStore({ folder: system.keysDir, strict: false })
   t.ok(
     entries.every((entry) => isSigned(keys, entry)),
-    'all are signed',
+    'all entries are signed',
   )
 })

@@ -16,7 +16,7 @@ t.setTimeout(180_000)
 interface Form {
   readonly world: World
   readonly read: () => Promise<AuditEntry[]>
-  /** The service that a module's entries are signed by. */
+  /** The service that signs a module's entries. */
   readonly inside: (module: string) => string
 }
 
@@ -42,12 +42,12 @@ const reads = (world: World): [path: string, headers: Record<string, string>, mo
   ]
 }
 
-for (const [name, start] of Object.entries({ 'one process': oneProcess, 'services of their own': services })) {
-  t.test(`on the trail of ${name}`, async (t) => {
+for (const [name, start] of Object.entries({ 'one process': oneProcess, 'separate services': services })) {
+  t.test(`the trail of ${name}`, async (t) => {
     const { world, read, inside } = await start(t)
     const of = async (trace: string) => (await read()).filter(({ trace_id }) => trace_id === trace)
 
-    await t.test('whatever the policy refuses to somebody has one entry', async (t) => {
+    await t.test('each refusal by the policy has one entry', async (t) => {
       const tried = await runRefused(t, { world, read, edge: 'gateway', inside })
       t.ok(tried > 140, `${tried} refusals`)
     })
@@ -64,7 +64,7 @@ for (const [name, start] of Object.entries({ 'one process': oneProcess, 'service
       t.match(spawnSync(process.execPath, asked, { encoding: 'utf8' }), { status: 0, stdout: `${id}\n` })
     })
 
-    await t.test('whose personal data somebody was shown who may see everybody’s', async (t) => {
+    await t.test('reads of other users’ personal data have an entry', async (t) => {
       for (const [n, [path, headers, module, subject]] of reads(world).entries()) {
         const trace = `f${String(n).padStart(31, '0')}`
         const sent = { ...headers, traceparent: `00-${trace}-00000000000000aa-01`, 'x-forwarded-for': '203.0.113.5' }
@@ -87,7 +87,7 @@ for (const [name, start] of Object.entries({ 'one process': oneProcess, 'service
       const own = `a${'0'.repeat(31)}`
       const sent = { ...world.headers.owner, traceparent: `00-${own}-00000000000000aa-01` }
       t.equal((await call(`${world.url}/api/v1/users/${world.owner.id}`, 'GET', undefined, sent)).status, 200)
-      t.same(await of(own), [], 'nobody is told that a person read their own')
+      t.same(await of(own), [], 'users who read their own data have no entry')
     })
   })
 }

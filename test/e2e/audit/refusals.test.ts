@@ -25,7 +25,7 @@ const of = (entry: AuditEntry) => ({
   status: entry.details.status,
 })
 
-/** A token of a service for another, as they make them, but long past its end. */
+/** A service token with the usual claims, expired long ago. */
 const expiredToken = async (keysDir: string): Promise<string> => {
   const { kid, key } = createKeyStore({ folder: keysDir, strict: false }).signer('service-order')
   const past = Math.floor(Date.now() / 1000) - 600
@@ -38,7 +38,7 @@ const expiredToken = async (keysDir: string): Promise<string> => {
     .sign(key)
 }
 
-/** Sends an attempt in a trace of its own, and waits for what the trail says of it. */
+/** Sends an attempt in its own trace, and waits for its entry on the trail. */
 const attempter = (read: () => Promise<AuditEntry[]>) => {
   let attempts = 0
   return async ({ url, method, body, headers }: Attempt) => {
@@ -67,7 +67,7 @@ t.test('between real services', async (t) => {
     'x-user-id': '1',
     'x-forwarded-user': '1',
   }
-  // A kind's second refusal waits ten seconds for others: another code or route makes each of these a first one.
+  // Repeated refusals of one kind are counted for ten seconds. Each attempt has its own code or route, so each is a first one.
   const to = (op: string) => ({ url: `${at('user')}/internal/user/${op}`, method: 'POST', body: { ids: [1] } }) as const
   const told = (op: string) => ({ service: 'user', action: `POST /internal/user/${op}`, actor: 'anonymous null', status: 401 })
   const crossings: Record<string, [Attempt, ReturnType<typeof of>]> = {
@@ -85,7 +85,7 @@ t.test('between real services', async (t) => {
       { ...to('getSessions'), headers: await asService(keysDir, 'order', 'product') },
       told('getSessions'),
     ],
-    'refusals that somebody makes up, straight to the audit service': [
+    'forged entries, straight to the audit service': [
       { url: `${at('audit')}/internal/audit/record`, method: 'POST', body: { entries: [] }, headers: person },
       { service: 'audit', action: 'POST /internal/audit/record', actor: 'anonymous null', status: 401 },
     ],
@@ -102,11 +102,11 @@ t.test('between real services', async (t) => {
       { url: `${system.url}/api/v1/orders`, method: 'GET', headers: await asService(keysDir, 'order', 'order') },
       { service: 'gateway', action: 'GET /api/v1/orders', actor: 'anonymous null', status: 401 },
     ],
-    'a token that nobody has signed': [
+    'a token without a valid signature': [
       { url: `${system.url}/api/v1/orders/7`, method: 'GET', headers: { authorization: 'Bearer x.y.z' } },
       { service: 'gateway', action: 'GET /api/v1/orders/:id', actor: 'anonymous null', status: 401 },
     ],
-    'a failed sign-in: the service behind the gateway refuses, and says so alone': [
+    'a failed sign-in: only the service behind the gateway records it': [
       {
         url: `${system.url}/api/v1/auth/login`,
         method: 'POST',
@@ -128,7 +128,7 @@ t.test('between real services', async (t) => {
     t.ok(isSigned(keys, entry), name)
   }
 
-  await t.test('a burst is counted, not written one by one; a stop writes what was counted', async (t) => {
+  await t.test('a burst of refusals is counted in one entry, which is written on shutdown', async (t) => {
     const trace = 'b'.repeat(32)
     const ask = () =>
       call(`${at('order')}/api/v1/orders/1`, 'PATCH', { status: 'completed' }, { traceparent: `00-${trace}-00000000000000aa-01` })
@@ -143,7 +143,7 @@ t.test('between real services', async (t) => {
     )
   })
 
-  await t.test('a service that was not told where audit is says so at its start, and only such a one', async (t) => {
+  await t.test('a service without AUDIT_SERVICE_URL logs that at its start; others do not', async (t) => {
     const silent = await startService('product', {
       DATABASE_URL: system.databaseUrl('product'),
       KEYS_DIR: keysDir,
@@ -154,7 +154,7 @@ t.test('between real services', async (t) => {
     t.notMatch(system.services.product[0]?.output(), /AUDIT_SERVICE_URL/)
   })
 
-  await t.test('while the audit service is away, refusals wait for it', async (t) => {
+  await t.test('while the audit service is down, refusals wait for it', async (t) => {
     const [audit] = system.services.audit
     await audit?.kill()
     const trace = 'c'.repeat(32)
@@ -162,7 +162,7 @@ t.test('between real services', async (t) => {
       ...person,
       traceparent: `00-${trace}-00000000000000aa-01`,
     })
-    t.ok(status >= 400, `refused, or not to be judged: ${status}`)
+    t.ok(status >= 400, `refused, or not decided: ${status}`)
     await audit?.restart()
     const entry = await eventually(async () => (await read()).find(({ trace_id }) => trace_id === trace) ?? false, {
       timeoutMs: 20_000,
@@ -176,7 +176,7 @@ t.test('between real services', async (t) => {
   t.notMatch(JSON.stringify(entries), /example\.org|127\.0\.0\.1|wrong-wrong/, 'no personal data')
 })
 
-t.test('with AUTH=off, the rate limit’s refusals are on the trail', async (t) => {
+t.test('with AUTH=off, the trail has the rate limit’s refusals', async (t) => {
   const { api, databaseUrl } = await runApp(t, { RATE_LIMIT_PER_MINUTE: '5' })
   const read = trailReader(t, databaseUrl)
   const answers = await Promise.all(Array.from({ length: 8 }, () => api('/products')))

@@ -26,31 +26,31 @@ t.setTimeout(120_000)
 
 const log = pino({ level: 'silent' })
 
-/** What the newest checkpoint covers, derived again. */
+/** Verifies the trail against its newest checkpoint. */
 const verify = async ({ seals, keys, db }: AuditDatabase) => {
   const trusted = openCheckpoint(keys, (await seals.newest())?.note ?? '')
   if (!trusted) throw new Error('the trail is not sealed')
   return verifyTrail({ trail: await databaseTrail(createTrailRepository(db)), trusted, keys })
 }
 
-t.test('an event has one entry for ever, also when the inbox has forgotten it', async (t) => {
+t.test('an event has one entry, also after the inbox has deleted its id', async (t) => {
   const audit = await startAuditDatabase(t)
   const { sql, keys, entries, db } = audit
   const given = Array.from({ length: 3 }, (_, n) => sampleEntry(keys, n))
   t.equal(await entries.record(given), 3)
   await sql`delete from audits.inbox`
-  t.equal(await entries.record(given), 0, 'one after the other')
+  t.equal(await entries.record(given), 0, 'sequentially')
   await sql`delete from audits.inbox`
   const fresh = sampleEntry(keys, 4)
   const recorded = await Promise.all(Array.from({ length: 20 }, (_, n) => entries.record([given[n % 3] as typeof fresh, fresh])))
   t.equal(
     recorded.reduce((sum, one) => sum + one, 0),
     1,
-    'and at once',
+    'and concurrently',
   )
   t.match(await sql`select count(*)::int as n from audits.entries`, [{ n: 4 }])
 
-  await t.test('any writer to the table, the version before as well', async (t) => {
+  await t.test('a unique constraint holds for every writer, also the previous version', async (t) => {
     const copy = `insert into audits.entries (event_id, "timestamp", trace_id, span_id, actor_type, resource_type, action, decision, policy_version,
       compliance_tags, details, service, key_id, signature) select event_id, "timestamp", trace_id, span_id, actor_type, resource_type, action, decision,
       policy_version, compliance_tags, details, service, key_id, signature from audits.entries limit 1`
@@ -106,11 +106,11 @@ t.test('an event has one entry for ever, also when the inbox has forgotten it', 
   })
 })
 
-t.test('a service records what it signed, and no other’s', async (t) => {
+t.test('a service records only the entries that it signed', async (t) => {
   const app = await runApp(t, { SERVICE: 'audit', AUTH: 'on' })
   const keys = createKeyStore({ folder: app.keysDir, strict: false })
   const read = trailReader(t, app.databaseUrl)
-  // The sample is signed by user, order, product and so on.
+  // The sample entries are signed by user, order, product and so on, in turn.
   const [users, orders] = [sampleEntry(keys, 0), sampleEntry(keys, 1)]
   const send = async (caller: string, entries: unknown[]) =>
     call(`${app.url}/internal/audit/record`, 'POST', { entries }, await asService(app.keysDir, caller, 'audit'))
@@ -119,7 +119,7 @@ t.test('a service records what it signed, and no other’s', async (t) => {
     t.match(await send('order', entries), { status: 403, body: { code: 'auth.forbidden' } })
   t.match(await send('order', [orders]), { status: 200, body: { recorded: 1 } })
   t.match(await send('user', [users]), { status: 200, body: { recorded: 0 } })
-  // A service that sees another's event in flight could be faster with an entry for it: the real one is not dropped unseen.
+  // A service that sees another's event in flight could record an entry for it first: the real entry becomes a dead letter.
   const early = sampleEntry(keys, 6)
   const real = sampleEntry(keys, 10, { event_id: early.event_id })
   t.same([early.service, real.service], ['order', 'user'])
@@ -128,7 +128,7 @@ t.test('a service records what it signed, and no other’s', async (t) => {
   t.match(await send('user', [real, more]), { status: 409, body: { code: 'audit.event_taken' } })
   t.ok(
     (await read()).some(({ event_id }) => event_id === more.event_id),
-    'the others are recorded',
+    'the other entry is recorded',
   )
   const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
@@ -141,7 +141,7 @@ t.test('a service records what it signed, and no other’s', async (t) => {
   t.equal((await read()).filter(({ event_id }) => event_id === users.event_id).length, 1)
 })
 
-t.test('and so in one process', async (t) => {
+t.test('the same in one process', async (t) => {
   const audit = await startAuditDatabase(t)
   const { entries, seals, keys, db } = audit
   const intake = createIntake({ repository: entries, sealer: audit.sealer(), log })
@@ -166,7 +166,7 @@ t.test('and so in one process', async (t) => {
   for (const caller of ['order', undefined]) await t.rejects(record(caller), { code: 'auth.forbidden' }, caller ?? 'nobody')
 })
 
-t.test('the migration takes a trail that is there, also one with an event that has two entries', async (t) => {
+t.test('the migration accepts an existing trail, also with two entries for one event', async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
   const url = await server.createDatabase('before')

@@ -31,7 +31,7 @@ t.test('the rights on the audit trail', async (t) => {
     Promise.all(sealed.map((table) => sql.unsafe(`select md5(string_agg(x::text, ' ' order by x::text)) from audits.${table} x`)))
   const before = await content()
 
-  await t.test('the service works as a role that cannot sign in and is not the owner', async (t) => {
+  await t.test('the service uses a role without login that is not the owner', async (t) => {
     t.same([...(await asService`select current_user as name`)], [{ name: 'orderhub_audit' }])
     const roles = await sql`
       select rolname, rolcanlogin, rolsuper, rolcreaterole, rolbypassrls from pg_roles where rolname like 'orderhub_audit%' order by 1`
@@ -48,7 +48,7 @@ t.test('the rights on the audit trail', async (t) => {
     const foreign = await sql`
       select relname from pg_class where relnamespace = 'audits'::regnamespace and relkind in ('r', 'p') and relowner <> 'orderhub_audit_owner'::regrole`
     t.same([...foreign], [])
-    t.ok(partitions.length >= 4, 'this month, two more, and the default')
+    t.ok(partitions.length >= 4, 'this month, the next two, and the default')
   })
 
   const columns =
@@ -56,7 +56,7 @@ t.test('the rights on the audit trail', async (t) => {
   const values = `gen_random_uuid(), '', '', '', '', '', '', 'denied', '', '[]', '{}', '', '', ''`
   const refused: Record<string, string> = {
     'choose an id': `insert into audits.entries (id, ${columns}) overriding system value values (99, ${values})`,
-    'choose an id, user value': `insert into audits.entries (id, ${columns}) overriding user value values (99, ${values})`,
+    'choose an id with a user value': `insert into audits.entries (id, ${columns}) overriding user value values (99, ${values})`,
     'choose a time': `insert into audits.entries (recorded_at, ${columns}) values ('2020-01-01', ${values})`,
     'choose the next id': `select setval('audits.entries_id_seq', 1)`,
     'use up an id': `select nextval('audits.entries_id_seq')`,
@@ -95,30 +95,30 @@ t.test('the rights on the audit trail', async (t) => {
     })
   }
   for (const partition of partitions)
-    refused[`write past the parent into ${partition}`] = `insert into ${partition} (${columns}) values (${values})`
+    refused[`write directly into ${partition}`] = `insert into ${partition} (${columns}) values (${values})`
 
-  await t.test('the service’s role cannot change, choose or remove anything', async (t) => {
+  await t.test('the service’s role cannot change, choose or delete anything', async (t) => {
     const attempts = [asService, asMember].flatMap((login) =>
       Object.entries(refused)
-        // SET ROLE goes back where the login itself may: what a login is not, it should not be able to become.
+        // asService signs in as a superuser, who may SET ROLE to any role.
         .filter(([what]) => login === asMember || what !== 'become the owner')
         .map(([what, statement]) => ({ login, what, statement })),
     )
-    // PostgreSQL answers this with a warning and grants nothing: the attempts that follow show it.
+    // PostgreSQL only warns and grants nothing, as the following attempts show.
     for (const login of [asService, asMember]) await login.unsafe('grant all on audits.entries to orderhub_audit')
     for (const { login, what, statement } of attempts) {
       const { code, message } = await login.unsafe(statement).then(
-        () => ({ code: 'none', message: 'it was done' }),
+        () => ({ code: 'none', message: 'it succeeded' }),
         (error: { code: string; message: string }) => error,
       )
-      // 42501: insufficient_privilege. An identity that is always generated is refused as 428C9 before rights are looked at.
+      // 42501: insufficient_privilege. 428C9: generated_always, which is checked before privileges.
       t.match(code, /^(42501|428C9)$/, `${what}: ${message}`)
     }
     t.same(await content(), before, 'nothing changed')
     t.ok(Object.keys(refused).length > 80)
   })
 
-  await t.test('triggers refuse even those who have the rights, until they switch the triggers off', async (t) => {
+  await t.test('triggers refuse changes even with the privileges', async (t) => {
     for (const table of [...sealed.map((name) => `audits.${name}`), ...partitions]) {
       await t.rejects(sql.unsafe(`truncate ${table} cascade`), { message: /append-only: TRUNCATE/ }, table)
     }
@@ -130,8 +130,8 @@ t.test('the rights on the audit trail', async (t) => {
     t.same(await content(), before)
   })
 
-  await t.test('a login that is a member of the role and nothing else does all that the service does', async (t) => {
-    t.same(await modulesBehind([{ module: 'audit', url: own.href }]), [], 'it sees that the schema is up to date')
+  await t.test('a login that is only a member of the role can do all that the service does', async (t) => {
+    t.same(await modulesBehind([{ module: 'audit', url: own.href }]), [], 'the schema is up to date')
     const db = createDatabase({
       url: own.href,
       max: 1,
@@ -144,10 +144,10 @@ t.test('the rights on the audit trail', async (t) => {
     t.equal(await repository.record([sampleEntry(keys, 77)]), 1)
     await repository.makePartitions()
     t.equal(await repository.hasExcessRights(), false)
-    t.equal(await entries.hasExcessRights(), true, 'the superuser has more than it needs')
+    t.equal(await entries.hasExcessRights(), true, 'a superuser has more rights than needed')
   })
 
-  await t.test('in production one line of the log says that the login has more rights than it needs', async (t) => {
+  await t.test('in production a log line warns that the login has more rights than needed', async (t) => {
     const lines: string[] = []
     const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
     const maintenance = createMaintenance({ repository: entries, log, production: true })
@@ -160,7 +160,7 @@ t.test('the rights on the audit trail', async (t) => {
     )
   })
 
-  await t.test('migrating again, from many places and databases at once, leaves the same rights', async (t) => {
+  await t.test('repeated concurrent migrations of several databases leave the same rights', async (t) => {
     const others = await Promise.all(['b', 'c', 'd'].map((name) => audit.postgres.createDatabase(name)))
     const targets = [url, url, ...others, ...others].map((one) =>
       migrationTargets(readConfig({ SERVICE: 'audit', DATABASE_URL: one })),
@@ -178,12 +178,12 @@ t.test('the rights on the audit trail', async (t) => {
     await t.rejects(asService.unsafe(`delete from audits.entries`))
   })
 
-  await t.test('partitions: months to come are made once, however many ask; what has none is kept', async (t) => {
+  await t.test('partitions of future months are created once; a row without a partition is kept', async (t) => {
     await Promise.all(Array.from({ length: 8 }, () => asService`select audits.make_partitions(5)`))
     const names = await sql`select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audits.entries'::regclass`
     t.equal(names.length, 7)
     for (const { name } of names) await t.rejects(sql.unsafe(`truncate ${name}`), { message: /append-only/ })
-    // Another clock: a row of a month that has no partition, then the partition of that month.
+    // A row of a month without a partition, as with a wrong clock.
     await sql.unsafe(`insert into audits.entries (recorded_at, ${columns}) values ('2019-05-05', ${values})`)
     const [row] = await sql`select tableoid::regclass::text as partition from audits.entries where recorded_at < '2020-01-01'`
     t.equal(row?.partition, 'audits.entries_default')

@@ -19,7 +19,7 @@ import { signedIn } from '../../../testing/people.ts'
 
 const sha256 = (...parts: readonly Uint8Array[]) => hash('sha256', Buffer.concat(parts), 'buffer')
 
-/** RFC 9162, 2.1.3.2, word by word, with nothing of the service's code. */
+/** RFC 9162, section 2.1.3.2, without the service's code. */
 const isIncluded = (leaf: Buffer, leafIndex: number, treeSize: number, path: readonly Buffer[], root: Buffer): boolean => {
   if (leafIndex >= treeSize) return false
   let fn = leafIndex
@@ -58,7 +58,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
   t.teardown(() => sql.end())
   const sent = Array.from({ length: 45 }, (_, n) => sampleEntry(keys, n))
 
-  await t.test('before anything is sealed there is no checkpoint, no snapshot and no proof', async (t) => {
+  await t.test('without a sealed entry there is no checkpoint, no snapshot and no proof', async (t) => {
     t.match(await api('/audit'), { status: 200, body: { data: [], count: 0 } })
     for (const path of ['/audit/checkpoint', '/audit/snapshot'])
       t.match(await api(path), { status: 409, body: { code: 'audit.not_sealed' } })
@@ -70,7 +70,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
   t.same(await record(app, sent), { status: 200, body: { recorded: 45 } })
   t.same(await record(app, sent.slice(10)), { status: 200, body: { recorded: 0 } })
 
-  await t.test('an entry without a valid signature of its service stays out, and is kept beside', async (t) => {
+  await t.test('an entry without a valid signature of its service is a dead letter, not part of the trail', async (t) => {
     const good = sampleEntry(keys, 100)
     const [first] = sent as [AuditEntry]
     const bad: Record<string, AuditEntry> = {
@@ -79,7 +79,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
       'no signature': { ...sampleEntry(keys, 105), signature: '' },
       'a number that is not exact': { ...sampleEntry(keys, 106), resource: { type: 'order', id: '1', version: 2 ** 60 } },
     }
-    /** Nobody can tell yet whether these are what they say. */
+    /** Entries whose key is not known yet. */
     const waiting: Record<string, AuditEntry> = {
       'another service’s name': { ...sampleEntry(keys, 102), service: 'audit' },
       'an unknown service': { ...sampleEntry(keys, 103), service: 'unknown' },
@@ -88,7 +88,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
     const answer = await record(app, [good, ...Object.values(bad), ...Object.values(waiting)])
     const ids = Object.values(bad).map(({ event_id }) => event_id)
     t.match(answer, { status: 422, body: { code: 'audit.invalid_signature', event_ids: ids } })
-    t.match((await api(`/audit?trace_id=${good.trace_id}`)).body, { count: 1 }, 'the good one is on the trail')
+    t.match((await api(`/audit?trace_id=${good.trace_id}`)).body, { count: 1 }, 'the trail has the valid entry')
     for (const [what, { trace_id, event_id }] of Object.entries({ ...bad, ...waiting })) {
       const { data } = (await api(`/audit?trace_id=${trace_id}`)).body
       t.notOk(
@@ -99,11 +99,11 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
     const letters = await sql`select event_id, reason from audits.dead_letters`
     t.same(letters.map(({ event_id }) => event_id).sort(), [...ids].sort())
     t.ok(letters.every(({ reason }) => reason === 'audit.invalid_signature'))
-    t.equal((await sql`select from audits.parked`).length, 3, 'entries whose key is not known wait for it')
+    t.equal((await sql`select from audits.parked`).length, 3, 'entries with an unknown key are parked')
     const more = { ...sampleEntry(keys, 107), unsigned: 'member' }
     await record(app, [more])
     const { data } = (await api(`/audit?trace_id=${more.trace_id}`)).body
-    t.notOk('unsigned' in data[0], 'what is not part of an entry is not kept')
+    t.notOk('unsigned' in data[0], 'unknown members are not stored')
   })
 
   await t.test('the list: newest first, filters, a cursor', async (t) => {
@@ -169,10 +169,10 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
       t.match(data, { id: entry.id, index, tree_size: 47, leaf_hash: leaf.toString('base64'), checkpoint: note })
       const hashes = data.hashes.map((text: string) => Buffer.from(text, 'base64'))
       t.ok(isIncluded(leaf, index, 47, hashes, root), `entry ${entry.id}`)
-      t.notOk(isIncluded(leaf, (index + 1) % 47, 47, hashes, root), 'and not at another index')
+      t.notOk(isIncluded(leaf, (index + 1) % 47, 47, hashes, root), 'not at another index')
     }
     t.match(await api('/audit/4711/proof'), { status: 404, body: { code: 'audit.not_found' } })
-    // The sealer may come between the recording and the question: then once more.
+    // The sealer may seal the entry before the request; then try again.
     const id = await eventually(async () => {
       const late = sampleEntry(keys, 200)
       await record(app, [late])
@@ -208,7 +208,7 @@ t.test('the audit routes', { timeout: 120_000 }, async (t) => {
   })
 })
 
-t.test('administrators read the trail of what happened; users do not', { timeout: 120_000 }, async (t) => {
+t.test('administrators can read the trail; users cannot', { timeout: 120_000 }, async (t) => {
   const { api, keysDir } = await runApp(t, { AUTH: 'on' })
   const [admin, user] = await Promise.all([signedIn(keysDir, 1), signedIn(keysDir, 2)])
   const created = await api('/products', 'POST', { sku: 'AUDIT-1', name: 'Audited', price: 10 }, admin)

@@ -14,7 +14,7 @@ const size = 200
 
 class Undo extends Error {}
 
-t.test(`${tamperings} tamperings as the superuser: each one is found`, { timeout: 170_000 }, async (t) => {
+t.test(`${tamperings} changes to the trail as the superuser: each one is detected`, { timeout: 170_000 }, async (t) => {
   const { sql, keys, entries, seals, sealer } = await startAuditDatabase(t)
   for (let n = 0; n < size; n += 20) {
     await entries.record(Array.from({ length: 20 }, (_, k) => sampleEntry(keys, n + k)))
@@ -29,7 +29,7 @@ t.test(`${tamperings} tamperings as the superuser: each one is found`, { timeout
   const random = createRandom(seed)
   const dialect = new PgDialect()
 
-  /** What the verifier says of the trail as one transaction sees it after `tamper`; then the transaction is undone. */
+  /** The verifier's result for the trail after `tamper`, in one transaction that is rolled back. */
   const verdictAfter = async (tamper: (tx: Parameters<Parameters<typeof sql.begin>[1]>[0]) => Promise<unknown>) => {
     let verdict: unknown
     await sql
@@ -54,7 +54,7 @@ t.test(`${tamperings} tamperings as the superuser: each one is found`, { timeout
   }
   const untouched = { size, checkpoints: size / 20 }
 
-  t.match(await verdictAfter(async () => {}), untouched, 'nothing was changed: nothing is found')
+  t.match(await verdictAfter(async () => {}), untouched, 'no change, no error')
 
   const names = Object.keys(attacks)
   const found = new Map<string, string>()
@@ -72,5 +72,5 @@ t.test(`${tamperings} tamperings as the superuser: each one is found`, { timeout
   t.equal(missed, 0, `${tamperings} tamperings of ${names.length} kinds`)
   for (const [name, message] of found) t.match(message, /entry \d+|index \d+|checkpoint of size \d+/, `${name}: ${message}`)
 
-  t.match(await verdictAfter(async () => {}), untouched, 'and at the end all is as it was')
+  t.match(await verdictAfter(async () => {}), untouched, 'unchanged at the end')
 })

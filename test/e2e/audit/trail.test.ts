@@ -16,7 +16,7 @@ t.setTimeout(180_000)
 
 const person = { name: 'Ada Lovelace', email: 'ada@example.org', phone: '+441234567890', locale: 'en' }
 
-/** Everything that the entry of a change says, but for its ids and its signature. */
+/** The content of a change's entry, without ids and signature. */
 const told = ({ action, resource, actor, decision, compliance_tags, service }: AuditEntry) => [
   action,
   `${resource.type} ${resource.id} v${resource.version}`,
@@ -26,7 +26,7 @@ const told = ({ action, resource, actor, decision, compliance_tags, service }: A
   service,
 ]
 
-/** Does a change as the administrator, in a trace of its own. Answers the body's data and the trace's id. */
+/** Makes a change as the administrator, in its own trace. Returns the body's data and the trace's id. */
 const changer = ({ api }: RunningApp, headers: Record<string, string>) => {
   let changes = 0
   return async (path: string, method: string, body?: unknown) => {
@@ -43,7 +43,7 @@ const start = async (t: Test, env: Record<string, string>) => {
   t.teardown(() => providers.stop())
   const admin = await signedIn(app.keysDir, 1)
   const read = trailReader(t, app.databaseUrl)
-  /** The only entry of a trace, but for what follows from the change as an action of its own. */
+  /** The only entry of a trace, except for `follows`: the action that the change causes in another module. */
   const entryOf = (trace: string, follows?: string) =>
     eventually(async () => {
       const [entry, ...more] = (await read()).filter(({ trace_id, action }) => trace_id === trace && action !== follows)
@@ -68,7 +68,7 @@ await onEachBackend(t, 'the trail', async (t, env) => {
   const { app, providers, admin, read, entryOf, change } = await start(t, env)
   const keys = createKeyStore({ folder: app.keysDir, strict: false })
 
-  await t.test('each change has its entry: who, what, which version, under which policy, signed', async (t) => {
+  await t.test('each change has an entry: who, what, which version, under which policy, signed', async (t) => {
     const user = (await change('/users', 'POST', person)).data.id
     const product = (await change('/products', 'POST', { sku: 'TRAIL-1', name: 'Trail', price: 10 })).data.id
     const order = (await change('/orders', 'POST', { user_id: user, items: [{ product_id: product, quantity: 1 }] })).data.id
@@ -87,7 +87,7 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     ]
     const tags: Record<string, string> = { user: 'personal-data,access-control', order: 'financial' }
     for (const [path, method, body, action, resource] of steps) {
-      // The order module ends the stock of a deleted product, sooner or later than this looks.
+      // The order module removes the stock of a deleted product asynchronously: before or after this check.
       const follows = action === 'product.deleted' ? 'inventory.removed' : undefined
       const entry = await entryOf((await change(path, method, body)).trace, follows)
       const [type = ''] = resource.split(' ')
@@ -102,13 +102,13 @@ await onEachBackend(t, 'the trail', async (t, env) => {
       async () => (await read()).find(({ trace_id, service }) => trace_id === trace && service === 'order') ?? false,
     )
     const expected = ['inventory.removed', `inventory ${tracked} v2`, 'user 1', 'approved', '', 'order']
-    t.same(told(removed), expected, 'the stock of a deleted product ends by who deleted it')
+    t.same(told(removed), expected, 'stock is removed on behalf of the user who deleted the product')
     const entries = await read()
     for (const action of ['user.created', 'product.created', 'order.created'])
       t.match(entries.find((entry) => entry.action === action)?.resource, { version: 1 }, action)
     t.ok(
       entries.every((entry) => isSigned(keys, entry)),
-      'signed by the services that made them',
+      'each is signed by its service',
     )
   })
 
@@ -131,7 +131,7 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     providers.sms.behave('accept')
   })
 
-  await t.test('a change that no contract names is on the trail all the same', async (t) => {
+  await t.test('the trail also has a change that is in no contract', async (t) => {
     const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
     t.teardown(() => sql.end())
     const trace = 'd'.repeat(32)
@@ -141,12 +141,12 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     await eventually(async () => (await sql`select from products.outbox`).length === 0)
   })
 
-  await t.test('no entry says who a person is', async (t) => {
+  await t.test('no entry has personal data', async (t) => {
     const text = JSON.stringify(await read())
     for (const value of [person.name, person.email, person.phone, '+886912345678', '@']) t.notOk(text.includes(value), value)
   })
 
-  await t.test('an event leaves the outbox when all its subscribers are done with it', async (t) => {
+  await t.test("an event's rows are deleted when all its subscribers have handled it", async (t) => {
     const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
     t.teardown(() => sql.end())
     const { trace } = await change('/orders', 'POST', { user_id: 2, items: [{ product_id: 2, quantity: 1 }] })
@@ -156,7 +156,7 @@ await onEachBackend(t, 'the trail', async (t, env) => {
     )
     const traces = new Set((await Promise.all(many)).map((made) => made.trace))
     await eventually(async () => (await read()).filter(({ trace_id }) => traces.has(trace_id)).length === 60)
-    // Sooner than the lease of a row ends, after which the states of its jobs would be asked.
+    // Before a row's lease ends; after that the relay would query the states of the jobs.
     await eventually(async () => {
       const rows = await sql`select type, attempts, delivered from orders.outbox`
       if (rows.length > 0) throw new Error(JSON.stringify(rows.slice(0, 3)))

@@ -17,7 +17,7 @@ import { trailReader } from '../../../testing/trail.ts'
 
 t.setTimeout(120_000)
 
-/** A folder of keys, and a copy of it in which the signing keys are newer ones that the first does not know. */
+/** A key folder, and a copy of it with rotated signing keys that the first does not have. */
 const rotatedApart = async (t: Test) => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-lag-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -29,7 +29,7 @@ const rotatedApart = async (t: Test) => {
   return { old, rotated, arrives: () => cpSync(join(rotated, publicFile), join(old, publicFile)) }
 }
 
-t.test('an event whose entry is signed with a key that is not known yet waits, and is not given up', async (t) => {
+t.test('an event whose entry is signed with an unknown key waits, and is no dead letter', async (t) => {
   const { old, rotated, arrives } = await rotatedApart(t)
   const queue = { attempts: 2, backoffMs: 20 }
   const app = await runApp(t, { SERVICE: 'audit', KEYS_DIR: old }, { queue })
@@ -40,7 +40,7 @@ t.test('an event whose entry is signed with a key that is not known yet waits, a
   const { status } = await producer.api('/products', 'POST', { sku: 'LAG-1', name: 'Lag', price: 10 })
   t.equal(status, 201)
   await eventually(async () => (await sql`select from products.outbox`).length === 0, { timeoutMs: 20_000 })
-  t.same((await sql`select type from audits.dead_letters`).slice(), [], 'nothing is given up')
+  t.same((await sql`select type from audits.dead_letters`).slice(), [], 'no dead letter')
   t.same(await read(), [])
   await eventually(async () => /^audit_parked [1-9]\d*$/m.test(await (await fetch(app.metricsUrl)).text()))
 
@@ -53,7 +53,7 @@ t.test('an event whose entry is signed with a key that is not known yet waits, a
   await eventually(async () => /^audit_parked 0$/m.test(await (await fetch(app.metricsUrl)).text()))
 })
 
-t.test('so does what a service sends by itself; a wrong signature is refused, before and after', async (t) => {
+t.test('entries that a service sends directly wait too; a wrong signature is refused before and after', async (t) => {
   const { old, rotated, arrives } = await rotatedApart(t)
   const app = await runApp(t, { SERVICE: 'audit', AUTH: 'on', KEYS_DIR: old })
   const read = trailReader(t, app.databaseUrl)
@@ -65,12 +65,12 @@ t.test('so does what a service sends by itself; a wrong signature is refused, be
   if (!known || !unknown) throw new Error('keys are missing')
   const [waits, made] = [sampleEntry(unknown, 0), sampleEntry(known, 5)]
   const forgedLater = { ...sampleEntry(unknown, 10), action: 'order.cancelled' }
-  // Somebody saw the entry on its way and was faster with another one of the same event: it must not keep out the real one.
+  // An attacker who sees the entry in flight sends another for the same event first: it must not displace the real one.
   const inItsPlace = { ...waits, action: 'order.cancelled' }
   t.match(await send([inItsPlace]), { status: 200, body: { recorded: 0 } })
-  for (const _ of [1, 2]) t.equal((await send([waits, forgedLater])).status, 200, 'taken, and again')
+  for (const _ of [1, 2]) t.equal((await send([waits, forgedLater])).status, 200, 'accepted, also when repeated')
   t.match(await send([{ ...made, action: 'order.cancelled' }]), { status: 422, body: { code: 'audit.invalid_signature' } })
-  t.match(await send([made]), { status: 200, body: { recorded: 1 } }, 'one that is well signed does not wait for others')
+  t.match(await send([made]), { status: 200, body: { recorded: 1 } }, 'a valid entry does not wait for others')
 
   arrives()
   await eventually(async () => (await read()).some(({ event_id }) => event_id === waits.event_id))
@@ -84,11 +84,11 @@ t.test('so does what a service sends by itself; a wrong signature is refused, be
   t.same(
     letters.map(({ event_id }) => event_id).sort(),
     [forgedLater.event_id, inItsPlace.event_id, made.event_id].sort(),
-    'the others are kept beside the trail',
+    'the others are dead letters',
   )
 })
 
-t.test('refusals too: they leave the process that refused', async (t) => {
+t.test('refusals wait in the audit service, not in the process that refused', async (t) => {
   const { old, rotated, arrives } = await rotatedApart(t)
   const audit = await runApp(t, { SERVICE: 'audit', AUTH: 'on', KEYS_DIR: old })
   const read = trailReader(t, audit.databaseUrl)

@@ -17,7 +17,7 @@ const size = 1500
 const atOnce = 500
 
 const command = fileURLToPath(new URL('../../../src/audit.ts', import.meta.url))
-/** As a person runs it. */
+/** Runs the command as an operator does. */
 const audit = (...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], {
     encoding: 'utf8',
@@ -32,14 +32,14 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const snapshot = join(folder, 'snapshot.jsonl')
 
-  await t.test('an untouched trail, in its database and as a snapshot: the status is 0', async (t) => {
+  await t.test('an unchanged trail, in its database and as a snapshot: exit status 0', async (t) => {
     for (let n = 0; n < size; n += atOnce) {
       await entries.record(Array.from({ length: atOnce }, (_, k) => sampleEntry(keys, n + k)))
     }
     t.equal(await sealer({ everyEntries: atOnce }).seal(), size)
     const newest = await seals.newest()
     if (!newest) throw new Error('there is no checkpoint')
-    writeFileSync(join(folder, anchorName(10)), 'older: never looked at')
+    writeFileSync(join(folder, anchorName(10)), 'older: never read')
     writeFileSync(join(folder, anchorName(newest.size)), newest.note)
     const { status, stdout, stderr } = audit('verify', '--database', url, '--checkpoint', folder, '--keys', keysDir)
     t.same({ status, stderr }, { status: 0, stderr: '' })
@@ -58,7 +58,7 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
 
   const note = join(folder, anchorName(size))
 
-  await t.test('a database that was changed: the first bad entry is named, and the status is 1', async (t) => {
+  await t.test('a changed database: the first bad entry is named, exit status 1', async (t) => {
     await sql`alter table audits.entries disable trigger all`
     await sql`update audits.entries set action = 'order.cancelled' where id in (31, 777)`
     const changed = audit('verify', '--database', url, '--checkpoint', note, '--keys', keysDir)
@@ -66,7 +66,7 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
     t.match(changed.stderr, /^bad: entry 31 \(index 30\) does not match the signature of the service "user"\n$/)
   })
 
-  await t.test('a snapshot that was changed, in any way', async (t) => {
+  await t.test('a changed snapshot', async (t) => {
     const trusted = openCheckpoint(keys, readFileSync(note, 'utf8'))
     if (!trusted) throw new Error('the checkpoint is not signed')
     const verifyFile = async (file: string) => verifyTrail({ trail: await snapshotTrail(file), trusted, keys })
@@ -82,10 +82,10 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
       'a repeated entry': [[header, ...rows.toSpliced(9, 0, entry), end], /index 10 is missing/],
       'a cut end': [[header, ...rows], /the last line is not a checkpoint/],
       'a cut middle': [[header, ...rows, end], /from index 39 to 1499 are missing/],
-      'more than is signed': [[header, ...rows.with(9, entry.replace('"decision"', '"note":1,"decision"')), end], /line 11/],
+      'an additional member': [[header, ...rows.with(9, entry.replace('"decision"', '"note":1,"decision"')), end], /line 11/],
       'no header': [[...rows, end], /line 1 is not the header/],
       'another size in the header': [[header.replace('1500', '39'), ...rows, end], /the header and the checkpoint differ/],
-      'no JSON': [[header, ...rows.with(9, 'x'), end], /line 11 is not a JSON object/],
+      'invalid JSON': [[header, ...rows.with(9, 'x'), end], /line 11 is not a JSON object/],
       'another checkpoint': [[header, ...rows, end.replace('1500', '1501')], /the header and the checkpoint differ/],
     }
     for (const [what, [changed, message]] of Object.entries(changes)) {
@@ -98,7 +98,7 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
     t.match(forged, { status: 1, stderr: /is not a checkpoint signed by this log/ })
   })
 
-  await t.test('wrong use says how to use it; what is not there is not called tampering', async (t) => {
+  await t.test('wrong arguments print the usage; a missing file is not reported as tampering', async (t) => {
     t.match(audit('--help'), { status: 0, stdout: /^usage: node dist\/audit.js verify/, stderr: '' })
     const wrong: string[][] = [
       ['seal'],

@@ -11,7 +11,7 @@ import { createAnchor } from '../../../src/modules/audit/sealing/anchor.ts'
 
 const textOf = async (request: IncomingMessage) => Buffer.concat(await request.toArray()).toString()
 
-/** A token service and a bucket on one port, which say who asked for what. */
+/** A token service and a bucket on one port, which record the requests. */
 const startCloud = async (t: Test) => {
   const asked: { token: string; role: string }[] = []
   const used: string[] = []
@@ -51,7 +51,7 @@ const startCloud = async (t: Test) => {
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 
-t.test('the bucket is written with the credentials that a token is changed for', async (t) => {
+t.test('the bucket is written with credentials exchanged for a token', async (t) => {
   const cloud = await startCloud(t)
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-identity-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -79,7 +79,7 @@ t.test('the bucket is written with the credentials that a token is changed for',
   const soon = anchor()
   await soon.put(3, hash('3'))
   await soon.put(4, hash('4'))
-  t.ok(cloud.asked.length > 2, 'those that end soon are changed for new ones')
+  t.ok(cloud.asked.length > 2, 'credentials about to expire are renewed')
   t.equal(cloud.asked.at(-1)?.token, 'second', 'the file is read again')
 
   cloud.refuse = true
@@ -90,7 +90,7 @@ t.test('the bucket is written with the credentials that a token is changed for',
   t.equal(cloud.objects.size, 5)
 })
 
-t.test('what goes together', (t) => {
+t.test('valid combinations of settings', (t) => {
   const bucket = { SERVICE: 'audit', AUDIT_ANCHOR: 's3://trail/checkpoints' }
   t.match(inspectConfig(bucket).problems, [/AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID .*or AWS_WEB_IDENTITY_TOKEN_FILE/])
   t.match(inspectConfig({ ...bucket, AWS_WEB_IDENTITY_TOKEN_FILE: '/token' }).problems, [/AWS_ROLE_ARN missing/])

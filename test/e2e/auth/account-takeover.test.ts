@@ -18,7 +18,7 @@ const person = async (fields: object = {}) => {
 const subjects = (userId: number) => mailsOf(dataDir, userId).map(({ to, subject }) => `${to} ${subject}`)
 const changedMail = (address: string) => `${address} Your account was changed`
 
-t.test('a stolen access token does nothing that is as good as a password', async (t) => {
+t.test('a stolen access token cannot do what needs the password', async (t) => {
   const victim = await person({ phone })
   const attempts: [string, string, object?][] = [
     [`/users/${victim.id}`, 'PATCH', { email: 'thief@example.com' }],
@@ -48,7 +48,7 @@ t.test('a stolen access token does nothing that is as good as a password', async
   isProblem(t, await api('/users/1', 'PATCH', { email: 'thief@example.com' }, admin), 401, 'auth.reauthentication_required')
 })
 
-t.test('the token that proves it is good for five minutes, and takes the second factor where there is one', async (t) => {
+t.test('reauthentication with the password gives an elevated token for five minutes', async (t) => {
   const owner = await person()
   const answer = await api('/auth/reauthenticate', 'POST', { password }, owner.headers)
   t.match(answer.body.data, { token_type: 'Bearer', expires_in: 300 })
@@ -59,7 +59,7 @@ t.test('the token that proves it is good for five minutes, and takes the second 
   isProblem(t, await api('/auth/mfa/enrol', 'POST', undefined, later), 401, 'auth.reauthentication_required')
 })
 
-t.test('a new address waits for its mail, the old one is told, and every sign-in ends', async (t) => {
+t.test('a new address must be confirmed by mail, the old one is notified, and every session ends', async (t) => {
   const owner = await person()
   const next = `next-${owner.email}`
   const proven = await reauthenticate(run, owner.headers)
@@ -71,7 +71,7 @@ t.test('a new address waits for its mail, the old one is told, and every sign-in
 
   const { mail, token } = await mailedToken(dataDir, owner.id)
   t.equal(mail.to, next)
-  t.notMatch(mail.parts['text/plain'], 'Ada', 'no word of a stranger to a mailbox that nobody has proven')
+  t.notMatch(mail.parts['text/plain'], 'Ada', 'no text from the user to an unconfirmed address')
   await eventually(() => subjects(owner.id).includes(changedMail(owner.email)))
 
   isProblem(t, await api('/auth/activate', 'POST', { token }), 400, 'request.invalid')
@@ -92,7 +92,7 @@ t.test('a new address waits for its mail, the old one is told, and every sign-in
   await eventually(() => subjects(owner.id).filter((subject) => subject === changedMail(owner.email)).length === 2)
 })
 
-t.test('a pending address is given up by a reset, by the next one, and by naming the present one', async (t) => {
+t.test('a pending address is dropped by a reset, by another new address, and by the current one', async (t) => {
   const owner = await person()
   const proven = await reauthenticate(run, owner.headers)
   const ask = (email: string, headers = proven) => api(`/users/${owner.id}`, 'PATCH', { email }, headers)
@@ -113,7 +113,7 @@ t.test('a pending address is given up by a reset, by the next one, and by naming
   t.equal((await api('/auth/me', 'GET', undefined, again)).body.data.pending_email, undefined)
 })
 
-t.test('what an administrator enters for somebody else counts at once; who it was is told, and signs in again', async (t) => {
+t.test('an administrator changes an address at once; its user is notified and must sign in again', async (t) => {
   const owner = await person()
   const admin = await signedIn(run.keysDir, 1)
   const next = `moved-${owner.email}`
@@ -124,21 +124,21 @@ t.test('what an administrator enters for somebody else counts at once; who it wa
   await eventually(() => subjects(owner.id).includes(changedMail(owner.email)))
 })
 
-t.test('an administrator confirms what somebody has entered, by entering it again', async (t) => {
+t.test('an administrator confirms an address and phone by setting the same values', async (t) => {
   const email = `unconfirmed-${process.pid}@example.com`
   const { body } = await api('/users', 'POST', { name: 'Grace', email, phone, password })
   const confirmed = await api(`/users/${body.data.id}`, 'PATCH', { email, phone }, await signedIn(run.keysDir, 1))
   t.match(confirmed.body.data, { email, email_confirmed: true, phone, phone_confirmed: true })
 })
 
-t.test('a phone of their own counts when it is confirmed, and the address is told', async (t) => {
+t.test('users who change their phone must confirm it, and their address is notified', async (t) => {
   const owner = await person({ phone })
   const changed = await api(`/users/${owner.id}`, 'PATCH', { phone: '+886987654321' }, await reauthenticate(run, owner.headers))
   t.match(changed.body.data, { phone: '+886987654321', phone_confirmed: false })
   await eventually(() => subjects(owner.id).includes(changedMail(owner.email)))
 })
 
-t.test('erasing oneself takes the proof, and works with it', async (t) => {
+t.test('users can erase their own account only after reauthentication', async (t) => {
   const owner = await person()
   t.equal((await api(`/users/${owner.id}`, 'DELETE', undefined, await reauthenticate(run, owner.headers))).status, 200)
   isProblem(t, await signIn(run, owner.email), 401, 'auth.invalid_credentials')

@@ -7,7 +7,7 @@ import { startIssuer } from '../../../testing/issuer.ts'
 import { signedIn } from '../../../testing/people.ts'
 import { isProblem } from '../../contract/target.ts'
 
-t.test('with REQUIRE_ADMIN_MFA an administrator without a factor can do nothing but get one', async (t) => {
+t.test('with REQUIRE_ADMIN_MFA an administrator without a second factor can only enrol one', async (t) => {
   const admin = { ADMIN_EMAIL: 'root@example.com', ADMIN_PASSWORD: password }
   const run = await runApp(t, { AUTH: 'on', REQUIRE_ADMIN_MFA: 'true', ...admin })
   const { api } = run
@@ -30,19 +30,19 @@ t.test('with REQUIRE_ADMIN_MFA an administrator without a factor can do nothing 
   const confirmed = await api('/auth/mfa/confirm', 'POST', { code: generateSync({ secret }) }, proven)
   t.equal(confirmed.status, 200)
   const { data } = confirmed.body
-  t.equal((await api('/users', 'GET', undefined, bearer(data.access_token))).status, 200, 'at once, with the new tokens')
+  t.equal((await api('/users', 'GET', undefined, bearer(data.access_token))).status, 200, 'immediately, with the new tokens')
   for (const old of [headers, proven]) isProblem(t, await api('/users', 'GET', undefined, old), 401, 'auth.invalid_token')
   isProblem(t, await api('/auth/refresh', 'POST', { refresh_token }), 401, 'auth.invalid_token')
   const refreshed = (await api('/auth/refresh', 'POST', { refresh_token: data.refresh_token })).body.data
-  t.equal((await api('/users', 'GET', undefined, bearer(refreshed.access_token))).status, 200, 'and so does what they refresh')
+  t.equal((await api('/users', 'GET', undefined, bearer(refreshed.access_token))).status, 200, 'also with refreshed tokens')
 
   const user = await api('/users', 'POST', { name: 'U', email: 'u@example.com', password })
   t.equal(user.status, 201)
   const asUser = bearer((await signIn(run, 'u@example.com')).body.data.access_token)
-  t.equal((await api('/orders', 'GET', undefined, asUser)).status, 200, 'others need none')
+  t.equal((await api('/orders', 'GET', undefined, asUser)).status, 200, 'other roles need no second factor')
 })
 
-t.test('a session without the code is asked for it, also where the account has a factor', async (t) => {
+t.test('a session that was signed in without the code is refused, also if the account has a factor', async (t) => {
   const run = await runApp(t, {
     AUTH: 'on',
     REQUIRE_ADMIN_MFA: 'true',
@@ -56,7 +56,7 @@ t.test('a session without the code is asked for it, also where the account has a
   ).body
   const sql = postgres(run.databaseUrl, { max: 1 })
   t.teardown(() => sql.end())
-  // As a factor that came another way than by this session: from before, or by another version.
+  // A factor that was not enrolled in this session, such as one from a previous version.
   await sql`insert into users.second_factors (user_id, secret, confirmed_at) values (${me.id}, ''::bytea, now())`
   const [row] = await sql`select session_version from users.users where id = ${me.id}`
   isProblem(
@@ -67,7 +67,7 @@ t.test('a session without the code is asked for it, also where the account has a
   )
 })
 
-t.test("an issuer's administrators are asked for what their sign-in took", async (t) => {
+t.test('administrators of an OIDC issuer need its MFA claims', async (t) => {
   const issuer = await startIssuer(t)
   const OIDC = { OIDC_ISSUER: issuer.url, OIDC_AUDIENCE: 'shop', OIDC_MFA_VALUES: 'mfa, gold' }
   const { api } = await runApp(t, { AUTH: 'on', REQUIRE_ADMIN_MFA: 'true', ...OIDC })
@@ -76,5 +76,5 @@ t.test("an issuer's administrators are asked for what their sign-in took", async
   for (const claims of [{}, { amr: ['pwd'] }, { acr: '1' }, { amr: 'mfa' }, { acr: ['gold'] }])
     isProblem(t, await tried(claims), 403, 'auth.mfa_required')
   for (const claims of [{ amr: ['pwd', 'mfa'] }, { acr: 'gold' }]) t.equal((await tried(claims)).status, 200)
-  t.equal((await tried({ roles: ['support'] })).status, 200, 'others need none')
+  t.equal((await tried({ roles: ['support'] })).status, 200, 'other roles need no second factor')
 })

@@ -16,10 +16,10 @@ const start = async (t: Test, env: Record<string, string> = {}) => {
 
 const items = (id: number, quantity = 1) => [{ product_id: id, quantity }]
 
-t.test('every route for everybody, in one process', async (t) => {
+t.test('every route for every caller, in one process', async (t) => {
   const { app, world } = await start(t)
   const routes = routesOfServer(app.http)
-  t.same(Object.keys(policy.routes).sort(), routes, 'the policy has every route, and no other')
+  t.same(Object.keys(policy.routes).sort(), routes, 'the policy has exactly the routes')
   t.ok((await runMatrix(t, world, routes)) >= routes.length * 8)
 })
 
@@ -28,7 +28,7 @@ t.test('persons', async (t) => {
   const { api, owner, other, support, headers, product } = world
   const as = ({ headers }: { headers: Record<string, string> }) => headers
 
-  await t.test('a person orders for themselves, and for nobody else', async (t) => {
+  await t.test('users can order only for themselves', async (t) => {
     const unnamed = await api('/orders', 'POST', { items: items(product.id) }, as(owner))
     t.match(unnamed, { status: 201, body: { data: { user_id: owner.id } } })
     const foreign = await api('/orders', 'POST', { user_id: owner.id, items: items(product.id) }, as(other))
@@ -39,7 +39,7 @@ t.test('persons', async (t) => {
     t.match(own, { status: 201, body: { data: { user_id: support.id } } })
   })
 
-  await t.test('what is somebody else’s is not there: as an order that never was', async (t) => {
+  await t.test('another user’s order gives the same response as a missing order', async (t) => {
     const { id } = await world.order(owner.id)
     for (const [path, method] of [[`/orders/${id}`], [`/orders/${id}/cancel`, 'POST']] as const) {
       const foreign = await api(path, method, undefined, as(other))
@@ -47,14 +47,14 @@ t.test('persons', async (t) => {
       t.match(foreign, { status: 404, body: { code: 'order.not_found' } })
       t.same(Object.keys(foreign.body), Object.keys(missing.body))
     }
-    t.equal((await api(`/orders/${id}`, 'GET', undefined, as(owner))).body.data.status, 'pending', 'it was not cancelled')
+    t.equal((await api(`/orders/${id}`, 'GET', undefined, as(owner))).body.data.status, 'pending', 'not cancelled')
     const all = await api('/orders?limit=100', 'GET', undefined, as(other))
     t.same([...new Set(all.body.data.map(({ user_id }: { user_id: number }) => user_id))], [])
     const mine = await api('/orders?limit=100', 'GET', undefined, as(owner))
     t.same([...new Set(mine.body.data.map(({ user_id }: { user_id: number }) => user_id))], [owner.id])
   })
 
-  await t.test('reads of one order that come at once are answered each by whose they are', async (t) => {
+  await t.test('concurrent reads of one order are authorized for each caller', async (t) => {
     const { id } = await world.order(owner.id)
     const askers = Array.from({ length: 60 }, (_, n) => [owner, other, support][n % 3] as { headers: Record<string, string> })
     const answers = await Promise.all(askers.map((asker) => api(`/orders/${id}`, 'GET', undefined, as(asker))))
@@ -64,7 +64,7 @@ t.test('persons', async (t) => {
     )
   })
 
-  await t.test('a key of one person is nothing to another', async (t) => {
+  await t.test('an idempotency key belongs to one user', async (t) => {
     const key = { 'idempotency-key': 'my-order' }
     const first = await api('/orders', 'POST', { items: items(product.id, 2) }, { ...as(owner), ...key })
     const foreign = await api('/orders', 'POST', { items: items(product.id, 2) }, { ...as(other), ...key })
@@ -78,7 +78,7 @@ t.test('persons', async (t) => {
     t.equal(again.headers.get('idempotency-replayed'), 'true')
   })
 
-  await t.test('nobody gives themselves a role', async (t) => {
+  await t.test('users cannot change their own role', async (t) => {
     for (const asker of [owner, support]) {
       const changed = await api(`/users/${asker.id}`, 'PATCH', { role: 'admin' }, as(asker))
       t.match(changed, { status: 403, body: { code: 'auth.forbidden' } })
@@ -92,7 +92,7 @@ t.test('persons', async (t) => {
     t.equal((await api(`/users/${owner.id}`)).body.data.role, 'user')
   })
 
-  await t.test('what is wrong with who asks is said before anything of the body is read', async (t) => {
+  await t.test('authentication and authorization errors come before the body is read', async (t) => {
     const broken = { headers: { 'content-type': 'application/json' }, method: 'POST', body: '{"items":' }
     const large = { ...broken, body: Buffer.alloc(2 * 1024 * 1024, 0x20) }
     const strange = { ...broken, headers: { 'content-type': 'text/plain' } }
@@ -105,7 +105,7 @@ t.test('persons', async (t) => {
     }
   })
 
-  await t.test('how to ask with a token (RFC 6750)', async (t) => {
+  await t.test('WWW-Authenticate for bearer tokens (RFC 6750)', async (t) => {
     const challenge = async (authorization?: string) => {
       const answer = await call(`${url}/api/v1/orders`, 'GET', undefined, authorization === undefined ? {} : { authorization })
       return [answer.status, answer.body.code, answer.headers.get('www-authenticate')]
@@ -115,12 +115,12 @@ t.test('persons', async (t) => {
     for (const none of [undefined, 'Basic eDp5', 'Bearer', 'Bearer a b']) t.same(await challenge(none), missing, none ?? 'none')
     for (const token of ['Bearer a', 'bearer a.b.c', `Bearer ${'a'.repeat(4000)}`]) t.same(await challenge(token), wrong, token)
     const stale = await signedIn(keysDir, owner.id, 99)
-    t.same(await challenge(stale.authorization), wrong, 'of another session version')
-    t.same(await challenge((await signedIn(keysDir, 2_000_000)).authorization), wrong, 'of nobody')
-    t.equal((await api('/products', 'GET', undefined, stale)).status, 401, 'also where no token is needed')
+    t.same(await challenge(stale.authorization), wrong, 'an old session version')
+    t.same(await challenge((await signedIn(keysDir, 2_000_000)).authorization), wrong, 'an unknown user')
+    t.equal((await api('/products', 'GET', undefined, stale)).status, 401, 'also on a public route')
   })
 
-  await t.test('other spellings of a path are no way around', async (t) => {
+  await t.test('other spellings of a path do not bypass authorization', async (t) => {
     const { id } = await world.order(owner.id)
     for (const path of [
       `/api/orders/${id}`,
@@ -142,18 +142,18 @@ t.test('persons', async (t) => {
       t.equal((await sendExactly(url, path, { headers: as(other) })).status, 404, path)
     for (const method of ['PUT', 'TRACE', 'QUERY'])
       t.ok((await sendExactly(url, `/api/v1/orders/${id}`, { method, headers: headers.admin })).status >= 400, method)
-    // Which methods there are is no secret: the API document says it.
+    // The allowed methods are public: they are in the API document.
     const options = await sendExactly(url, `/api/v1/orders/${id}`, { method: 'OPTIONS' })
     t.match(options, { status: 204, text: '' })
   })
 
-  await t.test('services have no door here', async (t) => {
+  await t.test('/internal is not reachable in one process', async (t) => {
     for (const path of ['/internal/user/getUser', '/internal/user/getSessions'])
       t.equal((await call(url + path, 'POST', { id: 1, ids: [1] }, await asService(keysDir, 'order', 'user'))).status, 404)
   })
 })
 
-t.test('an administrator without the second factor that is asked for gets one, and nothing else', async (t) => {
+t.test('with REQUIRE_ADMIN_MFA an administrator without a second factor can only enrol one', async (t) => {
   const { api, keysDir, url } = await runApp(t, { AUTH: 'on', REQUIRE_ADMIN_MFA: 'true' })
   const [admin, user] = [await signedIn(keysDir, 1), await signedIn(keysDir, 2)]
   for (const path of ['/users', '/users/1', '/orders', '/products', '/inventory'])
@@ -162,10 +162,10 @@ t.test('an administrator without the second factor that is asked for gets one, a
   t.match(await api('/users', 'POST', person, admin), { status: 403, body: { code: 'auth.mfa_enrolment_required' } })
   t.equal((await api('/auth/me', 'GET', undefined, admin)).status, 200)
   t.equal((await call(`${url}/health`, 'GET', undefined, admin)).status, 200)
-  t.equal((await api('/orders', 'GET', undefined, user)).status, 200, 'it is asked of administrators alone')
+  t.equal((await api('/orders', 'GET', undefined, user)).status, 200, 'only administrators need it')
 })
 
-t.test('with AUTH=off an order says whose it is', async (t) => {
+t.test('with AUTH=off an order needs a user_id', async (t) => {
   const { api } = await runApp(t)
   t.match(await api('/orders', 'POST', { items: items(1) }), {
     status: 400,

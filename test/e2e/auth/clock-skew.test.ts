@@ -30,7 +30,7 @@ const urls = Object.fromEntries(
   serviceNames.filter((name) => name !== 'gateway').map((name) => [`${name.toUpperCase()}_SERVICE_URL`, services.url]),
 )
 
-/** A gateway on a machine whose clock is ahead by so many seconds. */
+/** A gateway whose clock is ahead by `seconds`. */
 const gatewayAhead = async (seconds: number) => {
   const metricsPort = await freePort()
   const gateway = await startService('gateway', {
@@ -51,18 +51,18 @@ const asked = async (url: string) => ({
   signingIn: await call(`${url}/api/v1/auth/login`, 'POST', { email: 'nobody@example.com', password: 'a password of nobody' }),
 })
 
-t.test('clocks that differ by some seconds', async (t) => {
+t.test('a clock skew of some seconds is tolerated', async (t) => {
   for (const seconds of [8, -8, 25]) {
     const { gateway } = await gatewayAhead(seconds)
     const { anybody, somebody, signingIn } = await asked(gateway.url)
     t.match(anybody, { status: 200 }, `${seconds} s: products`)
-    t.match(somebody, { status: 200 }, `${seconds} s: the own account`)
-    t.match(signingIn, { status: 401, body: { code: 'auth.invalid_credentials' } }, `${seconds} s: a wrong password`)
+    t.match(somebody, { status: 200 }, `${seconds} s: own account`)
+    t.match(signingIn, { status: 401, body: { code: 'auth.invalid_credentials' } }, `${seconds} s: wrong password`)
     await gateway.stop()
   }
 })
 
-t.test('a clock that is wrong is told as the fault of the service, not of the person', async (t) => {
+t.test('a wrong clock is reported as a fault of the service, not of the user', async (t) => {
   const { gateway, metrics } = await gatewayAhead(60)
   t.teardown(() => gateway.stop())
   const rejected = { status: 503, body: { code: 'auth.service_token_rejected' } }
@@ -70,7 +70,7 @@ t.test('a clock that is wrong is told as the fault of the service, not of the pe
   t.match(anybody, rejected)
   t.match(somebody, rejected)
   t.match(gateway.output(), /"skew_seconds":(59|6[0-2])\b.*another service rejected the token of this service/)
-  t.ok(await eventually(() => /"skew_seconds":(59|60)\b.*service token rejected/.test(services.output())), 'told on both sides')
+  t.ok(await eventually(() => /"skew_seconds":(59|60)\b.*service token rejected/.test(services.output())), 'logged on both sides')
   t.match(await metrics(), /^service_tokens_rejected_total [1-9]/m)
   t.notMatch(anybody.headers, { 'x-orderhub-service-token': /./ })
 })

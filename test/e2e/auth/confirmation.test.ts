@@ -5,7 +5,7 @@ import { signedIn } from '../../../testing/people.ts'
 
 const phone = '+886912345678'
 
-t.test('who registers is not confirmed until the mail is answered, and can use the account meanwhile', async (t) => {
+t.test('a new user is unconfirmed until they follow the mailed link, and can use the account meanwhile', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const { api, dataDir } = run
   const created = await api('/users', 'POST', { name: 'Grace', email: 'grace@example.com', phone, password })
@@ -20,7 +20,7 @@ t.test('who registers is not confirmed until the mail is answered, and can use t
   t.equal(mailsOf(dataDir, id).length, 1)
 })
 
-t.test('whom an administrator makes is confirmed, and so is the sample data', async (t) => {
+t.test('users that an administrator creates are confirmed, and so are those of the sample data', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const admin = await signedIn(run.keysDir, 1)
   t.match(await newPerson(run, { phone }), { email_confirmed: true, phone_confirmed: true })

@@ -22,10 +22,10 @@ const listenOn = async (t: Test, port: number) => {
   return (server.address() as AddressInfo).port
 }
 
-/** A printed line, as a person would run it. */
+/** Runs a printed command as a user would. */
 const runLine = (line: string) => promisify(execFile)('sh', ['-c', line], { cwd })
 
-t.test('a port that is taken: whose it is, and a line that starts; the password is shown then', async (t) => {
+t.test('a port is in use: the error names the process and a command that works, which prints the password', async (t) => {
   const env = { DATA_DIR: dataFolder(t, 0o755), PORT: String(await freePort()), METRICS_PORT: String(await listenOn(t, 0)) }
   const first = startPlatform(t, { env })
   t.equal(await first.ended(), 1)
@@ -33,7 +33,7 @@ t.test('a port that is taken: whose it is, and a line that starts; the password 
   const [, line] =
     new RegExp(`^${holder.replace(/[()]/g, '\\$&')}; this starts beside it: ([^\\n]+)\\n$`, 'm').exec(first.output()) ?? []
   t.ok(line, first.output())
-  t.equal(passwordIn(first.output()), '', 'no password was made')
+  t.equal(passwordIn(first.output()), '', 'no password was created')
 
   const words = line?.split(' ') ?? []
   t.same(words.slice(-2), ['npm', 'start'])
@@ -44,17 +44,21 @@ t.test('a port that is taken: whose it is, and a line that starts; the password 
   const url = await second.ready()
   const password = passwordIn(second.output())
   t.equal((await signIn(url, password)).status, 200)
-  t.match(second.output(), new RegExp(`was given the password ${password}\\n[^]*OrderHub is ready`), 'shown before all else')
+  t.match(
+    second.output(),
+    new RegExp(`was given the password ${password}\\n[^]*OrderHub is ready`),
+    'printed before the other lines',
+  )
 })
 
-/** Runs the printed command, and shows that the new password alone signs in. */
+/** Runs the printed command; returns the new password. */
 const reset = async (line: string): Promise<string> => {
   const { stdout } = await runLine(line)
   return /^The administrator xiaoming@example\.com was given the password (\S+)$/m.exec(stdout)?.[1] ?? `none in ${stdout}`
 }
 const resetLineIn = (started: Started) => /^ +(.*npm run reset-admin)$/m.exec(started.output())?.[1] ?? 'false'
 
-t.test('a lost password: the printed command makes a new one, while the platform runs and while it is stopped', async (t) => {
+t.test('a lost password: the printed command sets a new one, whether the platform is running or stopped', async (t) => {
   const env = { DATA_DIR: dataFolder(t, 0o755) }
   await t.rejects(runLine(`DATA_DIR=${env.DATA_DIR} npm run reset-admin`), { code: 78, stderr: /has no database yet/ })
   const first = startPlatform(t, { env })
@@ -70,10 +74,10 @@ t.test('a lost password: the printed command makes a new one, while the platform
   const line = resetLineIn(second)
   const running = await reset(line)
   t.equal((await signIn(url, lost)).status, 401)
-  t.equal((await call(`${url}/api/v1/orders`, 'GET', undefined, before.headers)).status, 401, 'sign-ins end')
+  t.equal((await call(`${url}/api/v1/orders`, 'GET', undefined, before.headers)).status, 401, 'sessions end')
   const now = await signIn(url, running)
   t.equal(now.status, 200)
-  t.same((await call(`${url}/api/v1/orders`, 'GET', undefined, now.headers)).body, orders.body, 'nothing else is removed')
+  t.same((await call(`${url}/api/v1/orders`, 'GET', undefined, now.headers)).body, orders.body, 'other data is kept')
   await eventually(async () => {
     const { body } = await call(`${url}/api/v1/audit?limit=100`, 'GET', undefined, now.headers)
     return JSON.stringify(body.data).includes('user.password_changed')

@@ -12,7 +12,7 @@ t.teardown(() => sql.end())
 const forgot = (email: string) => api('/auth/password/forgot', 'POST', { email })
 const reset = (token: string, next: string) => api('/auth/password/reset', 'POST', { token, password: next })
 
-t.test('the answer does not tell whether there is such an account', async (t) => {
+t.test('the response does not reveal whether the account exists', async (t) => {
   const person = await newPerson(run)
   const [known, unknown] = [await forgot(person.email), await forgot('there-is-no-such@example.com')]
   t.equal(known.status, 202)
@@ -21,13 +21,13 @@ t.test('the answer does not tell whether there is such an account', async (t) =>
   await mailedToken(dataDir, person.id)
 })
 
-t.test('a mailed token sets a password once, and every sign-in ends', async (t) => {
+t.test('a mailed token sets the password once, and every session ends', async (t) => {
   const person = await newPerson(run)
   const before = (await signIn(run, person.email)).body.data
   await forgot(person.email)
   const { mail, token } = await mailedToken(dataDir, person.id)
   t.match(mail, { to: person.email, subject: 'Set a new password' })
-  t.notMatch(mail.parts['text/plain'], 'http', 'no link where there is no PUBLIC_URL')
+  t.notMatch(mail.parts['text/plain'], 'http', 'no link without PUBLIC_URL')
 
   isProblem(t, await reset(token, person.email), 400, 'user.password_personal')
   isProblem(t, await reset(token, '12345678'), 400, 'user.password_too_common')
@@ -37,10 +37,10 @@ t.test('a mailed token sets a password once, and every sign-in ends', async (t) 
   isProblem(t, await api('/auth/me', 'GET', undefined, bearer(before.access_token)), 401, 'auth.invalid_token')
   isProblem(t, await api('/auth/refresh', 'POST', { refresh_token: before.refresh_token }), 401, 'auth.invalid_token')
   t.equal((await signIn(run, person.email)).status, 401)
-  t.equal((await signIn(run, person.email, { password: 'another harbour 7' })).status, 200, 'no longer shut out')
+  t.equal((await signIn(run, person.email, { password: 'another harbour 7' })).status, 200, 'no longer locked')
 })
 
-t.test('a later token makes an earlier one void, and so do time and another address', async (t) => {
+t.test('a token is invalid after a later one, after it expires, and after a change of address', async (t) => {
   const person = await newPerson(run)
   const tokens: string[] = []
   for (let n = 1; n <= 2; n++) {
@@ -65,7 +65,7 @@ t.test('a later token makes an earlier one void, and so do time and another addr
   isProblem(t, await reset(token, 'another harbour 7'), 400, 'auth.invalid_mail_token')
 })
 
-t.test('nobody is flooded with mail', async (t) => {
+t.test('mails to one address are limited', async (t) => {
   const person = await newPerson(run)
   const answers = await Promise.all(Array.from({ length: 20 }, () => forgot(person.email)))
   t.same([...new Set(answers.map(({ status }) => status))], [202])
@@ -76,7 +76,7 @@ t.test('nobody is flooded with mail', async (t) => {
   t.equal(mailsOf(dataDir, person.id).length, 3)
 })
 
-t.test('no queue, table or event holds the token or the address', async (t) => {
+t.test('no queue, table or event contains the token or the address', async (t) => {
   const person = await newPerson(run)
   await forgot(person.email)
   const { token } = await mailedToken(dataDir, person.id)

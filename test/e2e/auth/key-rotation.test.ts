@@ -65,7 +65,7 @@ t.test(`two rotations at ${perSecond} requests a second: no token is refused`, a
     const code = answer.statusCode === 200 ? '' : (JSON.parse(text).code ?? '')
     statuses[`${answer.statusCode} ${code}`] = (statuses[`${answer.statusCode} ${code}`] ?? 0) + 1
   }
-  /** Through the gateway, with a token of any age: most of them old. */
+  /** Through the gateway, with tokens of any age, most of them old. */
   const asPerson = async (n: number) => {
     if (n % 20 === 1) {
       const { token } = await issueAccessToken(keys, { userId: 1, sessionVersion: 1 })
@@ -115,7 +115,7 @@ t.test(`two rotations at ${perSecond} requests a second: no token is refused`, a
   t.equal(JSON.parse(readFileSync(join(keysDir, 'access-token.private.json'), 'utf8')).keys.length, 3)
 })
 
-t.test('the gateway and the user service publish the keys of now', async (t) => {
+t.test('the gateway and the user service publish the current keys', async (t) => {
   const kidsAt = async (url: string) => {
     const { keys } = (await (await fetch(`${url}/.well-known/jwks.json`)).json()) as { keys: { kid: string }[] }
     return keys.map(({ kid }) => kid)

@@ -43,7 +43,7 @@ const words = {
 for (const locale of ['en', 'zh-TW'] as const) {
   const say = words[locale]
 
-  t.test(`${locale}: from registering to signing in, then to a new password`, { skip: withoutBrowser }, async (t) => {
+  t.test(`${locale}: registration, sign-in, then a new password`, { skip: withoutBrowser }, async (t) => {
     const email = `${locale.toLowerCase()}@example.com`
     const { id } = (await api('/users', 'POST', { name: 'Ada', email, password, locale })).body.data
     const { mail } = await mailedToken(dataDir, id)
@@ -63,8 +63,12 @@ for (const locale of ['en', 'zh-TW'] as const) {
     await own.fill(password)
     await page.getByRole('button', { name: say.confirm }).click()
     await page.getByText(say.confirmed).waitFor()
-    t.equal(await page.evaluate('document.activeElement.textContent'), say.confirmed, 'a screen reader is told')
-    t.notMatch(page.url(), 'token', 'nothing is left in the address')
+    t.equal(
+      await page.evaluate('document.activeElement.textContent'),
+      say.confirmed,
+      'focused, so that a screen reader announces it',
+    )
+    t.notMatch(page.url(), 'token', 'the token is removed from the URL')
     t.equal((await signIn(run, email)).status, 200)
 
     await page.goto(link)
@@ -82,7 +86,7 @@ for (const locale of ['en', 'zh-TW'] as const) {
     await field.fill('short')
     await page.getByRole('button', { name: say.set }).click()
     await page.getByRole('alert').filter({ hasText: /./ }).waitFor()
-    t.equal(await page.evaluate('document.activeElement.name'), 'password', 'the field in question')
+    t.equal(await page.evaluate('document.activeElement.name'), 'password', 'the invalid field has the focus')
     t.equal(await field.getAttribute('aria-invalid'), 'true')
     if (locale === 'en') await isAccessible(t, page, 'a refused password')
     await field.fill('another harbour 7')
@@ -93,13 +97,13 @@ for (const locale of ['en', 'zh-TW'] as const) {
     t.equal((await signIn(run, email)).status, 401)
     t.equal((await signIn(run, email, { password: 'another harbour 7' })).status, 200)
 
-    t.same(complaints, [], 'the content security policy is kept')
+    t.same(complaints, [], 'no violation of the content security policy')
     t.ok(requests.every((url) => url.startsWith('data:') || url.startsWith(PUBLIC_URL)))
     t.notOk(requests.some((url) => new URL(url).search.includes('token')))
   })
 }
 
-t.test('without the token in the address, the code is typed in', { skip: withoutBrowser }, async (t) => {
+t.test('without the token in the URL, the user types the code', { skip: withoutBrowser }, async (t) => {
   const { id, email } = (await api('/users', 'POST', { name: 'Ada', email: 'typed@example.com', password })).body.data
   const { token } = await mailedToken(dataDir, id)
   const { page } = await openBrowser(t)
@@ -117,7 +121,7 @@ t.test('without the token in the address, the code is typed in', { skip: without
   t.equal((await signIn(run, email)).status, 200)
 })
 
-t.test('where there is no JavaScript or no network, the page says what to do', { skip: withoutBrowser }, async (t) => {
+t.test('without JavaScript or network, the page says what to do', { skip: withoutBrowser }, async (t) => {
   for (const path of ['/activate', '/reset-password']) {
     const { page } = await openBrowser(t, { javaScript: false })
     await page.goto(`${PUBLIC_URL}${path}#token=x`)
@@ -132,7 +136,7 @@ t.test('where there is no JavaScript or no network, the page says what to do', {
   await page.getByText('could not be reached').waitFor()
 })
 
-t.test('the pages and their files, as they are served', async (t) => {
+t.test('responses for the pages and their files', async (t) => {
   for (const path of ['/activate', '/reset-password']) {
     const url = `${PUBLIC_URL}${path}?utm_source=mail`
     const { status, headers, body } = await call(url, 'GET', undefined, { 'accept-language': 'zh-TW' })

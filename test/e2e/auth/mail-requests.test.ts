@@ -11,7 +11,7 @@ const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
 t.teardown(() => sql.end())
 const ownPassword = 'the owner of this mailbox'
 
-/** As the notification service asks, with its own key. */
+/** Calls as the notification service does, with its own key. */
 const ask = async (body: object) =>
   call(`${url}/internal/user/issueMailToken`, 'POST', body, await asService(keysDir, 'notification', 'user'))
 const eventOf = async (userId: number, purpose: string): Promise<string> => {
@@ -21,7 +21,7 @@ const eventOf = async (userId: number, purpose: string): Promise<string> => {
 }
 const reset = (token: string) => api('/auth/password/reset', 'POST', { token, password: ownPassword })
 
-t.test('only an event that asked for a mail gives a token, and only for what it asked', async (t) => {
+t.test('only an event that requested a mail gets a token, and only for its purpose', async (t) => {
   const email = 'ada@example.com'
   const { id } = (await api('/users', 'POST', { name: 'Ada', email, password })).body.data
   isProblem(t, await ask({ user_id: id, purpose: 'reset' }), 400, 'request.invalid')
@@ -38,13 +38,13 @@ t.test('only an event that asked for a mail gives a token, and only for what it 
   const asked = await eventOf(id, 'reset')
   const once = await ask({ event_id: asked })
   const again = await ask({ event_id: asked })
-  t.equal(again.status, 200, 'as often as the mail is tried')
+  t.equal(again.status, 200, 'again for each attempt')
   isProblem(t, await reset(once.body.token), 400, 'auth.invalid_mail_token')
-  t.equal((await reset(again.body.token)).status, 200, 'the newest is good')
+  t.equal((await reset(again.body.token)).status, 200, 'the newest token is valid')
   for (const event_id of [asked, activation]) isProblem(t, await ask({ event_id }), 404, 'user.not_found')
 })
 
-t.test('an event gives none after a day', async (t) => {
+t.test('an event gets no token after a day', async (t) => {
   const email = 'grace@example.com'
   const { id } = (await api('/users', 'POST', { name: 'Grace', email, password })).body.data
   const event_id = await eventOf(id, 'activation')

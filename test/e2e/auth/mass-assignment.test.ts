@@ -13,10 +13,10 @@ interface Column {
   readonly type: string
 }
 
-/** Of the sample data: an administrator, and a person with an order of their own. */
+/** From the sample data: an administrator, and a user with an order. */
 const [admin, person, orderId] = [1, 2, 2]
 
-/** A body for each operation that would be taken, or refused for other reasons than its form. */
+/** A body for each operation that fits its schema. */
 const bodies: Readonly<Record<string, Record<string, unknown>>> = {
   createUser: { name: 'Eve', email: 'eve@example.com', password: 'correct horse battery' },
   updateUser: { name: 'Eve' },
@@ -41,7 +41,7 @@ const bodies: Readonly<Record<string, Record<string, unknown>>> = {
   replayOrderDeadLetters: { type: 'none' },
 }
 
-/** Columns that a body may name: each stands here, with what keeps it in its place below or in the service's own rules. */
+/** Columns that a body may name. The last test, or the service's rules, restrict their values. */
 const taken: Readonly<Record<string, readonly string[]>> = {
   createUser: ['email', 'locale', 'name', 'phone', 'role'],
   updateUser: ['email', 'locale', 'name', 'phone', 'role'],
@@ -84,7 +84,7 @@ const start = async (t: Test) => {
      where table_schema not in ('pg_catalog', 'information_schema') and table_schema !~ '^(drizzle|pgboss|bullmq)'
      order by 1, ordinal_position`
   const document: Document = (await call(`${url}/openapi.json`)).body
-  /** Each object of a body, by where it is: the body itself, and the entries of its lists. */
+  /** The objects of a body: the body itself, and the entries of its lists. */
   const objectsOf = (schema: JsonSchema, place = ''): [place: string, properties: readonly string[]][] => {
     const { properties = {} } = resolve(document, schema)
     return [
@@ -99,7 +99,7 @@ const start = async (t: Test) => {
   return { url, sql, api, columns, routes, objectsOf, headers: (id: number) => signedIn(keysDir, id) }
 }
 
-/** What is in every table of the modules, but for what travels. */
+/** A checksum of every table of the modules, without outbox and inbox. */
 const contents = async (sql: postgres.Sql): Promise<Record<string, string>> => {
   const tables = await sql<{ name: string }[]>`
     select table_schema || '.' || table_name as name from information_schema.tables
@@ -118,10 +118,10 @@ const injected = (body: Record<string, unknown>, place: string, column: string, 
     ? { ...body, [column]: value }
     : { ...body, [place]: (body[place] as object[]).map((entry) => ({ ...entry, [column]: value })) }
 
-t.test('no column of any table can be written by naming it in a body', async (t) => {
+t.test('no column can be written by naming it in a body', async (t) => {
   const { url, sql, columns, routes, objectsOf, headers } = await start(t)
-  t.same(routes.map(({ id }) => id).sort(), Object.keys(bodies).sort(), 'every operation with a body has one here')
-  t.ok(columns.length > 80 && columns.some(({ column }) => column === 'session_version'), 'the columns are there')
+  t.same(routes.map(({ id }) => id).sort(), Object.keys(bodies).sort(), '`bodies` has every operation with a body')
+  t.ok(columns.length > 80 && columns.some(({ column }) => column === 'session_version'), 'columns found')
   const before = await contents(sql)
   const types = new Map(columns.map(({ column, type }) => [column, type]))
 
@@ -134,7 +134,7 @@ t.test('no column of any table can be written by naming it in a body', async (t)
         [`${route.id} ${place}`.trim(), properties.filter((name) => types.has(name)).sort()] as const,
     )
     .filter(([, names]) => names.length > 0)
-  t.same(Object.fromEntries(named), taken, 'columns that the document lets a body name')
+  t.same(Object.fromEntries(named), taken, 'columns that a body may name according to the API document')
 
   const tally = { refused: 0, forbidden: 0 }
   const wrong: string[] = []
@@ -154,12 +154,12 @@ t.test('no column of any table can be written by naming it in a body', async (t)
       }
     }
   }
-  t.same(wrong, [], 'refused, each by name')
+  t.same(wrong, [], 'each column is refused by name')
   t.ok(tally.refused > places.length * types.size, JSON.stringify(tally))
-  t.same(await contents(sql), before, 'nothing has changed in any table')
+  t.same(await contents(sql), before, 'no table has changed')
 })
 
-t.test('of the columns that a body may name, none gives what its sender may not have', async (t) => {
+t.test('columns that a body may name do not give more rights', async (t) => {
   const { sql, api, headers } = await start(t)
   const own = await headers(person)
   const roleOf = async (id: number) => (await sql`select role, session_version from users.users where id = ${id}`)[0]

@@ -25,7 +25,7 @@ import { asService, signedIn } from '../../../testing/people.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 
 if (!hasOpenssl()) {
-  t.pass('left out: there is no openssl here to make certificates with')
+  t.pass('skipped: openssl is not installed')
   process.exit()
 }
 
@@ -35,7 +35,7 @@ const theirs = createAuthority(folder, 'theirs')
 const keysDir = join(folder, 'keys')
 await initKeys(keysDir, serviceNames)
 
-/** The files that a service is given, as its own, so that they can be replaced. */
+/** Copies of a service's files, so that they can be replaced. */
 const placed = (name: string, { certFile, keyFile }: Pair, { caFile }: Pick<Authority, 'caFile'> = ours) => {
   const files = {
     TLS_CERT_FILE: join(folder, `${name}.cert`),
@@ -78,7 +78,7 @@ const elsewhere = Object.fromEntries(
 const gatewayTo = (t: Test, userUrl: string, files: Record<string, string>) =>
   run(t, { SERVICE: 'gateway', ...elsewhere, USER_SERVICE_URL: userUrl, ...files })
 
-/** A client of its own making: with a certificate, or without one. */
+/** A client with or without a certificate. */
 const clientOf = (t: Test, pair?: Pair) => {
   const own = pair ? { cert: readFileSync(pair.certFile), key: readFileSync(pair.keyFile) } : {}
   const agent = new Agent({ connect: { ca: readFileSync(ours.caFile), ...own } })
@@ -95,7 +95,7 @@ const clientOf = (t: Test, pair?: Pair) => {
 
 const admin = await signedIn(keysDir, 1)
 
-t.test('through the gateway, whose own port is plain', async (t) => {
+t.test('through the gateway, whose own port is plain HTTP', async (t) => {
   t.match(user.url, /^https:/)
   const gateway = await gatewayTo(t, user.url, placed('gateway', ours.issue('gateway')))
   t.match(gateway.url, /^http:/)
@@ -105,7 +105,7 @@ t.test('through the gateway, whose own port is plain', async (t) => {
   t.equal(body.service, 'api-gateway')
 })
 
-t.test('a certificate of ours is needed, except for health', async (t) => {
+t.test('a certificate of our authority is required, except for health', async (t) => {
   const internal = await asService(keysDir, 'order', 'user')
   const certified = clientOf(t, ours.issue('order'))
   t.match(await certified('/internal/user/getUsers', internal, '{"ids":[1]}'), { status: 200 })
@@ -131,11 +131,11 @@ t.test('a certificate of ours is needed, except for health', async (t) => {
   t.match(await certified('/internal/user/getUsers', {}, '{"ids":[1]}'), { status: 401, body: { code: 'auth.required' } })
 })
 
-t.test('plain HTTP is not answered', async (t) => {
+t.test('plain HTTP gets no response', async (t) => {
   await t.rejects(fetch(user.url.replace('https', 'http')))
 })
 
-t.test('a gateway that shows no certificate of ours, or trusts another authority, gets nothing', async (t) => {
+t.test('a gateway with a foreign certificate, or that trusts another authority, gets no response', async (t) => {
   const foreign = await gatewayTo(t, user.url, placed('foreign', theirs.issue('gateway')))
   t.match(await call(`${foreign.url}/api/v1/users`, 'GET', undefined, admin), { status: 503, body: { code: 'user.unavailable' } })
   const trusting = await gatewayTo(t, user.url, placed('trusting', ours.issue('gateway'), theirs))
@@ -145,11 +145,11 @@ t.test('a gateway that shows no certificate of ours, or trusts another authority
   })
 })
 
-t.test('a service that is not who it says gets no request', async (t) => {
+t.test('an impostor service gets no request', async (t) => {
   const impostors = {
-    'of another authority': theirs.issue('user'),
+    'by another authority': theirs.issue('user'),
     'self-signed': selfSigned(folder, 'user'),
-    'of ours, for another host': ours.issue('elsewhere', 'DNS:elsewhere.example'),
+    'by our authority, for another host': ours.issue('elsewhere', 'DNS:elsewhere.example'),
   }
   const own = placed('careful', ours.issue('gateway'))
   for (const [what, { certFile, keyFile }] of Object.entries(impostors)) {
@@ -170,7 +170,7 @@ t.test('a service that is not who it says gets no request', async (t) => {
   }
 })
 
-t.test('files that rotate under load: no request is lost, and the old authority ends', async (t) => {
+t.test('files are rotated under load: no request fails, and the old authority is no longer trusted', async (t) => {
   const files = placed('rotating', ours.issue('gateway'))
   const gateway = await gatewayTo(t, user.url, files)
   const seen = { done: false, sent: 0, bad: [] as unknown[] }
@@ -231,7 +231,7 @@ t.test('files that rotate under load: no request is lost, and the old authority 
   t.ok(seen.sent > 200)
 })
 
-t.test('files that do not fit leave the old ones in use', async (t) => {
+t.test('files that do not match: the old ones stay in use', async (t) => {
   const own = placed('half', ours.issue('half'))
   const lines: string[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
@@ -248,7 +248,7 @@ t.test('files that do not fit leave the old ones in use', async (t) => {
   t.notSame(tls.serverOptions(), before)
 })
 
-t.test('files that cannot be used stop the start with one line', (t) => {
+t.test('unusable files stop the start with one line', (t) => {
   const { TLS_CERT_FILE, TLS_KEY_FILE, TLS_CA_FILE } = placed('bad', ours.issue('bad'))
   const files = { certFile: TLS_CERT_FILE, keyFile: TLS_KEY_FILE, caFile: TLS_CA_FILE }
   const create = () => createTls({ files, strict: true, log: pino({ level: 'silent' }), connectTimeoutMs: 1000 }).close()

@@ -18,14 +18,14 @@ const tried = (token: string, path = '/users', method = 'GET', body?: unknown, h
 const refused = { status: 401, body: { code: 'auth.invalid_token' } }
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-t.test('a token of the issuer counts as its role says, and our own still do', async (t) => {
+t.test("a token of the issuer has its role's rights, and our own tokens still work", async (t) => {
   t.equal((await tried(await issuer.sign(good))).status, 200)
   t.equal((await api('/users', 'GET', undefined, await signedIn(keysDir, 1))).status, 200)
   t.equal((await tried(await issuer.sign({ ...good, aud: ['other', 'shop'] }))).status, 200)
   t.equal((await tried(await issuer.sign(good, { header: { typ: 'at+jwt' } }))).status, 200)
 })
 
-t.test('roles come from the claim; what is not one of ours is a user', async (t) => {
+t.test('roles come from the claim; an unknown role becomes user', async (t) => {
   const roles: [unknown, number][] = [
     [['admin'], 200],
     ['support', 200],
@@ -47,7 +47,7 @@ t.test('roles come from the claim; what is not one of ours is a user', async (t)
   t.equal((await tried(await issuer.sign({ ...without, role: 'admin', scope: 'admin' }))).status, 403)
 })
 
-t.test('roles in a path of claims', async (t) => {
+t.test('roles in a nested claim', async (t) => {
   const oidc = createOidc({ issuer: issuer.url, audience: 'shop', rolesClaim: 'realm_access.roles', adminMfa: undefined })
   const role = async (claims: JWTPayload) => (await oidc.identify(await issuer.sign({ ...good, ...claims }))).role
   t.equal(await role({ realm_access: { roles: ['admin'] } }), 'admin')
@@ -56,7 +56,7 @@ t.test('roles in a path of claims', async (t) => {
     t.equal(await role(claims), 'user', JSON.stringify(claims))
 })
 
-t.test('who has no account here owns nothing, whatever the subject is called', async (t) => {
+t.test('a subject without an account owns nothing, whatever its name', async (t) => {
   for (const sub of ['ann', '3', "3'or'1'='1", 'oidc:3', '00000000-0000-7000-8000-000000000000']) {
     const token = await issuer.sign({ aud: 'shop', sub })
     t.equal((await tried(token, '/users/3')).status, 404, sub)
@@ -77,7 +77,7 @@ t.test('who has no account here owns nothing, whatever the subject is called', a
   }
 })
 
-t.test('what is not an access token of the issuer for us', async (t) => {
+t.test('tokens that are no access token of the issuer for this API', async (t) => {
   const now = Math.floor(Date.now() / 1000)
   const foreign = await generateKeyPair('RS256')
   const pem = createPublicKey({ key: issuer.published()[0] as never, format: 'jwk' }).export({ type: 'spki', format: 'pem' })
@@ -90,16 +90,16 @@ t.test('what is not an access token of the issuer for us', async (t) => {
     'no audience': issuer.sign({ ...good, aud: undefined }),
     'our own audience': issuer.sign({ ...good, aud: 'urn:orderhub:api' }),
     'another issuer': issuer.sign({ ...good, iss: 'https://evil.example' }),
-    'an issuer that is nearly it': issuer.sign({ ...good, iss: `${issuer.url}/` }),
+    'an issuer with a trailing slash': issuer.sign({ ...good, iss: `${issuer.url}/` }),
     'our own issuer': issuer.sign({ ...good, iss: 'urn:orderhub' }),
     expired: issuer.sign({ ...good, exp: now - 1 }),
     'not yet': issuer.sign({ ...good, nbf: now + 60 }),
-    'no end': issuer.sign({ ...good, exp: undefined }),
-    'no beginning': issuer.sign({ ...good, iat: undefined }),
+    'no exp': issuer.sign({ ...good, exp: undefined }),
+    'no iat': issuer.sign({ ...good, iat: undefined }),
     nobody: issuer.sign({ ...good, sub: undefined }),
-    'an empty name': issuer.sign({ ...good, sub: '' }),
-    'a name with a space': issuer.sign({ ...good, sub: 'ann 3' }),
-    'a long name': issuer.sign({ ...good, sub: 'a'.repeat(256) }),
+    'an empty subject': issuer.sign({ ...good, sub: '' }),
+    'a subject with a space': issuer.sign({ ...good, sub: 'ann 3' }),
+    'a long subject': issuer.sign({ ...good, sub: 'a'.repeat(256) }),
     'an ID token by its nonce': issuer.sign({ ...good, nonce: 'n' }),
     'an ID token by its hash': issuer.sign({ ...good, at_hash: 'h' }),
     'an ID token by its type': issuer.sign({ ...good, typ: 'ID' }),
@@ -107,7 +107,7 @@ t.test('what is not an access token of the issuer for us', async (t) => {
     'a logout token': issuer.sign(good, { header: { typ: 'logout+jwt' } }),
     "a service's token": issuer.sign(good, { header: { typ: 'orderhub-service+jwt' } }),
     'a foreign key': issuer.sign(good, { key: foreign.privateKey }),
-    'a foreign key that is brought along': issuer.sign(good, {
+    'a foreign key in the header': issuer.sign(good, {
       key: foreign.privateKey,
       header: { jku: `${issuer.url}/keys`, kid: 'mine' },
     }),
@@ -120,34 +120,34 @@ t.test('what is not an access token of the issuer for us', async (t) => {
   for (const [what, token] of Object.entries(bad)) t.match(await tried(await token), refused, what)
 })
 
-t.test("a key of the issuer's that is new is found", async (t) => {
+t.test('a new key of the issuer is found', async (t) => {
   await tried(await issuer.sign(good))
   await issuer.rotate()
   const token = await issuer.sign(good)
   t.ok(await eventually(async () => (await tried(token)).status === 200, { timeoutMs: 20_000, everyMs: 200 }))
 })
 
-t.test('an issuer that does not answer is not a bad token', async (t) => {
+t.test('an issuer that does not respond gives 503, not an invalid token', async (t) => {
   const away = await startIssuer(t)
   const oidc = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   const token = await away.sign(good)
   const unavailable = { code: 'upstream.unavailable' }
   away.discovery.issuer = 'https://other.example'
-  await t.rejects(oidc.identify(token), unavailable, 'of another issuer')
+  await t.rejects(oidc.identify(token), unavailable, 'discovery of another issuer')
   away.discovery.issuer = away.url
   away.discovery.jwks_uri = `${away.url}/nothing`
-  await t.rejects(oidc.identify(token), unavailable, 'without keys')
+  await t.rejects(oidc.identify(token), unavailable, 'no keys')
   const again = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   delete away.discovery.jwks_uri
   t.match(await again.identify(token), { actor: { type: 'user', id: 'oidc:ann' }, role: 'admin' })
   await away.stop()
-  t.match(await again.identify(token), { role: 'admin' }, 'a known token goes on')
-  t.match(await again.identify(await away.sign({ ...good, sub: 'bob' })), { role: 'admin' }, 'and known keys')
+  t.match(await again.identify(token), { role: 'admin' }, 'a known token still works')
+  t.match(await again.identify(await away.sign({ ...good, sub: 'bob' })), { role: 'admin' }, 'known keys still work')
   const late = createOidc({ issuer: away.url, audience: 'shop', rolesClaim: 'roles', adminMfa: undefined })
   await t.rejects(late.identify(token), unavailable)
 })
 
-t.test('in production the issuer is asked by https, and both keys are needed', (t) => {
+t.test('in production the issuer needs https, and both settings are required', (t) => {
   const env = { NODE_ENV: 'production', KEYS_DIR: keysDir, ...OIDC }
   t.throws(() => readConfig(env), { message: 'OIDC_ISSUER must begin with https:// in production' })
   t.doesNotThrow(() => readConfig({ ...env, OIDC_ISSUER: 'https://issuer.example' }))

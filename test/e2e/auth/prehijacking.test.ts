@@ -14,7 +14,7 @@ t.teardown(() => sql.end())
 const phone = '+886912345678'
 
 let count = 0
-/** Somebody registers with an address that is not theirs, and signs in. */
+/** An attacker registers with the victim's address, and signs in. */
 const stranger = async () => {
   const email = `victim-${process.pid}-${++count}@example.com`
   const { body } = await api('/users', 'POST', { name: 'Stranger', email, phone, password })
@@ -24,7 +24,7 @@ const stranger = async () => {
 }
 const ownPassword = 'the owner of this mailbox'
 
-t.test('nothing that reaches further is set before the address is confirmed', async (t) => {
+t.test('second factor, phone and address cannot be changed before the address is confirmed', async (t) => {
   const { id, headers, proven } = await stranger()
   const attempts: [string, string, object?][] = [
     ['/auth/mfa/enrol', 'POST'],
@@ -37,9 +37,9 @@ t.test('nothing that reaches further is set before the address is confirmed', as
   t.equal((await api(`/users/${id}`, 'PATCH', { name: 'Somebody' }, headers)).status, 200)
 })
 
-t.test('the first reset by mail drops what a stranger has set, and the owner gets in', async (t) => {
+t.test('the first reset by mail removes what an attacker has set, and the owner can sign in', async (t) => {
   const { id, email, headers, refresh_token } = await stranger()
-  // As an account of the version before, which let strangers enrol.
+  // An account of the previous version, which let unconfirmed users enrol.
   await sql`insert into users.second_factors (user_id, secret, confirmed_at) values (${id}, ''::bytea, now())`
   await sql`insert into users.recovery_codes (user_id, code_hash) values (${id}, 'code'::bytea)`
   await api('/auth/password/forgot', 'POST', { email })
@@ -56,7 +56,7 @@ t.test('the first reset by mail drops what a stranger has set, and the owner get
   t.equal(left?.n, 0)
 })
 
-t.test('a later reset keeps the second factor of its owner', async (t) => {
+t.test("a later reset keeps the owner's second factor", async (t) => {
   const { id, email } = await newPerson(run, { phone })
   const proven = await reauthenticate(run, bearer((await signIn(run, email)).body.data.access_token))
   const { secret } = (await api('/auth/mfa/enrol', 'POST', undefined, proven)).body.data
@@ -68,14 +68,14 @@ t.test('a later reset keeps the second factor of its owner', async (t) => {
   t.match((await api(`/users/${id}`, 'GET', undefined, await reauthenticated(keysDir, 1))).body.data, { phone })
 })
 
-t.test("who follows the link without the account's password does not confirm it", async (t) => {
+t.test("the link without the account's password does not confirm the address", async (t) => {
   const { id, email, headers } = await stranger()
   const { token } = await mailedToken(dataDir, id)
   isProblem(t, await api('/auth/activate', 'POST', { token }), 400, 'request.invalid')
   isProblem(t, await api('/auth/activate', 'POST', { token, password: ownPassword }), 401, 'auth.invalid_credentials')
   t.equal((await api('/auth/me', 'GET', undefined, headers)).body.data.email_confirmed, false)
 
-  t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200, 'who registered and has the mailbox does')
+  t.equal((await api('/auth/activate', 'POST', { token, password })).status, 200, 'confirmed with the password')
   t.match((await api('/auth/me', 'GET', undefined, headers)).body.data, { email, email_confirmed: true })
   const proven = await reauthenticate(run, headers)
   t.equal((await api('/auth/mfa/enrol', 'POST', undefined, proven)).status, 200)

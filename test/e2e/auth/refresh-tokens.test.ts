@@ -12,16 +12,16 @@ t.teardown(() => sql.end())
 const refresh = (refresh_token: string) => api('/auth/refresh', 'POST', { refresh_token })
 const isRefused = async (t: Test, token: string) => isProblem(t, await refresh(token), 401, 'auth.invalid_token')
 
-/** A new sign-in: its first refresh token, and whose it is. */
+/** Signs a new user in; returns the first refresh token and the user. */
 const signedIn = async () => {
   const person = await newPerson(run)
   return { person, token: (await signIn(run, person.email)).body.data.refresh_token as string }
 }
-/** As if `seconds` had passed since these tokens were used. */
+/** Moves the use of the user's tokens `seconds` into the past. */
 const letPass = (userId: number, seconds: number) =>
   sql`update users.refresh_tokens set used_at = used_at - ${seconds} * interval '1 second' where user_id = ${userId}`
 
-t.test('each use gives a new token, and access with it', async (t) => {
+t.test('each use gives a new refresh token and a valid access token', async (t) => {
   const { person, token } = await signedIn()
   let latest = token
   for (let n = 0; n < 3; n++) {
@@ -34,14 +34,14 @@ t.test('each use gives a new token, and access with it', async (t) => {
   }
 })
 
-t.test('the table holds no token', async (t) => {
+t.test('the table contains no token', async (t) => {
   const { token } = await signedIn()
   const rows = await sql`select encode(token_hash, 'escape') as hash from users.refresh_tokens`
   t.ok(rows.length > 0)
   t.notOk(rows.some(({ hash }) => hash.includes(token)))
 })
 
-t.test('100 uses of one token at once leave one lineage, which a later replay ends', async (t) => {
+t.test('100 concurrent uses of one token leave one family, which a later replay revokes', async (t) => {
   const { person, token } = await signedIn()
   const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(token)))
   const won = answers.filter(({ status }) => status === 200)
@@ -51,12 +51,12 @@ t.test('100 uses of one token at once leave one lineage, which a later replay en
   t.equal(living.length, 1)
 
   const next = await refresh(won[0]?.body.data.refresh_token)
-  t.equal(next.status, 200, 'the lineage lives on')
+  t.equal(next.status, 200, 'the family is still valid')
   await isRefused(t, token)
   await isRefused(t, next.body.data.refresh_token)
 })
 
-t.test('a used token that comes again ends its family and no other', async (t) => {
+t.test('reuse of a token revokes its family and no other', async (t) => {
   const { person, token } = await signedIn()
   const other = (await signIn(run, person.email)).body.data.refresh_token
   const next = (await refresh(token)).body.data.refresh_token
@@ -66,7 +66,7 @@ t.test('a used token that comes again ends its family and no other', async (t) =
   t.equal((await refresh(other)).status, 200)
 })
 
-t.test('the newest token of an ended family is found out as well when it is made at the same time', async (t) => {
+t.test('a token that is refreshed while its family is revoked is invalid too', async (t) => {
   for (let round = 0; round < 10; round++) {
     const { person, token } = await signedIn()
     const second = (await refresh(token)).body.data.refresh_token
@@ -77,14 +77,14 @@ t.test('the newest token of an ended family is found out as well when it is made
   }
 })
 
-t.test('within seconds a second use is refused without harm, while the next token is unused', async (t) => {
+t.test('a second use within seconds is refused without revoking the family, while the next token is unused', async (t) => {
   const { token } = await signedIn()
   const next = (await refresh(token)).body.data.refresh_token
   await isRefused(t, token)
   t.equal((await refresh(next)).status, 200)
 })
 
-t.test('a family does not outlive its thirty days, however often it is refreshed', async (t) => {
+t.test('a family expires after thirty days, however often it is refreshed', async (t) => {
   const { person, token } = await signedIn()
   const next = (await refresh(token)).body.data.refresh_token
   const [lives] = await sql`
@@ -95,14 +95,14 @@ t.test('a family does not outlive its thirty days, however often it is refreshed
   await isRefused(t, next)
 })
 
-t.test('what is no token is refused', async (t) => {
+t.test('invalid tokens are refused', async (t) => {
   await isRefused(t, 'x')
   await isRefused(t, 'A'.repeat(43))
   isProblem(t, await refresh(''), 400, 'request.invalid')
   isProblem(t, await api('/auth/refresh', 'POST', {}), 400, 'request.invalid')
 })
 
-t.test('signing out ends the whole family', async (t) => {
+t.test('signing out revokes the whole family', async (t) => {
   const { token } = await signedIn()
   const next = (await refresh(token)).body.data.refresh_token
   t.same((await api('/auth/logout', 'POST', { refresh_token: next })).body, {

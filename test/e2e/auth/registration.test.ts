@@ -5,7 +5,7 @@ import { runApp } from '../../../testing/app.ts'
 import { reauthenticated, signedIn } from '../../../testing/people.ts'
 import { isProblem } from '../../contract/target.ts'
 
-t.test('open: anybody gets an account of their own, and no more', async (t) => {
+t.test('open: anybody can create an account with role user', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const { api } = run
   const person = { name: 'Grace', email: 'grace@example.com', password }
@@ -40,7 +40,7 @@ t.test('open: anybody gets an account of their own, and no more', async (t) => {
   isProblem(t, await register({ email: 'third@example.com' }, await signedIn(run.keysDir, support.id)), 403, 'auth.forbidden')
 })
 
-t.test('verify: the account opens with the mailed token, which is good once', async (t) => {
+t.test('verify: the mailed token activates the account, once', async (t) => {
   const run = await runApp(t, { AUTH: 'on', REGISTRATION: 'verify', PUBLIC_URL: 'https://shop.example/' })
   const { api, dataDir } = run
   const { body } = await api('/users', 'POST', { name: '葛蕾絲', email: 'grace@example.com', password, locale: 'zh-TW' })
@@ -51,7 +51,7 @@ t.test('verify: the account opens with the mailed token, which is good once', as
   const { mail, token } = await mailedToken(dataDir, id)
   t.match(mail, { to: 'grace@example.com', subject: '啟用您的帳號' })
   t.match(mail.parts['text/plain'], `https://shop.example/activate?lang=zh-TW#token=${token}`)
-  t.match(mail.parts['text/plain'], /^您好：/, 'no name: a stranger may have entered it')
+  t.match(mail.parts['text/plain'], /^您好：/, 'no name: the address is not confirmed')
   t.match(mail.parts['text/html'], token)
 
   isProblem(t, await api('/auth/activate', 'POST', { token: 'x', password }), 400, 'auth.invalid_mail_token')
@@ -61,10 +61,10 @@ t.test('verify: the account opens with the mailed token, which is good once', as
   t.equal((await signIn(run, 'grace@example.com')).status, 200)
 
   const made = await newPerson(run)
-  t.equal((await signIn(run, made.email)).status, 200, "an administrator's are open at once")
+  t.equal((await signIn(run, made.email)).status, 200, 'accounts that an administrator creates are active at once')
 })
 
-t.test('off: an administrator alone makes accounts', async (t) => {
+t.test('off: only an administrator creates accounts', async (t) => {
   const run = await runApp(t, { AUTH: 'on', REGISTRATION: 'off' })
   const refused = await run.api('/users', 'POST', { name: 'G', email: 'g@example.com', password })
   isProblem(t, refused, 403, 'auth.registration_closed')
@@ -72,7 +72,7 @@ t.test('off: an administrator alone makes accounts', async (t) => {
   t.match(made, { role: 'auditor' })
 })
 
-t.test('the last administrator stays one', async (t) => {
+t.test('the last administrator cannot be removed', async (t) => {
   const run = await runApp(t, { AUTH: 'on' })
   const admin = await signedIn(run.keysDir, 1)
   isProblem(t, await run.api('/users/1', 'PATCH', { role: 'user' }, admin), 409, 'user.last_admin')
@@ -82,7 +82,7 @@ t.test('the last administrator stays one', async (t) => {
   t.equal((await run.api('/users/1', 'PATCH', { role: 'user' }, admin)).status, 200)
 })
 
-t.test('administrators who all leave at once leave one behind', async (t) => {
+t.test('concurrent removal of all administrators leaves one', async (t) => {
   const run = await runApp(t, { AUTH: 'off' })
   for (let round = 0; round < 5; round++) {
     const admins = (await run.api('/users')).body.data.filter(({ role }: { role: string }) => role === 'admin')
@@ -95,7 +95,7 @@ t.test('administrators who all leave at once leave one behind', async (t) => {
   }
 })
 
-t.test('registrations have limits, for each mailbox and for each client: each of them sends a mail', async (t) => {
+t.test('registrations are limited per mailbox and per client, because each sends a mail', async (t) => {
   const { api, databaseUrl } = await runApp(t, { AUTH: 'on' })
   const register = (email: string) => api('/users', 'POST', { name: 'Grace', email, password })
   t.equal((await register('grace@example.com')).status, 201)

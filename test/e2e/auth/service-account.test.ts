@@ -19,7 +19,7 @@ import { startPostgres } from '../../../testing/postgres.ts'
 import { runToEnd } from '../../../testing/service.ts'
 
 if (!hasOpenssl()) {
-  t.pass('left out: there is no openssl here to make certificates with')
+  t.pass('skipped: openssl is not installed')
   process.exit()
 }
 
@@ -27,7 +27,7 @@ t.setTimeout(180_000)
 const folder = certificateFolder(t)
 const cluster = createAuthority(folder, 'cluster')
 const { certFile, keyFile } = cluster.issue('api')
-/** Of the kind that a pod has for the cluster's API; the issuer gives its keys to nobody without one. */
+/** A pod's token for the cluster's API; the issuer needs one to return its keys. */
 const apiToken = 'token-for-the-api'
 const issuer = await startIssuer(t, { tls: { cert: readFileSync(certFile), key: readFileSync(keyFile) }, bearer: apiToken })
 
@@ -43,7 +43,7 @@ const claimsOf = (account: string, namespace = 'shop', audience = 'user'): JWTPa
 })
 const person = { actor: { type: 'user', id: '1' }, role: 'admin' } as const
 const keys = createKeyStore({ folder: keysDir, strict: false })
-/** What a pod of `service` sends that has this token of its account. */
+/** The credential that a pod of `service` sends, with this token of its service account. */
 const credential = async (token: string, service = 'order', audience = 'user') =>
   `${token}~${await createServiceTokens(keys, service).mint(audience, person, token)}`
 
@@ -88,7 +88,7 @@ const internal = (bearer: string, headers: Record<string, string> = {}) =>
   call(`${user}/internal/user/getUsers`, 'POST', { ids: [3] }, { authorization: `Bearer ${bearer}`, ...headers })
 const refused = { status: 401, body: { code: 'auth.invalid_token' } }
 
-t.test('the token of the account goes with that of the service, with the person behind the call', async (t) => {
+t.test("a call has the service account's token and the service's signature, for the user behind the call", async (t) => {
   const users = (id: number) =>
     signedIn(keysDir, id).then((headers) => call(`${gateway}/api/v1/users`, 'GET', undefined, headers))
   t.equal((await users(1)).status, 200)
@@ -98,26 +98,26 @@ t.test('the token of the account goes with that of the service, with the person 
   t.match(await call(`${gateway}/api/v1/users`), { status: 401, body: { code: 'auth.required' } })
   t.ok(
     issuer.requests.some(({ authorization }) => authorization === `Bearer ${apiToken}`),
-    'the issuer is shown a token when it asks',
+    'a token is sent when the issuer requires one',
   )
-  t.notOk(issuer.requests[0]?.authorization, 'and not before')
+  t.notOk(issuer.requests[0]?.authorization, 'not before')
 })
 
-t.test('an account by its exact name, in its namespace', async (t) => {
+t.test("the account's name and namespace must match exactly", async (t) => {
   t.match(await internal(await credential(await issuer.sign(claimsOf('orderhub-order')))), { status: 200 })
   for (const account of ['istio-order', 'my-shop-order', 'order', 'default', 'orderhub', 'reorder', 'orderhub-orders', ''])
     t.match(await internal(await credential(await issuer.sign(claimsOf(account)))), refused, account)
   t.match(await internal(await credential(await issuer.sign(claimsOf('orderhub-order', 'other')))), refused, 'another namespace')
-  t.match(await internal(await credential(await issuer.sign(claimsOf('orderhub-product')))), refused, "another service's")
+  t.match(await internal(await credential(await issuer.sign(claimsOf('orderhub-product')))), refused, 'another service')
   const asGateway = (account: string) => issuer.sign(claimsOf(account)).then((token) => credential(token, 'gateway'))
   const get = async (account: string) =>
     call(`${user}/api/v1/users`, 'GET', undefined, { authorization: `Bearer ${await asGateway(account)}` })
   t.match(await get('orderhub-gateway'), { status: 200 })
   for (const account of ['istio-gateway', 'orderhub-order'])
-    t.match(await get(account), refused, `${account} does not pass as the gateway`)
+    t.match(await get(account), refused, `${account} is not accepted as the gateway`)
 })
 
-t.test('what was shown to one service is nothing to another', async (t) => {
+t.test('a credential for one service is refused by another', async (t) => {
   const body = { ids: [1] }
   const at = async (bearer: string) =>
     call(`${product}/internal/product/getProducts`, 'POST', body, { authorization: `Bearer ${bearer}` })
@@ -125,12 +125,16 @@ t.test('what was shown to one service is nothing to another', async (t) => {
   const shown = await credential(forProduct, 'order', 'product')
   t.match(await at(shown), { status: 200 })
   t.match(await internal(shown), refused, 'replayed at another service')
-  t.match(await internal(await credential(forProduct)), refused, 'the token of the account, with a signature for the other')
+  t.match(await internal(await credential(forProduct)), refused, 'a token for product, with a signature for user')
   const forUser = await issuer.sign(claimsOf('orderhub-order'))
-  t.match(await internal(await credential(forUser, 'order', 'product')), refused, 'a signature for another service')
+  t.match(
+    await internal(await credential(forUser, 'order', 'product')),
+    refused,
+    'a token for user, with a signature for product',
+  )
 })
 
-t.test('on whose behalf is signed, for this token of the account alone', async (t) => {
+t.test('the signature covers the user and this token of the account', async (t) => {
   const token = await issuer.sign(claimsOf('orderhub-order'))
   const [, origin = ''] = (await credential(token)).split('~')
   const [head, claims = '', signature] = origin.split('.')
@@ -138,31 +142,31 @@ t.test('on whose behalf is signed, for this token of the account alone', async (
   const forged = [head, Buffer.from(JSON.stringify(changed)).toString('base64url'), signature].join('.')
   const before = Buffer.from(JSON.stringify(person)).toString('base64url')
   const bad: Record<string, string> = {
-    'another person': `${token}~${forged}`,
-    'no signature': `${token}~${before}`,
+    'another user': `${token}~${forged}`,
+    'claims that are not signed': `${token}~${before}`,
     'a stolen token with the key of another service': `${token}~${await createServiceTokens(keys, 'product').mint('user', person, token)}`,
     'a signature for another token': `${await issuer.sign({ ...claimsOf('orderhub-order'), jti: '2' })}~${origin}`,
-    'a signature for no token': `${token}~${await createServiceTokens(keys, 'order').mint('user', person)}`,
-    'the signature alone': origin,
-    'no signature at all': token,
+    'a signature without a token': `${token}~${await createServiceTokens(keys, 'order').mint('user', person)}`,
+    'only the signature': origin,
+    'only the token': token,
   }
   t.match(await internal(`${token}~${origin}`), { status: 200 })
   for (const [what, bearer] of Object.entries(bad)) t.match(await internal(bearer), refused, what)
 })
 
-t.test('what is not such a token', async (t) => {
+t.test('invalid tokens of an account', async (t) => {
   const now = Math.floor(Date.now() / 1000)
   const good = claimsOf('orderhub-order')
   const foreign = await generateKeyPair('RS256')
   const bad: Record<string, string | Promise<string>> = {
     "the cluster's API's audience": issuer.sign({ ...good, aud: ['https://kubernetes.default.svc'] }),
-    'one audience for all': issuer.sign({ ...good, aud: ['orderhub'] }),
+    'one audience for all services': issuer.sign({ ...good, aud: ['orderhub'] }),
     'no audience': issuer.sign({ ...good, aud: undefined }),
     'another issuer': issuer.sign({ ...good, iss: 'https://evil.example' }),
     expired: issuer.sign({ ...good, exp: now - 40 }),
-    'no end': issuer.sign({ ...good, exp: undefined }),
+    'no exp': issuer.sign({ ...good, exp: undefined }),
     'not yet': issuer.sign({ ...good, nbf: now + 60 }),
-    'a subject of another': issuer.sign({ ...good, sub: 'system:serviceaccount:shop:default' }),
+    'the subject of another account': issuer.sign({ ...good, sub: 'system:serviceaccount:shop:default' }),
     'no account': issuer.sign({ ...good, 'kubernetes.io': { namespace: 'shop' } }),
     'a foreign key': issuer.sign(good, { key: foreign.privateKey }),
     'an unknown key': issuer.sign(good, { header: { kid: 'unknown' } }),
@@ -174,11 +178,11 @@ t.test('what is not such a token', async (t) => {
   t.match(
     await internal(await credential(await issuer.sign(good, { key: foreign.privateKey }))),
     refused,
-    'after a good one of the same claims',
+    'a foreign key, after a valid token with the same claims',
   )
 })
 
-t.test("a service's key alone does not count, nor does a person's token", async (t) => {
+t.test("a service's key alone is refused, and so is a user's token", async (t) => {
   const { authorization = '' } = await asService(keysDir, 'order', 'user')
   t.match(await internal(authorization.replace('Bearer ', '')), refused)
   const own = (await signedIn(keysDir, 1)).authorization?.replace('Bearer ', '') ?? ''
@@ -199,7 +203,7 @@ t.test('a client of the gateway cannot speak for others', async (t) => {
   t.match(await get({ ...mine, ...forged }), { status: 403 })
 })
 
-t.test('the file is read again when it changes, and keys of the issuer that are new are found', async (t) => {
+t.test('the token file is read again when it changes, and new keys of the issuer are found', async (t) => {
   const headers = await signedIn(keysDir, 1)
   const users = () => call(`${gateway}/api/v1/users`, 'GET', undefined, headers)
   await writeTokens('gateway', 'someone-else')
@@ -207,13 +211,13 @@ t.test('the file is read again when it changes, and keys of the issuer that are 
     const { status, body } = await users()
     return status === 503 && (body as { code: string }).code === 'auth.service_token_rejected'
   }
-  t.ok(await eventually(rejected), 'the fault is not the person’s')
+  t.ok(await eventually(rejected), 'reported as a fault of the service, not of the user')
   await issuer.rotate()
   await writeTokens('gateway')
   t.ok(await eventually(async () => (await users()).status === 200, { timeoutMs: 20_000, everyMs: 200 }))
 })
 
-t.test('an issuer that nobody vouches for is not asked', async (t) => {
+t.test('an issuer with an untrusted certificate gets no request', async (t) => {
   const other = createAuthority(folder, 'other').issue('api')
   const impostor = await startIssuer(t, { tls: { cert: readFileSync(other.certFile), key: readFileSync(other.keyFile) } })
   const url = await run(t, 'product', { DATABASE_URL: productUrl }, impostor)
@@ -223,7 +227,7 @@ t.test('an issuer that nobody vouches for is not asked', async (t) => {
   t.strictSame(impostor.requests, [])
 })
 
-t.test('what a start needs', async (t) => {
+t.test('the start checks its settings', async (t) => {
   const env = { ...elsewhere, USER_SERVICE_URL: user, KEYS_DIR: keysDir }
   const start = (more: Record<string, string>) => runToEnd('gateway', { ...env, ...settings('gateway'), ...more })
   t.match(await start({ SERVICE_ACCOUNT_TOKEN_FILE: join(folder, 'bad-{service}') }), {
@@ -241,5 +245,9 @@ t.test('what a start needs', async (t) => {
       /^SERVICE_ACCOUNT_TOKEN_FILE must contain \{service\}.*\nSERVICE_ACCOUNT_NAMES must be a comma-separated list of [^\n]*\n$/,
   })
   rmSync(join(keysDir, 'service-gateway.private.json'))
-  t.throws(() => checkKeys(readConfig({ ...env, SERVICE: 'gateway', ...settings('gateway') })), /service-gateway/, 'it signs')
+  t.throws(
+    () => checkKeys(readConfig({ ...env, SERVICE: 'gateway', ...settings('gateway') })),
+    /service-gateway/,
+    'the gateway needs its key to sign',
+  )
 })

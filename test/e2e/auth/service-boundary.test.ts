@@ -14,18 +14,18 @@ t.setTimeout(180_000)
 interface Forgery {
   readonly issuer?: string
   readonly audience?: string
-  /** Whose private key signs. */
+  /** The service whose private key signs. */
   readonly signer?: string
   readonly kid?: string
   readonly typ?: string
-  /** Seconds ago; and how many it is good for. */
+  /** In seconds. */
   readonly issuedAgo?: number
   readonly lifetime?: number
   readonly actor?: object
   readonly role?: string | null
 }
 
-/** A service's token with this and that wrong. */
+/** A service token with wrong parts. */
 const forge = async (keysDir: string, forgery: Forgery): Promise<Record<string, string>> => {
   const { issuer = 'order', audience = 'user', signer = issuer, typ = 'orderhub-service+jwt' } = forgery
   const { issuedAgo = 0, lifetime = 60, actor = { type: 'user', id: '1' }, role = 'admin' } = forgery
@@ -62,7 +62,7 @@ t.test('the boundary between services', async (t) => {
       .map((line) => JSON.parse(line))
   const foreign = await signedIn(keysDir, 3)
 
-  await t.test('a service calls another, and speaks for a person with that person’s rights', async (t) => {
+  await t.test('a service calls another, and has the rights of the user on whose behalf it calls', async (t) => {
     t.match(await getUser(await asService(keysDir, 'order', 'user')), { status: 200, body: { id: 1 } })
     const orders = async (forgery: Forgery) =>
       call(`${order}/api/v1/orders`, 'GET', undefined, await forge(keysDir, { issuer: 'gateway', audience: 'order', ...forgery }))
@@ -81,10 +81,10 @@ t.test('the boundary between services', async (t) => {
       undefined,
       await asService(keysDir, 'order', 'product'),
     )
-    t.equal(products.status, 200, 'what is for anybody is for a service')
+    t.equal(products.status, 200, 'a service can read what is public')
   })
 
-  await t.test('what is no service’s token for this service is refused, and on record', async (t) => {
+  await t.test('a token that is no service token for this service is refused and logged', async (t) => {
     const refused: Record<string, [headers: Record<string, string>, reason: RegExp | undefined]> = {
       'no token': [{}, undefined],
       'a person’s token': [await signedIn(keysDir, 1), /unknown key/],
@@ -103,7 +103,7 @@ t.test('the boundary between services', async (t) => {
       'signed by order, says gateway': [await forge(keysDir, { issuer: 'gateway', signer: 'order' }), /unknown key/],
       'an unknown service': [await forge(keysDir, { issuer: 'billing', signer: 'stranger' }), /unknown key/],
       'an unknown key of order': [await forge(keysDir, { signer: 'stranger' }), /unknown key/],
-      'a path for a name': [await forge(keysDir, { issuer: '../order', signer: 'order' }), /unknown key/],
+      'a path as the service name': [await forge(keysDir, { issuer: '../order', signer: 'order' }), /unknown key/],
       'another type of token': [await forge(keysDir, { typ: 'at+jwt' }), /typ/],
     }
     for (const [name, [headers]] of Object.entries(refused)) {
@@ -127,7 +127,7 @@ t.test('the boundary between services', async (t) => {
     t.same(written, [], 'no token is in the log')
   })
 
-  await t.test('headers that say who asks have no effect, at the gateway nor past it', async (t) => {
+  await t.test('identity headers have no effect, neither at the gateway nor at a service', async (t) => {
     const claim = Buffer.from('{"type":"user","id":"1","role":"admin"}').toString('base64url')
     const names = ['x-user-id', 'x-user', 'x-user-role', 'x-forwarded-user', 'x-forwarded-email', 'x-remote-user', 'x-auth-user']
     const ours = ['x-orderhub-actor', 'x-orderhub-role', 'x-orderhub-scope', 'x-orderhub-user-id', 'x-service-token']
@@ -149,7 +149,7 @@ t.test('the boundary between services', async (t) => {
     t.equal((await getUser(forged)).status, 401)
   })
 
-  await t.test('a service’s token means nothing at the public port, be it real', async (t) => {
+  await t.test('a valid service token is refused at the public port', async (t) => {
     for (const audience of ['order', 'gateway', 'user']) {
       const captured = await forge(keysDir, { issuer: 'gateway', audience })
       for (const path of ['/api/v1/orders', '/api/v1/orders/1', '/api/v1/products', '/api/v1/nothing'])

@@ -13,7 +13,7 @@ const sql = postgres(run.databaseUrl, { max: 2, onnotice: () => {} })
 t.teardown(() => sql.end())
 const admin = await signedIn(run.keysDir, 1)
 
-t.test('the e-mail address and the password sign in, and the token says who it is', async (t) => {
+t.test("sign-in with e-mail address and password returns the user's token", async (t) => {
   const person = await newPerson(run, { locale: 'zh-TW', phone: '+886912345678' })
   const answer = await signIn(run, person.email.toUpperCase())
   t.equal(answer.status, 200)
@@ -26,7 +26,7 @@ t.test('the e-mail address and the password sign in, and the token says who it i
   isProblem(t, await api('/auth/me'), 401, 'auth.required')
 })
 
-t.test('a wrong password and an unknown address get the same answer', async (t) => {
+t.test('a wrong password and an unknown address get the same response', async (t) => {
   const person = await newPerson(run)
   const nameless = (await api('/users', 'POST', { name: 'N', email: 'nobody-yet@example.com' }, admin)).body.data
   const answers = [
@@ -40,17 +40,17 @@ t.test('a wrong password and an unknown address get the same answer', async (t) 
   t.same(bodies[2], bodies[0])
 })
 
-t.test('what is not asked for is refused', async (t) => {
+t.test('unknown members and long passwords are refused', async (t) => {
   isProblem(t, await signIn(run, 'x@example.com', { role: 'admin' }), 400, 'request.invalid')
   isProblem(t, await signIn(run, 'x@example.com', { password: 'x'.repeat(129) }), 400, 'request.invalid')
 })
 
-t.test('an account is closed to guesses after ten, existing or not, and says for how long', async (t) => {
+t.test('an account is locked after ten wrong passwords, existing or not, with Retry-After', async (t) => {
   const person = await newPerson(run)
   for (const email of [person.email, 'guessed-at@example.com']) {
     const guesses = await Promise.all(Array.from({ length: 25 }, (_, n) => signIn(run, email, { password: `guess ${n}` })))
     const counted = guesses.filter(({ status }) => status === 401).length
-    t.equal(counted, 10, 'many at once are not more than one after the other')
+    t.equal(counted, 10, 'the limit also holds for concurrent attempts')
     const refused = guesses.find(({ status }) => status === 429)
     isProblem(t, refused as (typeof guesses)[0], 429, 'auth.too_many_attempts')
     t.ok(Number(refused?.headers.get('retry-after')) > 60)
@@ -59,10 +59,10 @@ t.test('an account is closed to guesses after ten, existing or not, and says for
   const rows = await sql`select count(*)::int as n from users.sign_in_attempts where failures >= 10`
   t.ok(rows[0]?.n >= 2)
   await sql`update users.sign_in_attempts set expires_at = now() - interval '1 second'`
-  t.equal((await signIn(run, person.email)).status, 200, 'the right password, once the time is over')
+  t.equal((await signIn(run, person.email)).status, 200, 'the right password, after the lock expires')
 })
 
-t.test('an address is closed after a hundred, whatever the accounts', async (t) => {
+t.test('a client address is locked after a hundred, for any account', async (t) => {
   await sql`delete from users.sign_in_attempts`
   const person = await newPerson(run)
   await signIn(run, person.email, { password: 'wrong one' })
@@ -73,7 +73,7 @@ t.test('an address is closed after a hundred, whatever the accounts', async (t) 
   await sql`delete from users.sign_in_attempts`
 })
 
-t.test('signing in clears the count', async (t) => {
+t.test('signing in resets the count', async (t) => {
   const person = await newPerson(run)
   for (let round = 0; round < 2; round++) {
     for (let n = 0; n < 6; n++) await signIn(run, person.email, { password: 'wrong one' })
@@ -81,7 +81,7 @@ t.test('signing in clears the count', async (t) => {
   }
 })
 
-t.test('a changed password ends every sign-in', async (t) => {
+t.test('a changed password ends every session', async (t) => {
   const person = await newPerson(run)
   const first = (await signIn(run, person.email)).body.data
   const second = (await signIn(run, person.email)).body.data
@@ -105,7 +105,7 @@ t.test('a changed password ends every sign-in', async (t) => {
   t.equal((await signIn(run, person.email, { password: 'another harbour 7' })).status, 200)
 })
 
-t.test('a change of role and an erasure hold at once', async (t) => {
+t.test('a change of role and an erasure take effect at once', async (t) => {
   const person = await newPerson(run)
   const signedInAs = async () => (await signIn(run, person.email)).body.data
   const asUser = await signedInAs()
@@ -122,7 +122,7 @@ t.test('a change of role and an erasure hold at once', async (t) => {
   isProblem(t, await signIn(run, person.email), 401, 'auth.invalid_credentials')
 })
 
-t.test('200 at once: each is answered, and none by a fault', async (t) => {
+t.test('200 concurrent sign-ins: each gets a response, and no unexpected error', async (t) => {
   const people = await Promise.all(Array.from({ length: 8 }, () => newPerson(run)))
   const answers = await Promise.all(
     Array.from({ length: 200 }, (_, n) => signIn(run, (people[n % people.length] as { email: string }).email)),
@@ -138,10 +138,10 @@ t.test('200 at once: each is answered, and none by a fault', async (t) => {
     t.ok(Number(answer.headers.get('retry-after')) >= 1)
   }
   await sql`delete from users.sign_in_attempts`
-  t.equal((await signIn(run, (people[0] as { email: string }).email)).status, 200, 'and afterwards all is well')
+  t.equal((await signIn(run, (people[0] as { email: string }).email)).status, 200, 'sign-in works afterwards')
 })
 
-t.test('what an audit trail needs is an event, without personal data', async (t) => {
+t.test('signing in and out are events without personal data', async (t) => {
   const person = await newPerson(run)
   await sql`create table seen (type text, aggregate_id text, actor jsonb, data jsonb)`
   await sql`create function keep() returns trigger language plpgsql as $$ begin
@@ -150,7 +150,7 @@ t.test('what an audit trail needs is an event, without personal data', async (t)
   const { refresh_token } = (await signIn(run, person.email)).body.data
   t.equal((await api('/auth/logout', 'POST', { refresh_token })).status, 200)
   isProblem(t, await api('/auth/refresh', 'POST', { refresh_token }), 401, 'auth.invalid_token')
-  t.equal((await api('/auth/logout', 'POST', { refresh_token })).status, 200, 'again is no error')
+  t.equal((await api('/auth/logout', 'POST', { refresh_token })).status, 200, 'signing out again is no error')
   const rows = await eventually(async () => {
     const found = await sql`select type, actor, data from seen where aggregate_id = ${String(person.id)}`
     return found.length >= 2 && found

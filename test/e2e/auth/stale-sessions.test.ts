@@ -6,7 +6,7 @@ import { signedIn } from '../../../testing/people.ts'
 
 t.setTimeout(180_000)
 
-t.test('reads go on for a while without the user service', async (t) => {
+t.test('reads continue for a while without the user service', async (t) => {
   const { system, world } = await startWorld(t, { AUTH_STALE_SECONDS: '600' }, 60_000)
   const { headers, owner, other, order } = world
   const { id } = await order(owner.id)
@@ -25,7 +25,7 @@ t.test('reads go on for a while without the user service', async (t) => {
   await eventually(async () => (await api('/audit/checkpoint', headers.auditor)).status === 200)
   await user?.kill()
 
-  await t.test('reads continue for everybody who may read', async (t) => {
+  await t.test('users with a cached session can still read', async (t) => {
     const readable = [
       ['owner', '/orders'],
       ['owner', `/orders/${id}`],
@@ -47,15 +47,15 @@ t.test('reads go on for a while without the user service', async (t) => {
     t.equal((await api('/orders', headers.owner, 'HEAD')).status, 200)
     const { body } = await api(`/orders/${id}`, headers.owner)
     t.match(body.data, { id, user_id: owner.id, user: null })
-    t.equal((await call(direct, 'GET', undefined, owner.headers)).status, 200, 'also past the gateway')
+    t.equal((await call(direct, 'GET', undefined, owner.headers)).status, 200, 'also directly at a service')
   })
 
-  await t.test('roles hold as they did', async (t) => {
+  await t.test('roles still apply', async (t) => {
     t.equal((await api('/audit', headers.owner)).status, 403)
     t.equal((await api(`/orders/${id}`, headers.other)).status, 404)
   })
 
-  await t.test('what is about people, what changes something, and who was not seen is refused', async (t) => {
+  await t.test('personal data, changes and users without a cached session are refused', async (t) => {
     const stranger = await signedIn(system.keysDir, 2)
     const refused = [
       ['/auth/me', headers.owner, 'GET'],
@@ -75,20 +75,20 @@ t.test('reads go on for a while without the user service', async (t) => {
     }
   })
 
-  await t.test('it is counted, and told once when it begins and once when it ends', async (t) => {
+  await t.test('stale reads are counted, and their begin and end are logged once', async (t) => {
     await eventually(async () => began() === 1)
     t.equal(ended(), 0)
     const port = /"metrics_port":(\d+)/.exec(gateway?.output() ?? '')?.[1]
     const { body } = await call(`http://127.0.0.1:${port}/metrics`)
-    t.ok(Number(/^auth_stale_sessions_total (\d+)$/m.exec(body)?.[1]) >= 15, 'each one')
+    t.ok(Number(/^auth_stale_sessions_total (\d+)$/m.exec(body)?.[1]) >= 15, 'each read is counted')
     await user?.restart()
     await eventually(async () => (await api('/auth/me', headers.owner)).status === 200)
-    // The line reaches us over a pipe, the answer over a socket.
+    // The log line comes through a pipe, the response through a socket.
     await eventually(async () => ended() === 1)
     t.equal(began(), 1)
   })
 
-  await t.test('a revocation that was seen counts', async (t) => {
+  await t.test('a revocation that was seen still applies', async (t) => {
     t.equal((await api('/orders', headers.other)).status, 200)
     t.equal((await api(`/users/${other.id}`, headers.admin, 'PATCH', { role: 'support' })).status, 200)
     t.equal((await api('/orders', headers.other)).status, 401)

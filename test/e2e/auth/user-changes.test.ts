@@ -10,13 +10,13 @@ import { newPerson } from '../../../testing/accounts.ts'
 import { call, runApp } from '../../../testing/app.ts'
 import { countStatements } from '../../../testing/counted.ts'
 
-// Time enough on a busy machine: how many statements it takes is what is tested.
+// Long enough for a busy machine: the test is the number of statements, not the time.
 t.setTimeout(300_000)
 const run = await runApp(t, { REQUEST_TIMEOUT_MS: '240000' })
 const context: EventContext = { actor: { type: 'service', id: 'user' }, traceparent: 'x', policyVersion: '' }
 const changer = { vouched: true, reauthenticated: false }
 
-/** The users as another process of the service has them, with its own connections, and how many statements it sent. */
+/** Another process of the service: its user repository with its own connections, and the number of its statements. */
 const process = () => {
   const database = createDatabase({ url: run.databaseUrl, max: 10, statementTimeoutMs: 5000, applicationName: 'test' })
   t.teardown(() => database.close())
@@ -30,7 +30,7 @@ const process = () => {
   }
 }
 
-t.test('200 changes of one user at once: all succeed, each keeps what the others changed', async (t) => {
+t.test("200 concurrent changes of one user: all succeed, each keeps the others' changes", async (t) => {
   const { id } = await newPerson(run)
   const change = (n: number) => (n % 2 ? { name: `Ada ${n}` } : { locale: n % 4 ? 'en' : 'zh-TW' })
   const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => run.api(`/users/${id}`, 'PATCH', change(n))))
@@ -43,7 +43,7 @@ t.test('200 changes of one user at once: all succeed, each keeps what the others
   t.match(await sql`select version from users.users where id = ${id}`, [{ version: 201 }])
 })
 
-t.test('the number of statements grows with the number of changes, not with its square', async (t) => {
+t.test('the number of statements is linear in the number of changes', async (t) => {
   const { id } = await newPerson(run)
   for (const count of [1, 50, 200]) {
     const { update, statements } = process()
@@ -52,7 +52,7 @@ t.test('the number of statements grows with the number of changes, not with its 
   }
 })
 
-t.test('several processes at once: bounded tries, each change is made or refused, and none is lost', async (t) => {
+t.test('several processes at once: attempts are bounded, each change is made or refused, none is lost', async (t) => {
   const { id } = await newPerson(run)
   const processes = [process(), process(), process(), process()]
   const perProcess = 40
@@ -71,20 +71,16 @@ t.test('several processes at once: bounded tries, each change is made or refused
   t.ok(made >= perProcess, `${made} of ${results.length} were made`)
   const sql = postgres(run.databaseUrl, { max: 1 })
   t.teardown(() => sql.end())
-  t.match(
-    await sql`select version from users.users where id = ${id}`,
-    [{ version: made + 1 }],
-    'a version for each that was made',
-  )
+  t.match(await sql`select version from users.users where id = ${id}`, [{ version: made + 1 }], 'one version for each change')
   for (const { statements } of processes) t.ok(statements() <= 2 * 8 * perProcess, `${statements()} statements`)
 })
 
-t.test('who waits too long, or behind too many, is told to try again', async (t) => {
+t.test('a change that waits too long, or behind too many, is refused with database.busy', async (t) => {
   const { id } = await newPerson(run)
   const { update, read } = process()
   await t.rejects(update(id, { name: 'Late' }, -1), { code: 'database.busy' })
   const results = await Promise.allSettled(Array.from({ length: 510 }, (_, n) => update(id, { name: `Ada ${n}` })))
   t.equal(results.filter(({ status }) => status === 'rejected').length, 9)
-  t.match(await read(id), { name: 'Ada 500' }, 'and others of the same user go on afterwards')
+  t.match(await read(id), { name: 'Ada 500' }, 'other changes of the same user still succeed')
   t.match(await update(id, { name: 'Grace' }), { outcome: 'updated', user: { name: 'Grace' } })
 })

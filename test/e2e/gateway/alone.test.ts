@@ -4,7 +4,7 @@ import { runGateway, sendExactly, sendRaw, startFakeService } from '../../../tes
 import { startPostgres } from '../../../testing/postgres.ts'
 import { startService } from '../../../testing/service.ts'
 
-// One real process of the user service for all tests of this file.
+// One user service process for all tests of this file.
 const postgres = await startPostgres()
 const database = await postgres.createDatabase('users', ['user'])
 const user = await startService('user', { DATABASE_URL: database, SEED: 'true' })
@@ -25,7 +25,7 @@ t.test('a user is created, read, changed and deleted through the gateway', async
   t.match(await api('/users', 'POST', { name: 1 }), { status: 400, body: { code: 'request.invalid' } })
 })
 
-t.test('an answer through the gateway is the answer of the service', async (t) => {
+t.test("a response through the gateway equals the service's response", async (t) => {
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const requests = [
     { path: '/api/v1/users?limit=2' },
@@ -52,11 +52,11 @@ t.test('an answer through the gateway is the answer of the service', async (t) =
   }
 })
 
-t.test('what services offer to each other cannot be reached, however it is written', async (t) => {
+t.test('internal operations cannot be reached through the gateway, however the path is written', async (t) => {
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const operation = 'internal/user/getUser'
   const ask = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"id":1}' }
-  t.equal((await sendExactly(user.url, `/${operation}`, ask)).status, 200, 'it is there')
+  t.equal((await sendExactly(user.url, `/${operation}`, ask)).status, 200, 'reachable at the service')
   const up = ['..', '%2e%2e', '.%2E', '..%00', '..;', '%252e%252e', '%c0%ae%c0%ae', '..%5c', '..\\']
   const slashes = ['/', '%2f', '%2F', '%5c', '\\', '//', '%252f']
   const paths = [
@@ -87,7 +87,7 @@ t.test('what services offer to each other cannot be reached, however it is writt
   }
 })
 
-t.test('one service being away does not touch the others', async (t) => {
+t.test('a service that is down does not affect the others', async (t) => {
   const order = await startFakeService(t)
   const { url, api } = await runGateway(t, { USER_SERVICE_URL: user.url, ORDER_SERVICE_URL: order.url })
   await order.stop()

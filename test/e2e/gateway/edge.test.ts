@@ -17,10 +17,10 @@ const whole = await runApp(t, env)
 const split = await runSplit(t, env)
 const forms = { whole, split: split.gateway }
 
-/** Different each time, or of the connection. */
+/** Headers that vary, or belong to the connection. */
 const volatile = ['date', 'x-request-id', 'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'last-modified']
 
-/** What a client can tell one answer from another by. */
+/** The parts of a response that must be equal in both topologies. */
 const seen = ({ status, headers, body }: RawAnswer) => {
   const problem = /problem\+json/.test(headers['content-type'] ?? '') && body !== '' ? JSON.parse(body) : {}
   const { trace_id, ...said } = problem
@@ -28,7 +28,7 @@ const seen = ({ status, headers, body }: RawAnswer) => {
   return { status, ...said, traced: trace_id !== undefined, identified: 'x-request-id' in headers, headers: told }
 }
 
-t.test('the platform answers alike in one process and split, whatever the request line', async (t) => {
+t.test('one process and separate services give the same responses to any request line', async (t) => {
   t.ok(rawRequests.length >= 200, `${rawRequests.length} requests`)
   const admins = {
     whole: (await signedIn(whole.keysDir, 1)).authorization,
@@ -47,23 +47,23 @@ t.test('the platform answers alike in one process and split, whatever the reques
   t.comment(JSON.stringify([...statuses].sort()))
 })
 
-t.test('every route, on every way that it can end: headers of safety, caching, language and methods', async (t) => {
+t.test('every route and outcome: headers for security, caching, language and methods', async (t) => {
   const asks = async (url: string, keysDir: string) => ({
     url,
     admin: await signedIn(keysDir, 1),
     user: await signedIn(keysDir, 2),
   })
-  // Until the first entry of the trail is sealed, a proof of it is a 409: each form seals in its own time.
+  // Until the first entry is sealed, its proof is a 409, and each topology seals at its own time.
   const proof = async (url: string, keysDir: string) =>
     (await call(`${url}/api/v1/audit/1/proof`, 'GET', undefined, await signedIn(keysDir, 1))).status
   await eventually(async () => (await proof(whole.url, whole.keysDir)) === 200)
   await eventually(async () => (await proof(split.gateway.url, split.services.keysDir)) === 200)
   const one = await runEdgeTable(t, await asks(whole.url, whole.keysDir), policy.routes)
   const other = await runEdgeTable(t, await asks(split.gateway.url, split.services.keysDir), policy.routes)
-  t.same(Object.fromEntries(other), Object.fromEntries(one), 'alike in both forms')
+  t.same(Object.fromEntries(other), Object.fromEntries(one), 'equal in both topologies')
 })
 
-t.test('what may be kept is asked for again, and is not sent twice', async (t) => {
+t.test('cacheable responses are revalidated with ETags', async (t) => {
   for (const { url } of Object.values(forms))
     for (const path of ['/api/v1/products', '/api/v1/products/1', '/openapi.json', '/docs/']) {
       const first = await fetch(url + path)
@@ -72,7 +72,7 @@ t.test('what may be kept is asked for again, and is not sent twice', async (t) =
       t.match(etag, /^"[\w-]{22}"$/)
       await first.arrayBuffer()
       for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
-        // `fetch` would keep its own conditions out of sight.
+        // `fetch` would handle conditional requests itself.
         const again = await sendExactly(url, path, { headers: { 'if-none-match': known } })
         t.match([again.status, again.text, again.headers.etag], [304, '', etag], `${path} ${known}`)
       }
@@ -83,5 +83,5 @@ t.test('what may be kept is asked for again, and is not sent twice', async (t) =
   const { api, url, keysDir } = whole
   const before = (await fetch(`${url}/api/v1/products/1`)).headers.get('etag')
   await api('/products/1', 'PATCH', { description: 'changed' }, await signedIn(keysDir, 1))
-  t.not((await fetch(`${url}/api/v1/products/1`)).headers.get('etag'), before, 'a change has another tag')
+  t.not((await fetch(`${url}/api/v1/products/1`)).headers.get('etag'), before, 'a change gives another ETag')
 })

@@ -18,8 +18,8 @@ t.setTimeout(120_000)
 
 const json = { 'content-type': 'application/json' }
 
-// Setting: `retryDelay: () => null`; without it one GET that is answered 503 reaches the service 11 times.
-t.test('a request that was answered is never repeated, and one without an answer once if it is a read', async (t) => {
+// Setting: `retryDelay: () => null`; without it a GET with response 503 reaches the service 11 times.
+t.test('a request with a response is never retried; one without a response is retried once if it is a read', async (t) => {
   const user = await startFakeService(t, ({ headers }, response) => {
     if (headers['idempotency-key'] === 'reset') return response.destroy()
     response.writeHead(503, { ...json, 'retry-after': '7' })
@@ -31,16 +31,20 @@ t.test('a request that was answered is never repeated, and one without an answer
     ['POST', 1],
   ] as const) {
     const busy = await sendExactly(url, '/api/v1/users', { method })
-    t.match(busy, { status: 503, text: '{"code":"database.busy"}', headers: { 'retry-after': '7' } }, 'the answer of the service')
+    t.match(
+      busy,
+      { status: 503, text: '{"code":"database.busy"}', headers: { 'retry-after': '7' } },
+      'the response of the service',
+    )
     const lost = await sendExactly(url, '/api/v1/users', { method, headers: { 'idempotency-key': 'reset' } })
     t.equal(lost.status, 503)
-    t.equal(JSON.parse(lost.text).code, 'user.unavailable', 'no answer from the service')
-    t.equal(user.received.splice(0).length, 1 + tries, `${method}: one try of the first, ${tries} of the second`)
+    t.equal(JSON.parse(lost.text).code, 'user.unavailable', 'no response from the service')
+    t.equal(user.received.splice(0).length, 1 + tries, `${method}: one attempt of the first, ${tries} of the second`)
   }
 })
 
 // Setting: `onError` and the error handler of the proxy's scope; without them a dead service is a 500 that shows its address.
-t.test('a service that is down is a 503 problem that tells no address', async (t) => {
+t.test('a service that is down gives a 503 problem without its address', async (t) => {
   const port = await freePort()
   const { api, log } = await runGateway(t, { ORDER_SERVICE_URL: `http://127.0.0.1:${port}` })
   for (const method of ['GET', 'POST']) {
@@ -52,13 +56,13 @@ t.test('a service that is down is a 503 problem that tells no address', async (t
   }
   t.ok(
     log.some(({ err }) => JSON.stringify(err ?? null).includes('ECONNREFUSED')),
-    'the log says why',
+    'the reason is logged',
   )
   const { body } = await api('/orders', 'GET', undefined, { 'accept-language': 'zh-TW' })
   t.equal(body.detail, '訂單服務沒有回應。')
 })
 
-t.test('after failed connections in a row it fails at once, and tries again about a second later', async (t) => {
+t.test('consecutive failed connections open the circuit breaker, which allows a request about a second later', async (t) => {
   let tried = 0
   const broken = createTcpServer((socket) => {
     socket.on('error', () => {})
@@ -80,7 +84,7 @@ t.test('after failed connections in a row it fails at once, and tries again abou
   t.equal(user.received.length, 11)
 })
 
-t.test('a read whose connection is closed under it is sent once more; what may change something is not', async (t) => {
+t.test('a read whose connection is closed is sent once more; a write is not', async (t) => {
   const user = await startFakeService(t, ({ headers, method }, response) => {
     const before = user.received.filter(
       (one) => one.headers['idempotency-key'] === headers['idempotency-key'] && one.method === method,
@@ -92,7 +96,7 @@ t.test('a read whose connection is closed under it is sent once more; what may c
   const statuses = await Promise.all(
     Array.from({ length: 12 }, async (_, n) => (await api('/users', 'GET', undefined, { 'idempotency-key': String(n) })).status),
   )
-  t.same(statuses, Array(12).fill(200), 'many at once do not open the breaker either')
+  t.same(statuses, Array(12).fill(200), 'several at once do not open the breaker')
   t.equal(user.received.length, 24)
   for (const method of ['PATCH', 'DELETE']) {
     const { status, body } = await api('/users/1', method, undefined, { 'idempotency-key': method })
@@ -101,17 +105,17 @@ t.test('a read whose connection is closed under it is sent once more; what may c
   }
 })
 
-t.test('what may change something goes to another target where no connection came about', async (t) => {
+t.test('a write goes to another target if no connection was established', async (t) => {
   const [one, other] = [await startFakeService(t), await startFakeService(t)]
   const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${other.url}` })
   for (let n = 0; n < 2; n++) t.equal((await api('/users')).status, 200)
-  t.same([one.received.length, other.received.length], [1, 1], 'in turn')
+  t.same([one.received.length, other.received.length], [1, 1], 'round robin')
   await other.stop()
   for (let n = 0; n < 2; n++) t.equal((await api('/users', 'POST', {})).status, 200)
   t.equal(one.received.length, 3)
 })
 
-t.test('failed connections in a row do not open the breaker while as many requests are answered', async (t) => {
+t.test('consecutive failed connections do not open the breaker while as many requests succeed', async (t) => {
   const user = await startFakeService(t, ({ method }, response) => {
     if (method === 'POST') response.destroy()
     else response.end('{}')
@@ -122,7 +126,7 @@ t.test('failed connections in a row do not open the breaker while as many reques
   t.equal((await api('/users')).status, 200)
 })
 
-t.test('what one client can cause on its own does not open the breaker', async (t) => {
+t.test('failures that one client can cause do not open the breaker', async (t) => {
   const user = await startFakeService(t, ({ headers }, response) => {
     if (headers['idempotency-key'] !== 'hang') response.end()
   })
@@ -136,7 +140,7 @@ t.test('what one client can cause on its own does not open the breaker', async (
   t.equal((await api('/users')).status, 200)
 })
 
-t.test('a service that is too slow is a 504 problem', async (t) => {
+t.test('a service that is too slow gives a 504 problem', async (t) => {
   const user = await startFakeService(t, ({ url }, response) => {
     if (url.endsWith('/half')) response.writeHead(200, { 'content-length': '100' }).write('half')
   })
@@ -145,11 +149,11 @@ t.test('a service that is too slow is a 504 problem', async (t) => {
   const { status, body } = await api('/users')
   t.equal(status, 504)
   t.match(body, { code: 'upstream.timeout', success: false })
-  t.ok(performance.now() - start < 5000, 'long before any other limit')
-  await t.rejects(sendExactly(url, '/api/v1/users/half'), 'an answer that has begun is cut off, not left open')
+  t.ok(performance.now() - start < 5000, 'long before any other timeout')
+  await t.rejects(sendExactly(url, '/api/v1/users/half'), 'a response that has begun is aborted')
 })
 
-t.test('the deadline is for the beginning of an answer: a long one goes on while it moves', async (t) => {
+t.test('the deadline applies to the begin of a response: a long one continues while data flows', async (t) => {
   const parts = 20
   const user = await startFakeService(t, (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/jsonl' })
@@ -166,7 +170,7 @@ t.test('the deadline is for the beginning of an answer: a long one goes on while
   t.match([status, text.length], [200, parts * 65_536])
 })
 
-t.test('a client that reads slowly gets all of an answer, long after the deadline', async (t) => {
+t.test('a client that reads slowly gets the whole response, long after the deadline', async (t) => {
   const size = 24 * 1024 * 1024
   const user = await startFakeService(t, (_request, response) => {
     response.writeHead(200, { 'content-length': size })
@@ -187,7 +191,7 @@ t.test('a client that reads slowly gets all of an answer, long after the deadlin
   t.ok(bytes > size, `${bytes} bytes`)
 })
 
-t.test('a client that does not read is cut, and what was asked for it ends', async (t) => {
+t.test('a client that does not read is disconnected, and its request to the service ends', async (t) => {
   const size = 64 * 1024 * 1024
   let ended = 0
   const user = await startFakeService(t, (_request, response) => {
@@ -206,7 +210,7 @@ t.test('a client that does not read is cut, and what was asked for it ends', asy
   await eventually(() => ended === sockets.length, { timeoutMs: 60_000 })
 })
 
-t.test('an answer that breaks off is not passed on as a whole one', async (t) => {
+t.test('a truncated response is not forwarded as complete', async (t) => {
   const user = await startFakeService(t, ({ url }, response) => {
     response.writeHead(200, { 'content-length': '100', 'content-encoding': 'br', etag: '"x"' })
     if (url.endsWith('/half')) response.write('half')
@@ -221,7 +225,7 @@ t.test('an answer that breaks off is not passed on as a whole one', async (t) =>
   t.notOk(headers.etag ?? headers['content-encoding'])
 })
 
-t.test('when the client hangs up, the request to the service ends too', async (t) => {
+t.test('when the client disconnects, the request to the service ends too', async (t) => {
   let ended = 0
   const user = await startFakeService(t, (_request, response) => response.once('close', () => ended++))
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
@@ -239,7 +243,7 @@ t.test('when the client hangs up, the request to the service ends too', async (t
   }
 })
 
-t.test('a request whose client hung up while it was authenticated is not sent, and does no harm', async (t) => {
+t.test('a request whose client disconnects during authentication is not forwarded', async (t) => {
   const keysDir = join(mkdtempSync(join(tmpdir(), 'orderhub-keys-')), 'keys')
   t.teardown(() => rmSync(keysDir, { recursive: true }))
   await initKeys(keysDir, serviceNames)
@@ -283,10 +287,10 @@ const selfSigned = (t: Test) => {
 }
 
 // Setting: `undici: dispatcher`; in a dispatcher that the plugin makes, `rejectUnauthorized` is false.
-t.test('a service whose certificate nobody vouches for gets no request', async (t) => {
+t.test('a service with an untrusted certificate gets no request', async (t) => {
   const files = selfSigned(t)
   if (!files) {
-    console.log('# left out: certificates, since there is no openssl here')
+    console.log('# skipped: openssl is not installed')
     return
   }
   const user = await startFakeService(t, undefined, { create: (listener) => createHttpsServer(files, listener) })
@@ -298,7 +302,7 @@ t.test('a service whose certificate nobody vouches for gets no request', async (
   t.match(upstreams['user-service'], { status: 'unhealthy' })
 })
 
-t.test('requests are shared among the targets, and one that is down is left out', async (t) => {
+t.test('requests are distributed over the targets; one that is down gets none', async (t) => {
   const [one, two] = await Promise.all([startFakeService(t), startFakeService(t)])
   const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${two.url}` })
   for (let n = 0; n < 10; n++) await api('/users')
@@ -310,7 +314,7 @@ t.test('requests are shared among the targets, and one that is down is left out'
   })
 })
 
-t.test('a target that lost a request gets no other until it is seen ready again', async (t) => {
+t.test('a target that lost a request gets no other until it is ready again', async (t) => {
   const [one, two] = await Promise.all([startFakeService(t), startFakeService(t, (_request, response) => response.destroy())])
   const { api } = await runGateway(t, { USER_SERVICE_URL: `${one.url},${two.url}` })
   await eventually(async () => {

@@ -14,7 +14,7 @@ import { signedIn } from '../../../testing/people.ts'
 const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 // Setting: `rewriteRequestHeaders`; without it each of the first three is a 500.
-t.test('headers of the client connection go no further', async (t) => {
+t.test('hop-by-hop headers of the client are not forwarded', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const each: Record<string, string>[] = [
@@ -38,8 +38,8 @@ t.test('headers of the client connection go no further', async (t) => {
   }
 })
 
-// Setting: `rewriteRequestHeaders`; without it they pass as the client wrote them.
-t.test('a client cannot say who it is, nor speak as a service', async (t) => {
+// Setting: `rewriteRequestHeaders`; without it the client's headers are forwarded unchanged.
+t.test('a client cannot forge its address, or act as a service', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const headers = {
@@ -61,7 +61,7 @@ t.test('a client cannot say who it is, nor speak as a service', async (t) => {
   }
 })
 
-/** Those by which proxies and meshes name whom they authenticated, change what is asked for, or that nobody here reads. */
+/** Headers with which proxies and meshes state the authenticated user or rewrite the request, and headers that nothing reads. */
 const hostile = [
   'authorization',
   'remote-user',
@@ -93,7 +93,7 @@ const hostile = [
   'Via',
 ]
 
-t.test('what proxies write to name whom they authenticated is not taken from a client', async (t) => {
+t.test('identity headers of proxies are not accepted from a client', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const kept = { 'user-agent': 'test', 'accept-language': 'en', 'idempotency-key': 'k' }
@@ -103,7 +103,7 @@ t.test('what proxies write to name whom they authenticated is not taken from a c
   t.match(seen, kept)
 })
 
-t.test('the service behind gets a token of ours in place of the client’s, for what goes on alone', async (t) => {
+t.test('the service gets a service token instead of the client’s, only for a request that is forwarded', async (t) => {
   const keysDir = join(t.testdir({}), 'keys')
   await initKeys(keysDir, serviceNames)
   const session = { id: 5, role: 'support', session_version: 1, mfa_satisfied: true }
@@ -139,12 +139,12 @@ t.test('the service behind gets a token of ours in place of the client’s, for 
   t.equal(
     (await sendExactly(url, '/api/v1/orders', { headers: { authorization: `Bearer ${token}` } })).status,
     401,
-    'it is none of a client',
+    'a service token is refused from a client',
   )
-  t.equal(order.received.length, 2, 'what is refused here goes no further')
+  t.equal(order.received.length, 2, 'refused requests are not forwarded')
 })
 
-t.test('a trusted proxy says who the client is, and only as far as it is trusted', async (t) => {
+t.test('a trusted proxy states the client’s address, up to the configured hops', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, TRUST_PROXY: '1' })
   const headers = { 'x-forwarded-for': '6.6.6.6, 203.0.113.7', 'x-forwarded-host': 'shop.example', 'x-forwarded-proto': 'https' }
@@ -156,7 +156,7 @@ t.test('a trusted proxy says who the client is, and only as far as it is trusted
   })
 })
 
-t.test('one trace and one request id on both sides', async (t) => {
+t.test('the same trace and request id on both sides', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const given = { traceparent: trace, tracestate: 'a=1', 'x-request-id': 'request-0001', 'accept-language': 'zh-TW' }
@@ -167,13 +167,13 @@ t.test('one trace and one request id on both sides', async (t) => {
   const answer = await sendExactly(url, '/api/v1/users', { headers: malformed })
   const seen = user.received[1]?.headers ?? {}
   t.match(seen.traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
-  t.notOk('tracestate' in seen, 'the state of a trace that was not taken up')
+  t.notOk('tracestate' in seen, 'no tracestate of an invalid traceparent')
   t.equal(seen['x-request-id'], answer.headers['x-request-id'])
   t.not(seen['x-request-id'], 'no\tid')
 })
 
 // Setting: `rewriteHeaders`.
-t.test("headers of the service's connection go no further", async (t) => {
+t.test('hop-by-hop headers of the service are not forwarded', async (t) => {
   const user = await startFakeService(t, (_request, response) => {
     response.writeHead(200, {
       connection: 'close, x-mine',
@@ -193,7 +193,7 @@ t.test("headers of the service's connection go no further", async (t) => {
   for (const name of ['x-mine', 'proxy-authenticate', 'trailer']) t.notOk(name in headers, name)
 })
 
-t.test('a stopping gateway still serves, and asks for new connections', async (t) => {
+t.test('a stopping gateway still serves requests, and closes their connections', async (t) => {
   const user = await startFakeService(t)
   const { url, stop } = await runGateway(t, { USER_SERVICE_URL: user.url, SHUTDOWN_DELAY_MS: '1000' })
   const stopped = stop()
@@ -202,7 +202,7 @@ t.test('a stopping gateway still serves, and asks for new connections', async (t
   await stopped
 })
 
-t.test('what the routes declare and the modules read is on the list, and little else', async (t) => {
+t.test('the allowlist has every header that routes declare or modules read', async (t) => {
   const document = JSON.parse(await readFile(new URL('../../../docs/openapi.json', import.meta.url), 'utf8')) as Document
   const declared = Object.values(document.paths).flatMap((operations) =>
     Object.values(operations).flatMap(({ parameters = [] }) =>
@@ -218,7 +218,7 @@ t.test('what the routes declare and the modules read is on the list, and little 
   }
   t.ok(declared.includes('idempotency-key'))
   for (const name of ['accept-language', 'idempotency-key', 'if-none-match', 'content-encoding']) t.ok(read.includes(name), name)
-  // Read by the gateway, or of an answer.
+  // Read by the gateway, or headers of a response.
   const elsewhere = ['accept-encoding', 'authorization', 'date', 'host', 'transfer-encoding', 'content-length', 'x-forwarded-for']
   const known = [...passedOn, ...elsewhere, 'x-request-id', 'connection']
   t.same(
@@ -227,7 +227,7 @@ t.test('what the routes declare and the modules read is on the list, and little 
   )
 })
 
-t.test('in one process a module sees the same headers', async (t) => {
+t.test('in one process a module gets the same headers', async (t) => {
   const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   await app.register(namedHeaders)
   app.get('/', async ({ headers }) => headers)
@@ -238,5 +238,8 @@ t.test('in one process a module sees the same headers', async (t) => {
   for (const name of hostile.filter((each) => each !== 'authorization')) t.notOk(name.toLowerCase() in seen, name)
   t.match(seen, kept)
   const nominated = { connection: 'close, Idempotency-Key', 'idempotency-key': '1' }
-  t.notOk('idempotency-key' in (await app.inject({ url: '/', headers: nominated })).json(), 'of this connection alone')
+  t.notOk(
+    'idempotency-key' in (await app.inject({ url: '/', headers: nominated })).json(),
+    'a header named in Connection is removed',
+  )
 })

@@ -4,7 +4,7 @@ import { eventually } from '../../../testing/eventually.ts'
 import { runGateway, startFakeService } from '../../../testing/gateway.ts'
 import { startDns } from '../../../testing/upstream.ts'
 
-t.test('/health shows each upstream as it is, a single one too, and no address', async (t) => {
+t.test('/health shows the status of each upstream, without addresses', async (t) => {
   const [user, one, two] = await Promise.all([startFakeService(t), startFakeService(t), startFakeService(t)])
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, ORDER_SERVICE_URL: `${one.url},${two.url}` })
   const health = () => call(`${url}/health`)
@@ -31,10 +31,10 @@ t.test('/health shows each upstream as it is, a single one too, and no address',
 
   await startFakeService(t, undefined, { port: user.port })
   await eventually(async () => (await health()).body.upstreams['user-service'].status === 'healthy')
-  t.equal((await call(`${url}/health/ready`)).status, 200, 'the gateway itself is ready whatever its upstreams are')
+  t.equal((await call(`${url}/health/ready`)).status, 200, 'the gateway is ready whatever the status of its upstreams')
 })
 
-t.test('an upstream without a target is told once at the start, and its requests are a 503', async (t) => {
+t.test('an upstream without targets is logged once at the start, and its requests get a 503', async (t) => {
   const dns = await startDns(t)
   const { api, url, log } = await runGateway(t, { USER_SERVICE_URL: dns.url })
   const told = () => log.filter(({ level, msg }) => level === 40 && msg === 'upstream has no targets')

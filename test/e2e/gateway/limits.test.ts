@@ -9,13 +9,13 @@ import { hasRedis, startRedis } from '../../../testing/redis.ts'
 const statusOf = async (gateway: RunningGateway, path: string, headers: Record<string, string> = {}) =>
   (await sendExactly(gateway.url, path, { headers })).status
 
-t.test('a client has so many requests a minute, and is then told when to come again', async (t) => {
+t.test('a client above its requests per minute gets a 429 with Retry-After', async (t) => {
   const user = await startFakeService(t)
   const gateway = await runGateway(t, { USER_SERVICE_URL: user.url, RATE_LIMIT_PER_MINUTE: '3' })
   const first = await sendExactly(gateway.url, '/api/v1/users')
   t.match(first.headers, { 'x-ratelimit-limit': '3', 'x-ratelimit-remaining': '2', 'x-ratelimit-reset': '60' })
-  for (const path of ['/api/v1/none', '/none']) t.equal(await statusOf(gateway, path), 404, 'what matches no route counts')
-  // The router takes each of these for the same path.
+  for (const path of ['/api/v1/none', '/none']) t.equal(await statusOf(gateway, path), 404, 'unknown routes count')
+  // Other spellings of the path, and other paths.
   for (const path of ['/api/v1/users', '/api/users', '/%61pi/v1/users', '/none', '/api/v1/orders']) {
     const { status, headers, text } = await sendExactly(gateway.url, path)
     t.equal(status, 429, path)
@@ -32,7 +32,7 @@ t.test('a client has so many requests a minute, and is then told when to come ag
   t.equal(user.received.length, 1)
 })
 
-t.test('each client by its own address, as far as the proxy in front is trusted', async (t) => {
+t.test('each client address is counted, from X-Forwarded-For only with TRUST_PROXY', async (t) => {
   const user = await startFakeService(t)
   const env = { USER_SERVICE_URL: user.url, RATE_LIMIT_PER_MINUTE: '1' }
   const from = (address: string) => ({ 'x-forwarded-for': address })
@@ -44,10 +44,10 @@ t.test('each client by its own address, as far as the proxy in front is trusted'
   t.equal(await statusOf(trusting, '/api/v1/users', from('2001:db8::2')), 429, 'one IPv6 network is one client')
   const plain = await runGateway(t, env)
   t.equal(await statusOf(plain, '/api/v1/users', from('203.0.113.1')), 200)
-  t.equal(await statusOf(plain, '/api/v1/users', from('203.0.113.2')), 429, 'the header is not believed')
+  t.equal(await statusOf(plain, '/api/v1/users', from('203.0.113.2')), 429, 'the header is not trusted')
 })
 
-t.test('0 turns the limit off', async (t) => {
+t.test('0 disables the limit', async (t) => {
   const user = await startFakeService(t)
   const gateway = await runGateway(t, { USER_SERVICE_URL: user.url })
   const { status, headers } = await sendExactly(gateway.url, '/api/v1/users')
@@ -55,7 +55,7 @@ t.test('0 turns the limit off', async (t) => {
   t.notOk('x-ratelimit-limit' in headers)
 })
 
-t.test('in one process the same guard stands in front', async (t) => {
+t.test('the limit, CORS and security headers also apply in one process', async (t) => {
   const { url, api } = await runApp(t, { RATE_LIMIT_PER_MINUTE: '2', CORS_ORIGINS: 'https://shop.example' })
   const { status, headers } = await api('/products', 'GET', undefined, { origin: 'https://shop.example' })
   t.match(
@@ -67,9 +67,9 @@ t.test('in one process the same guard stands in front', async (t) => {
   t.equal((await fetch(`${url}/health`)).status, 200)
 })
 
-t.test('with a Redis all gateways count together, and without it none stops', async (t) => {
+t.test('gateways share the count in Redis, and continue while Redis is down', async (t) => {
   if (!hasRedis()) {
-    console.log('# left out: the rate limit in Redis, since there is no redis-server here')
+    console.log('# skipped: redis-server is not installed')
     return
   }
   const [user, redis] = await Promise.all([startFakeService(t), startRedis()])
@@ -91,9 +91,9 @@ t.test('with a Redis all gateways count together, and without it none stops', as
   const away = performance.now()
   const uncounted = new Set<number>()
   while (performance.now() - away < 1000) uncounted.add(await left(one)).add(await left(two))
-  t.ok(uncounted.has(1000), 'answered, and not counted')
+  t.ok(uncounted.has(1000), 'served without a count')
   const lines = (gateway: RunningGateway, text: RegExp) => gateway.log.filter(({ msg }) => text.test(String(msg))).length
-  t.equal(lines(one, /Redis is down/), 1, 'told once, not for every try or request')
+  t.equal(lines(one, /Redis is down/), 1, 'logged once')
   await redis.restart()
   await Promise.all([counted(one), counted(two)])
 
@@ -106,14 +106,14 @@ t.test('with a Redis all gateways count together, and without it none stops', as
   await eventually(async () => (await slowest()) < 100)
   const times = []
   for (let n = 0; n < 30; n++) times.push(await slowest())
-  t.ok(times.filter((time) => time > 200).length < 3, 'a Redis that hangs holds up a few requests, not each')
+  t.ok(times.filter((time) => time > 200).length < 3, 'a Redis that hangs delays a few requests, not each')
   redis.resume()
   await counted(one)
   t.equal(lines(one, /Redis is down/), 2)
   t.equal(lines(one, /Redis is up/), 2)
 })
 
-t.test('browsers may call from the origins that are named, and from no other', async (t) => {
+t.test('browsers may call only from the configured origins', async (t) => {
   const user = await startFakeService(t)
   const env = { USER_SERVICE_URL: user.url, RATE_LIMIT_PER_MINUTE: '4' }
   const ask = (gateway: RunningGateway, origin: string, method = 'GET', headers = {}) =>
@@ -138,14 +138,14 @@ t.test('browsers may call from the origins that are named, and from no other', a
   })
   t.notOk('access-control-allow-origin' in (await ask(named, 'https://evil.example')).headers)
   t.equal((await ask(named, 'https://evil.example', 'OPTIONS', preflight)).headers['access-control-allow-origin'], undefined)
-  t.equal((await ask(named, 'https://shop.example')).status, 200, 'asking for permission is not counted')
+  t.equal((await ask(named, 'https://shop.example')).status, 200, 'a preflight is not counted')
   const limited = await ask(named, 'https://shop.example')
-  t.match(limited, { status: 429, headers: { 'access-control-allow-origin': 'https://shop.example' } }, 'a refusal can be read')
-  t.match(await ask(named, 'https://shop.example', 'OPTIONS'), { status: 429 }, 'what is no preflight is counted')
+  t.match(limited, { status: 429, headers: { 'access-control-allow-origin': 'https://shop.example' } }, 'a 429 has CORS headers')
+  t.match(await ask(named, 'https://shop.example', 'OPTIONS'), { status: 429 }, 'OPTIONS without preflight headers is counted')
 
   const any = await runGateway(t, { ...env, CORS_ORIGINS: '*' })
   const methods = await sendExactly(any.url, '/api/v1/users', { method: 'OPTIONS' })
-  t.match(methods, { status: 204, headers: { allow: /GET/, 'content-type': undefined } }, 'and tells the methods')
+  t.match(methods, { status: 204, headers: { allow: /GET/, 'content-type': undefined } }, 'OPTIONS returns the methods')
   const open = await ask(any, 'https://anywhere.example')
   t.equal(open.headers['access-control-allow-origin'], '*')
   t.notOk('access-control-allow-credentials' in open.headers)
@@ -155,7 +155,7 @@ t.test('browsers may call from the origins that are named, and from no other', a
   t.strictSame(corsNames(await ask(none, 'https://shop.example', 'OPTIONS', preflight)), [])
 })
 
-t.test('a browser may load nothing for an answer, and for the API reference only what comes from here', async (t) => {
+t.test('the content security policy allows nothing for responses, and only our own files for the API reference', async (t) => {
   const { url } = await runGateway(t)
   const policyOf = async (path: string) => (await fetch(url + path)).headers.get('content-security-policy') ?? ''
   for (const path of ['/api/v1/users', '/health', '/none', '/openapi.json']) {
@@ -169,7 +169,7 @@ t.test('a browser may load nothing for an answer, and for the API reference only
   t.equal(headers.get('x-content-type-options'), 'nosniff')
 })
 
-t.test('an address has so many connections, and is told so; what watches the process gets through', async (t) => {
+t.test('connections per address are limited with a 429; health probes are still served', async (t) => {
   const gateway = await runGateway(t, { CONNECTIONS_PER_CLIENT: '3' })
   const { hostname, port } = new URL(gateway.url)
   const idle = (local?: string) => {
@@ -187,11 +187,11 @@ t.test('an address has so many connections, and is told so; what watches the pro
   t.match(await sendExactly(gateway.url, '/health/live'), { status: 200, headers: { connection: 'close' } })
   const many = Array.from({ length: 10 }, () => idle())
   await eventually(() => many.filter(({ closed }) => closed).length === 7)
-  t.equal((await sendExactly(gateway.url, '/health/live')).status, 200, 'the oldest make room')
+  t.equal((await sendExactly(gateway.url, '/health/live')).status, 200, 'the oldest connections above the limit are closed')
   t.ok(held.every(({ closed }) => !closed))
   const other = idle('127.0.0.2')
   other.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1.1 200/, 'another address has its own')
+  t.match(String((await once(other, 'data'))[0]), /^HTTP\/1.1 200/, 'another address has its own limit')
   for (const socket of [...held, ...many]) socket.destroy()
   await eventually(async () => (await statusOf(gateway, '/')) === 200)
 })

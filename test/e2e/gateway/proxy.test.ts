@@ -4,7 +4,7 @@ import { runGateway, sendExactly, sendRaw, startFakeService } from '../../../tes
 const kibibyte = 1024
 const json = { 'content-type': 'application/json' }
 
-t.test('a path goes to the service that owns it, with its query as it was written', async (t) => {
+t.test('a path is forwarded to the service that owns it, with its query unchanged', async (t) => {
   const [user, order] = await Promise.all([startFakeService(t), startFakeService(t)])
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, ORDER_SERVICE_URL: order.url })
   const paths = ['/api/v1/users?a=1&b=%20x&c=2', '/api/v1/users/7', '/api/users/8?c', '/api/v1/users/a%2Fb']
@@ -28,10 +28,10 @@ t.test('a path goes to the service that owns it, with its query as it was writte
     headers: { allow: 'GET, HEAD, POST, OPTIONS' },
     text: /request.method_not_allowed/,
   })
-  t.equal(user.received.length, 4, 'a method that is not there goes nowhere')
+  t.equal(user.received.length, 4, 'an unknown method is not forwarded')
 })
 
-t.test('methods, bodies, statuses and answers pass unchanged', async (t) => {
+t.test('methods, bodies, statuses and responses are forwarded unchanged', async (t) => {
   const user = await startFakeService(t, ({ method, body }, response) => {
     response.writeHead(method === 'POST' ? 201 : 200, { ...json, location: '/api/v1/users/9', 'content-length': '13' })
     response.end(method === 'HEAD' ? undefined : `{"n":${body.length || 12345}    }`.slice(0, 12).padEnd(13))
@@ -48,11 +48,11 @@ t.test('methods, bodies, statuses and answers pass unchanged', async (t) => {
   t.match(head, { status: 200, text: '', headers: { 'content-length': '13' } })
   t.equal(user.received.pop()?.method, 'HEAD')
   const withBody = await sendExactly(url, '/api/v1/users', { body: 'ignored', headers: json })
-  t.equal(withBody.status, 200, 'the body of a GET has no meaning and goes nowhere')
-  t.equal((await sendExactly(url, '/api/v1/users/9', { method: 'DELETE' })).status, 200, 'no body at all')
+  t.equal(withBody.status, 200, 'the body of a GET is not forwarded')
+  t.equal((await sendExactly(url, '/api/v1/users/9', { method: 'DELETE' })).status, 200, 'DELETE without a body')
 })
 
-t.test('only JSON is taken, as in one process', async (t) => {
+t.test('only JSON is accepted, as in one process', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', '']) {
@@ -64,8 +64,8 @@ t.test('only JSON is taken, as in one process', async (t) => {
   t.strictSame(user.received, [])
 })
 
-// Setting: `proxyPayloads: false` and a parser that reads the body; the plugin's own parser passes the stream on, unlimited.
-t.test('a body that is larger than its route takes is refused, whether it tells its length or not', async (t) => {
+// Setting: `proxyPayloads: false` and a parser that reads the body; the plugin's own parser forwards the stream without a limit.
+t.test("a body above its route's limit is refused, with or without Content-Length", async (t) => {
   const [user, order] = await Promise.all([startFakeService(t), startFakeService(t)])
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url, ORDER_SERVICE_URL: order.url })
   const send = (path: string, bytes: number, headers: Record<string, string>) =>
@@ -88,7 +88,7 @@ t.test('a body that is larger than its route takes is refused, whether it tells 
   t.equal(user.received.length + order.received.length, 8)
 })
 
-t.test('what no service takes ends here', async (t) => {
+t.test('bodies that no service accepts are refused by the gateway', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const deep = `${'['.repeat(33)}${']'.repeat(33)}`
@@ -104,7 +104,7 @@ t.test('what no service takes ends here', async (t) => {
   t.match(user.received, [{ body: '' }])
 })
 
-t.test('requests that are not HTTP, or not for us', async (t) => {
+t.test('invalid requests, and requests for other hosts', async (t) => {
   const user = await startFakeService(t)
   const { url } = await runGateway(t, { USER_SERVICE_URL: user.url })
   const { host } = new URL(url)

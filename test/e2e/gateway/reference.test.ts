@@ -11,7 +11,7 @@ const { url } = await runApp(t)
 const page = await (await fetch(`${url}/docs/`)).text()
 const script = /src="(js\/[^"]+)"/.exec(page)?.[1] ?? 'none'
 
-/** `fetch` undoes a coding by itself: bytes as they come. */
+/** The response's bytes; `fetch` would decode them. */
 const raw = async (path: string, encoding: string): Promise<{ headers: string; body: Buffer }> => {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -23,7 +23,7 @@ const raw = async (path: string, encoding: string): Promise<{ headers: string; b
   return { headers: whole.subarray(0, end).toString().toLowerCase(), body: whole.subarray(end + 4) }
 }
 
-t.test('the script of the reference is compressed, and is kept for ever under its name', async (t) => {
+t.test('the script of the reference is compressed, and immutable under its name', async (t) => {
   const plain = await raw(`/docs/${script}`, 'identity')
   for (const [encoding, decode, coding] of [
     ['gzip, deflate', gunzipSync, 'gzip'],
@@ -35,16 +35,16 @@ t.test('the script of the reference is compressed, and is kept for ever under it
     t.match(headers, /cache-control: public, max-age=31536000, immutable\r\n/)
     t.match(headers, /vary: accept-encoding/)
     t.match(headers, /etag: "/)
-    t.ok(decode(body).equals(plain.body), 'and is the same')
+    t.ok(decode(body).equals(plain.body), 'the same content')
     t.ok(body.length < plain.body.length / 3, `${body.length} of ${plain.body.length} bytes`)
   }
   t.notMatch(plain.headers, /content-encoding/)
   t.match(script, /scalar\.[0-9a-f]{16}\.js/)
-  t.equal((await fetch(`${url}/docs/js/scalar.js`)).status, 404, 'there is no name that changes its meaning')
+  t.equal((await fetch(`${url}/docs/js/scalar.js`)).status, 404, 'no name without a hash')
   t.equal((await fetch(`${url}/docs`)).url, `${url}/docs/`)
 })
 
-t.test('clients that do not read cost no copy each', async (t) => {
+t.test('clients that do not read do not each hold a copy', async (t) => {
   const { hostname, port } = new URL(url)
   const before = process.memoryUsage()
   let begun = 0
@@ -59,12 +59,12 @@ t.test('clients that do not read cost no copy each', async (t) => {
   await eventually(() => begun === sockets.length)
   const after = process.memoryUsage()
   const grown = (after.arrayBuffers + after.heapUsed - before.arrayBuffers - before.heapUsed) / 1024 / 1024
-  // Of 40 copies of 4 MiB there would be 160.
+  // 40 copies of 4 MiB would be 160 MiB.
   t.ok(grown < 80, `${Math.round(grown)} MiB more`)
   for (const socket of sockets) socket.destroy()
 })
 
-t.test('what has a default is not asked of a client', async (t) => {
+t.test('parameters with a default are not required', async (t) => {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as Document & { servers: unknown }
   const defaulted = Object.entries(document.paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { parameters = [] }]) =>

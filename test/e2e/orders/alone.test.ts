@@ -13,7 +13,7 @@ t.setTimeout(180_000)
 const linesOf = (output: string) => output.trimEnd().split('\n')
 const database = { DATABASE_URL: 'postgres://127.0.0.1:1/none' }
 
-t.test('order alone says which services it needs, one line each', async (t) => {
+t.test('the order service alone reports each service that it needs on one line', async (t) => {
   const none = await runToEnd('order', database)
   t.equal(none.status, 78)
   const lines = linesOf(none.output)
@@ -27,7 +27,7 @@ t.test('order alone says which services it needs, one line each', async (t) => {
   t.equal(linesOf(one.output).length, 1)
 })
 
-t.test('every mistake is told at once, one line each', async (t) => {
+t.test('all configuration mistakes are reported together, one line each', async (t) => {
   const unknown = await runToEnd('orders', database)
   t.equal(unknown.status, 78)
   t.match(linesOf(unknown.output), [/"orders".*user.*order.*product.*notification/])
@@ -51,7 +51,7 @@ t.test('every mistake is told at once, one line each', async (t) => {
   t.equal(lines.length, 9, output)
 })
 
-t.test('without the user service, orders are read and none is placed', { timeout: 60_000 }, async (t) => {
+t.test('without the user service, orders can be read, but not placed', { timeout: 60_000 }, async (t) => {
   const postgres = await startPostgres()
   t.teardown(() => postgres.stop())
   const url = await postgres.createDatabase('orderhub')
@@ -63,7 +63,7 @@ t.test('without the user service, orders are read and none is placed', { timeout
     return { PORT: String(port), url: `http://127.0.0.1:${port}` }
   }
   const user = await place()
-  // It starts before what it calls, and serves.
+  // The order service starts before the user service that it calls.
   const product = await startService('product', env)
   const order = await startService('order', { ...env, USER_SERVICE_URL: user.url, PRODUCT_SERVICE_URL: product.url })
   t.teardown(async () => {
@@ -76,7 +76,7 @@ t.test('without the user service, orders are read and none is placed', { timeout
     const began = performance.now()
     const { status, body } = await create()
     t.match({ status, code: body.code, success: body.success }, { status: 503, code: 'user.unavailable', success: false })
-    t.ok(performance.now() - began < 8000, 'within its time')
+    t.ok(performance.now() - began < 8000, 'within the deadline')
     const read = await call(`${order.url}/api/v1/orders/1`)
     t.equal(read.status, 200)
     t.match(read.body.data, { id: 1, user_id: 1, user: null })
@@ -85,21 +85,21 @@ t.test('without the user service, orders are read and none is placed', { timeout
     t.ok(list.count >= 2)
     t.ok(list.data.every((one: { user: unknown }) => one.user === null))
   }
-  await t.test('it has never been there', refused)
+  await t.test('not started yet', refused)
 
   const users = await startService('user', { ...env, PORT: user.PORT })
   t.teardown(() => users.kill())
-  await t.test('it is there', async (t) => {
+  await t.test('up', async (t) => {
     await eventually(async () => (await create()).status === 201)
     t.match((await call(`${order.url}/api/v1/orders/1`)).body.data, { user: { id: 1, name: '陳小明' } })
   })
 
   await users.kill()
-  await t.test('it went away', refused)
+  await t.test('stopped', refused)
 
   const silent = createServer(() => {}).listen(Number(user.PORT), '127.0.0.1')
   await once(silent, 'listening')
   t.teardown(() => silent.close())
-  await t.test('it takes connections and does not answer', refused)
+  await t.test('it accepts connections, but does not respond', refused)
   t.equal((await call(`${order.url}/health/ready`)).status, 200, 'order stays ready')
 })

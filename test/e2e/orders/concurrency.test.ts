@@ -12,8 +12,8 @@ const start = async (t: Test) => {
   t.teardown(() => sql.end())
   const api = manyClients(t, url)
   let busy = 0
-  t.teardown(() => t.comment(`${busy} answers of 503, asked again`))
-  /** Places an order; a machine that is too busy (503) is asked again, as a client with a key may. */
+  t.teardown(() => t.comment(`${busy} responses with 503, retried`))
+  /** Places an order; retries a 503 of a busy machine, as a client with an idempotency key may. */
   const place = async (body: unknown, key: string): Promise<Reply> => {
     const reply = await api('/orders', 'POST', body, key)
     if (reply.status !== 503) return reply
@@ -30,7 +30,7 @@ const statusesOf = (replies: readonly Reply[]) => [...new Set(replies.map(({ sta
 
 const { buyersAtOnce, repeatedKeys } = amounts
 
-t.test(`100 requests at once with one key make one order, for each of ${repeatedKeys} keys`, async (t) => {
+t.test(`100 concurrent requests with one idempotency key create one order, for each of ${repeatedKeys} keys`, async (t) => {
   const { sql, place, available } = await start(t)
   const before = await available(2)
   const order = { user_id: 1, items: [{ product_id: 2, quantity: 3 }] }
@@ -46,15 +46,15 @@ t.test(`100 requests at once with one key make one order, for each of ${repeated
   t.same(
     [ids.size, row?.n, await available(2)],
     [repeatedKeys, repeatedKeys, before - repeatedKeys * 3],
-    'and each took its stock once',
+    'each order took its stock once',
   )
 })
 
-t.test(`${buyersAtOnce} buyers at once buy exactly the 100 pieces that there are`, async (t) => {
+t.test(`${buyersAtOnce} concurrent buyers buy exactly the 100 pieces in stock`, async (t) => {
   const { api, sql, place, available } = await start(t)
-  /** Pieces that each buyer wants, in lines of their own for the same product. */
+  /** The quantities of each buyer's order lines, all for the same product. */
   const rushes = {
-    'two lines of one': () => [1, 1],
+    'two lines of one piece': () => [1, 1],
     'from one to four pieces': (n: number) => [[1], [1, 1], [2, 1], [1, 2, 1]][n % 4] ?? [],
   }
   for (const [name, wants] of Object.entries(rushes)) {
@@ -71,7 +71,7 @@ t.test(`${buyersAtOnce} buyers at once buy exactly the 100 pieces that there are
       ({ body: { code, lines } }) =>
         code === 'order.out_of_stock' && lines.length === 1 && lines[0].available < lines[0].requested,
     )
-    t.ok(fair, `${name}: ${losers.length} are told what they asked for, and that there is less`)
+    t.ok(fair, `${name}: ${losers.length} are refused with the requested and the available quantity`)
     const [sold] = await sql`
       select sum(i.quantity)::int as pieces, count(*)::int as orders from orders.order_items i where i.product_id = ${product}`
     t.same(sold, { pieces: 100, orders: buyersAtOnce - losers.length }, `${name}: sold`)
@@ -79,9 +79,9 @@ t.test(`${buyersAtOnce} buyers at once buy exactly the 100 pieces that there are
   }
 })
 
-t.test('orders and cancellations that cross do not wait for each other, and the stock adds up', async (t) => {
+t.test('concurrent orders and cancellations do not deadlock, and the stock is consistent', async (t) => {
   const { api, sql, place, available } = await start(t)
-  // So few that buyers wait for what others give back.
+  // Few enough that buyers depend on the cancellations of others.
   await api('/inventory/1', 'PUT', { available: 8 })
   const before = await Promise.all([1, 2, 3].map(available))
   const line = (product_id: number) => ({ product_id, quantity: 1 })
@@ -102,15 +102,15 @@ t.test('orders and cancellations that cross do not wait for each other, and the 
   const cancelled = visits.filter((replies) => replies.length === 3)
   t.ok(
     cancelled.every(([, ...two]) => two.every(({ status }) => status === 200)),
-    'two cancellations are one, and both are told so',
+    'both cancellations succeed, with one effect',
   )
 
   const kept = visits.filter(([placed, cancel]) => placed?.status === 201 && !cancel).length
   t.same(
     await Promise.all([1, 2, 3].map(available)),
     before.map((pieces) => pieces - kept),
-    `${kept} orders stay`,
+    `${kept} orders remain`,
   )
   const [database] = await sql`select deadlocks::int from pg_stat_database where datname = current_database()`
-  t.equal(database?.deadlocks, 0, 'PostgreSQL saw no deadlock')
+  t.equal(database?.deadlocks, 0, 'no deadlock in PostgreSQL')
 })

@@ -32,7 +32,7 @@ const start = async (t: Test, env: Record<string, string>) => {
   return { ...run, sql, admin, level, stocked, person }
 }
 
-t.test('an order that stays pending expires: its stock goes back, and the mail says why', async (t) => {
+t.test('an order that stays pending expires: its stock is returned, and the mail states the reason', async (t) => {
   const { api, dataDir, level, stocked, person } = await start(t, { ORDER_PENDING_TTL: 'PT1S' })
   const product = await stocked(10)
   const { id, headers } = await person()
@@ -49,7 +49,7 @@ t.test('an order that stays pending expires: its stock goes back, and the mail s
   t.match(mail.parts['text/plain'], /cancelled because it was pending for too long/)
 })
 
-t.test('several processes that expire orders at once give the stock back once', async (t) => {
+t.test('several processes expire orders concurrently: the stock is returned once', async (t) => {
   const { api, sql, admin, databaseUrl, level, stocked } = await start(t, {})
   const product = await stocked(90)
   const body = { user_id: 2, items: [{ product_id: product, quantity: 1 }] }
@@ -70,7 +70,7 @@ t.test('several processes that expire orders at once give the stock back once', 
       return sum
     }),
   )
-  t.equal(await level(product)(), 89, 'all but the one that is processed')
+  t.equal(await level(product)(), 89, 'all but the order in processing')
   const [cancelled] =
     await sql`select count(*)::int as n from orders.orders where status = 'cancelled' and user_id = 2 and version = 2`
   t.equal(cancelled?.n, 89)
@@ -82,11 +82,11 @@ t.test('several processes that expire orders at once give the stock back once', 
     const { data } = (await api('/audit?action=order.cancelled&limit=100', 'GET', undefined, admin)).body
     return data.length >= 89 && data
   })
-  t.equal(trail.length, 89, 'one event for each')
+  t.equal(trail.length, 89, 'one event for each order')
   t.match(trail[0], { actor: { type: 'service', id: 'order' }, details: { reason: 'expired', from: 'pending', to: 'cancelled' } })
 })
 
-t.test('a person has so many orders pending at once, and pieces in one', async (t) => {
+t.test('pending orders per user, and the quantity of one order, are limited', async (t) => {
   const { api, admin, level, stocked, person } = await start(t, { ORDER_PENDING_LIMIT: '5', ORDER_QUANTITY_LIMIT: '9' })
   const product = await stocked(1000)
   const { id, headers } = await person()
@@ -94,16 +94,16 @@ t.test('a person has so many orders pending at once, and pieces in one', async (
     api('/orders', 'POST', { items: [{ product_id: product, quantity: 1, ...more }] }, as)
   const answers = await Promise.all(Array.from({ length: 40 }, () => order()))
   const placed = answers.filter(({ status }) => status === 201)
-  t.equal(placed.length, 5, 'also where many come at once')
+  t.equal(placed.length, 5, 'also for concurrent orders')
   for (const answer of answers) if (answer.status !== 201) isProblem(t, answer, 409, 'order.too_many_pending', { maximum: 5 })
   t.equal(await level(product)(), 995)
 
   await api(`/orders/${placed[0]?.body.data.id}/cancel`, 'POST', undefined, headers)
   await api(`/orders/${placed[1]?.body.data.id}`, 'PATCH', { status: 'processing' }, admin)
   t.same([(await order()).status, (await order()).status, (await order()).status], [201, 201, 409])
-  t.equal((await order((await person()).headers)).status, 201, 'each person has their own')
+  t.equal((await order((await person()).headers)).status, 201, 'each user has their own limit')
   const forThem = { user_id: id, items: [{ product_id: product, quantity: 10 }] }
-  t.equal((await api('/orders', 'POST', forThem, admin)).status, 201, 'staff are not counted')
+  t.equal((await api('/orders', 'POST', forThem, admin)).status, 201, 'staff have no limit')
   const other = (await person()).headers
   isProblem(t, await order(other, { quantity: 10 }), 422, 'order.quantity_too_large', { maximum: 9 })
   t.equal((await order(other, { quantity: 9 })).status, 201)

@@ -18,7 +18,7 @@ t.setTimeout(240_000)
 const server = await startOwnPostgres()
 t.teardown(() => server.stop())
 
-/** Databases that compare and fold text each in another way; a server may lack some. */
+/** Locales with different collation and case folding; a server may lack some. */
 const locales = [
   ['c', `locale_provider libc locale 'C'`],
   ['libc_utf8', `locale_provider libc locale 'C.UTF-8'`],
@@ -31,7 +31,7 @@ const locales = [
 const context = { actor: { type: 'service', id: 'product' }, traceparent: 'x', policyVersion: '' } as const
 const blank = { description: '', price: 1, currency: 'TWD', active: true }
 
-/** The product module's tables in a database of this locale; undefined where the server has none. */
+/** The product module's tables in a database of this locale; undefined if the server lacks the locale. */
 const openDatabase = async (name: string, locale: string) => {
   const admin = postgres(server.url, { max: 1, onnotice: () => {} })
   const made = await admin.unsafe(`create database ${name} template template0 encoding 'UTF8' ${locale}`).then(
@@ -84,7 +84,7 @@ const searches: Readonly<Record<string, readonly string[]>> = {
   _: [],
 }
 
-t.test('a search finds the same whatever the locale of the database', async (t) => {
+t.test('a search finds the same products with any locale of the database', async (t) => {
   let tried = 0
   for (const [name, locale] of locales) {
     const opened = await openDatabase(`search_${name}`, locale)
@@ -100,12 +100,12 @@ t.test('a search finds the same whatever the locale of the database', async (t) 
     for (const text of Object.keys(searches)) found[text] = await search(text)
     t.same(found, searches, name)
     const [plan] = await sql`select count(*)::int as n from products.products where folded_version is distinct from version`
-    t.equal(plan?.n, 0, 'nothing is stale')
+    t.equal(plan?.n, 0, 'no folded text is stale')
   }
   t.ok(tried >= 3, `${tried} locales`)
 })
 
-t.test('what an earlier version wrote is brought into its form, in batches', async (t) => {
+t.test('products of an earlier version are normalized in batches', async (t) => {
   const opened = await openDatabase('upkeep', locales[0][1])
   if (!opened) throw new Error('no database')
   const { sql, products, search, warned, upkeep, statements } = opened
@@ -113,7 +113,7 @@ t.test('what an earlier version wrote is brought into its form, in batches', asy
   await sql`insert into products.products (sku, name, price) select 'OLD-' || n, normalize('Crème ÉTÉ ' || n, NFD), 1 from generate_series(1, ${count}) n`
   const forms3 = ['é'.normalize('NFD'), 'é'.normalize('NFC'), 'Ｘ', 'X']
   for (const sku of forms3) await sql`insert into products.products (sku, name, price) values (${sku}, 'Twice', 1)`
-  t.same(await search('OLD-77'), await search('old-77'), 'found before it is folded, as the database can')
+  t.same(await search('OLD-77'), await search('old-77'), 'found before it is folded, by the case rules of the database')
   const before = statements()
   upkeep.start()
   await eventually(
@@ -124,13 +124,13 @@ t.test('what an earlier version wrote is brought into its form, in batches', asy
   t.equal((await search('crème été 1203')).length, 1)
   const [one] = await products.find([], ['Crème ÉTÉ 5'])
   t.equal(one?.name, 'Crème ÉTÉ 5'.normalize('NFC'))
-  t.equal(warned.length, 2, 'of two skus that differ in their form alone, one keeps its own, and is named')
+  t.equal(warned.length, 2, 'of two SKUs that normalize to the same, one is kept unchanged and logged')
   const skus = (await sql`select id, sku from products.products where name = 'Twice' order by id`).map(({ sku }) => sku)
   t.equal(new Set(skus).size, 4)
   t.ok(skus.includes('é'.normalize('NFC')) && skus.includes('X'))
 
   await sql`update products.products set name = 'Renamed', version = version + 1 where sku = 'OLD-1'`
-  t.same(await search('renamed'), ['OLD-1'], 'an earlier version that runs beside this one does not hide a product')
+  t.same(await search('renamed'), ['OLD-1'], 'a product that an earlier version changes is still found')
   const [row] = await sql`select id, version from products.products where sku = 'OLD-1'`
   const changed = await products.update(
     row?.id,
@@ -138,5 +138,5 @@ t.test('what an earlier version wrote is brought into its form, in batches', asy
     newEvent(productContract, 'product.updated', context, { fields: ['sku'] }),
   )
   t.match(changed, { outcome: 'updated', product: { sku: 'NEW', name: 'Renamed' } })
-  t.same([await search('renamed'), await search('new')], [['NEW'], ['NEW']], 'nor does a change of what is stale')
+  t.same([await search('renamed'), await search('new')], [['NEW'], ['NEW']], 'a stale product is still found after an update')
 })

@@ -25,7 +25,7 @@ type Running = Awaited<ReturnType<typeof start>>
 const running = await start(t)
 const { api, sql, databaseUrl, dataDir } = running
 let made = 0
-/** A product with so much stock. */
+/** Creates a product with this stock. */
 const stocked = async (available: number): Promise<number> => {
   const { id } = (await api('/products', 'POST', { sku: `STOCK-${++made}`, name: 'Lamp', price: 1 })).body.data
   await api(`/inventory/${id}`, 'PUT', { available })
@@ -34,7 +34,7 @@ const stocked = async (available: number): Promise<number> => {
 const levelOf = async (id: number): Promise<number | undefined> =>
   (await api(`/inventory?product_ids=${id}`)).body.data[0]?.available
 
-/** What the shop should know of one product: undefined is not tracked. */
+/** The expected state of a product; `available` is undefined if its stock is not tracked. */
 interface Product {
   readonly id: number
   available: number | undefined
@@ -42,7 +42,7 @@ interface Product {
 }
 interface Order {
   readonly id: number
-  /** Pieces by product that came from the stock. */
+  /** Quantities taken from the stock, by product. */
   readonly taken: readonly (readonly [Product, number])[]
   cancelled: boolean
 }
@@ -76,7 +76,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ act: fc.constant('delete' as const), product }) },
 )
 
-/** One shop of three products, as it is told and as it should be. */
+/** A shop of three products, and a model of its expected state. */
 const openShop = async ({ api }: Running, name: string) => {
   const make = async (n: number): Promise<Product> => {
     const { body } = await api('/products', 'POST', { sku: `${name}-${n}`, name: `${name} ${n}`, price: 1 })
@@ -101,7 +101,7 @@ const openShop = async ({ api }: Running, name: string) => {
     const { status, body } = await api('/orders', 'POST', { user_id: 3, items })
     const scarce = [...wanted].some(([{ available }, pieces]) => available !== undefined && available < pieces)
     const gone = [...wanted.keys()].some(({ deleted }) => deleted)
-    if (status !== (gone ? 404 : scarce ? 409 : 201)) return `an order was answered ${status}`
+    if (status !== (gone ? 404 : scarce ? 409 : 201)) return `an order got status ${status}`
     if (status !== 201) return
     const taken = [...wanted].filter(([{ available }]) => available !== undefined)
     for (const [one, pieces] of taken) one.available = (one.available ?? 0) - pieces
@@ -111,23 +111,23 @@ const openShop = async ({ api }: Running, name: string) => {
     const one = orders[n % Math.max(1, orders.length)]
     if (!one) return
     const { status } = await api(`/orders/${one.id}/cancel`, 'POST')
-    if (status !== 200) return `a cancellation was answered ${status}`
+    if (status !== 200) return `a cancellation got status ${status}`
     if (!one.cancelled) for (const [from, pieces] of one.taken) if (from.available !== undefined) from.available += pieces
     one.cancelled = true
   }
   const set = async (one: Product, available: number) => {
     const { status } = await api(`/inventory/${one.id}`, 'PUT', { available })
-    if (status !== (one.deleted ? 404 : 200)) return `a level was answered ${status}`
+    if (status !== (one.deleted ? 404 : 200)) return `a level got status ${status}`
     if (!one.deleted) one.available = available
   }
   const untrack = async (one: Product) => {
     const { status } = await api(`/inventory/${one.id}`, 'DELETE')
-    if (status !== (one.available === undefined ? 404 : 200)) return `untracking was answered ${status}`
+    if (status !== (one.available === undefined ? 404 : 200)) return `untracking got status ${status}`
     one.available = undefined
   }
   const remove = async (one: Product) => {
     const { status } = await api(`/products/${one.id}`, 'DELETE')
-    if (status !== (one.deleted ? 404 : 200)) return `a deletion was answered ${status}`
+    if (status !== (one.deleted ? 404 : 200)) return `a deletion got status ${status}`
     one.deleted = true
     one.available = undefined
     await eventually(async () => (await levels())[products.indexOf(one)] === undefined)
@@ -142,7 +142,7 @@ const openShop = async ({ api }: Running, name: string) => {
   return { perform, levels, expected }
 }
 
-t.test('whatever is ordered, cancelled, set and deleted: what was taken comes back, once, and nothing else', async (t) => {
+t.test('any sequence of orders, cancellations, levels and deletions: cancelled stock is returned exactly once', async (t) => {
   const seed = Number(process.env.FUZZ_SEED ?? 20_250_101)
   let shops = 0
   await fc.assert(
@@ -160,7 +160,7 @@ t.test('whatever is ordered, cancelled, set and deleted: what was taken comes ba
   t.ok(shops >= 10, `${shops} shops`)
 })
 
-t.test('an event of a deleted product that comes twice ends its stock once', async (t) => {
+t.test('a duplicate event of a deleted product removes its stock once', async (t) => {
   const [deleted, other] = [await stocked(9), await stocked(8)]
   await api(`/products/${deleted}`, 'DELETE')
   await eventually(async () => (await levelOf(deleted)) === undefined)
@@ -176,18 +176,18 @@ t.test('an event of a deleted product that comes twice ends its stock once', asy
   t.same(
     await repository.endAfter(handled?.event_id, other, event()),
     { outcome: 'unchanged' },
-    'an event that was handled does nothing more',
+    'a handled event has no further effect',
   )
   t.equal(await levelOf(other), 8)
   t.same(await repository.endAfter(newUuid(), other, event()), { outcome: 'ended', level: { product_id: other, available: 8 } })
   t.same(
     await repository.endAfter(newUuid(), other, event()),
     { outcome: 'unchanged' },
-    'nor does another one about the same product',
+    'another event about the same product has no effect',
   )
 })
 
-t.test('a level that comes after the end of a product does not bring its stock back', async (t) => {
+t.test('a level set after a product was deleted does not restore its stock', async (t) => {
   const id = await stocked(3)
   await sql`update orders.stock set state = 'gone', version = version + 1 where product_id = ${id}`
   t.match(await api(`/inventory/${id}`, 'PUT', { available: 1 }), { status: 404, body: { code: 'product.not_found' } })
@@ -195,7 +195,7 @@ t.test('a level that comes after the end of a product does not bring its stock b
   t.equal(await levelOf(id), undefined)
 })
 
-t.test('a repeated step writes nothing', async (t) => {
+t.test('a repeated cancellation writes nothing', async (t) => {
   const product = await stocked(5)
   const { id } = (await api('/orders', 'POST', { user_id: 3, items: [{ product_id: product, quantity: 1 }] })).body.data
   const cancel = () => api(`/orders/${id}/cancel`, 'POST')
@@ -205,10 +205,10 @@ t.test('a repeated step writes nothing', async (t) => {
     [200, 200, 200, 200],
   )
   const [row] = await sql`select version from orders.orders where id = ${id}`
-  t.same([row?.version, await levelOf(product)], [2, 5], 'one event: an event is a version')
+  t.same([row?.version, await levelOf(product)], [2, 5], 'one event, because each event is a version')
 })
 
-t.test('an order of a release that did not record what it took gives back all of it', async (t) => {
+t.test('an order of an older release, which did not record what it took, returns its whole quantity', async (t) => {
   const product = await stocked(10)
   const place = async () =>
     (await api('/orders', 'POST', { user_id: 3, items: [{ product_id: product, quantity: 3 }] })).body.data.id
@@ -218,11 +218,11 @@ t.test('an order of a release that did not record what it took gives back all of
   t.equal(await levelOf(product), 10)
 })
 
-t.test('stock of products that are no longer in the catalogue goes, unless the catalogue is another one', async (t) => {
+t.test('stock of products missing from the catalogue is removed, unless the catalogue has none of them', async (t) => {
   const tracked = async () =>
     (await sql`select product_id from orders.stock where state = 'tracked' order by 1`).map(({ product_id }) => product_id)
   const known = await tracked()
-  // As releases left them that did not consume the event.
+  // As older releases left it, which did not consume the event.
   await sql`insert into orders.stock (product_id, available) select n, 7 from generate_series(1001, 1230) n`
   const startAgain = async () => {
     const service = await startService('all', { DATABASE_URL: databaseUrl, DATA_DIR: dataDir })
@@ -232,16 +232,16 @@ t.test('stock of products that are no longer in the catalogue goes, unless the c
   await sql`update products.products set id = id + 5000`
   const first = await startAgain()
   await eventually(() => /the catalogue has none of the products/.test(first.output()))
-  t.equal((await tracked()).length, known.length + 230, 'an empty catalogue is not believed')
+  t.equal((await tracked()).length, known.length + 230, 'stock is kept if the catalogue has none of the products')
   await first.kill()
 
   await sql`update products.products set id = id - 5000`
   await startAgain()
   await eventually(async () => (await tracked()).length === known.length)
-  t.same(await tracked(), known, 'those that are there stay')
+  t.same(await tracked(), known, 'stock of existing products is kept')
   t.equal((await api('/inventory?product_ids=1001,1230')).body.count, 0)
   await eventually(async () => (await sql`select from orders.outbox`).length === 0)
   const [trail] = await sql`
     select count(distinct resource_id)::int as n from audits.entries where action = 'inventory.removed' and actor_type = 'service' and actor_id = 'order' and resource_id::int > 1000`
-  t.equal(trail?.n, 230, 'each is on the trail')
+  t.equal(trail?.n, 230, 'the trail has an entry for each')
 })

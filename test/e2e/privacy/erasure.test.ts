@@ -30,10 +30,10 @@ const userOf = (n: number) => ({
   phone: `+88697717${String(n).padStart(4, '0')}`,
   locale: n % 2 === 0 ? 'en' : 'zh-TW',
 })
-/** What every user above has in it. */
+/** Finds texts that every user above contains. */
 const find = finder(['qwzxenon', '查理士', '88697717'])
 
-/** Runs the jobs, a few at a time, and gives what they gave, in order. */
+/** Runs the jobs with limited concurrency; returns their results in order. */
 const many = async <T>(jobs: readonly (() => Promise<T>)[], lanes = 16): Promise<T[]> => {
   const results: T[] = []
   const queue = jobs.entries()
@@ -78,9 +78,9 @@ const statuses = (answers: readonly Answer[]) => [...new Set(answers.map(({ stat
 
 const backends = hasRedis() ? ['Redis', 'PostgreSQL'] : ['PostgreSQL']
 for (const backend of backends) {
-  // The second backend has the same tables, and is a matter of the queue alone.
+  // The second backend differs only in the queue, so fewer users are enough.
   const people = backend === backends[0] ? count : 60
-  await t.test(`after erasing ${people} users nothing of them is anywhere; events on ${backend}`, async (t) => {
+  await t.test(`after erasing ${people} users no personal data is left; events on ${backend}`, async (t) => {
     const redis = backend === 'Redis' ? await startRedis() : undefined
     if (redis) t.teardown(() => redis.stop())
     const { url, sql, service, api, mail, verify } = await startAll(t, redis ? { REDIS_URL: redis.url } : {})
@@ -104,7 +104,7 @@ for (const backend of backends) {
       await api(`/users/${id}`, 'PATCH', { name: `Qwzxenon again ${n}` })
       await api(`/users/${id}/export`)
     }
-    // What a person may do wrong, with their data in it.
+    // Invalid requests that contain personal data.
     await api('/users', 'POST', userOf(1))
     await api('/users', 'POST', { ...userOf(people + 1), nickname: 'Qwzxenon' })
     await api('/users', 'POST', { ...userOf(people + 1), phone: 'Qwzxenon 88697717' })
@@ -122,13 +122,13 @@ for (const backend of backends) {
       },
       { timeoutMs: 60_000, everyMs: 200 },
     )
-    t.ok((await inFolder(mail, find)).length >= some.length, 'their mails are there, and found')
+    t.ok((await inFolder(mail, find)).length >= some.length, 'their mails exist and are found')
     // As the first release left it.
     await mkdir(mail, { recursive: true })
     const [one] = await sql`select event_id from notifications.notifications where user_id = ${some[0] as number} limit 1`
     await writeFile(join(mail, `${one?.event_id}.eml`), 'To: Qwzxenon')
 
-    // Of some the mail may just be written when they go.
+    // Some users are erased while their mail may be being written.
     const hasty = new Set(ids.slice(people / 2, people / 2 + people / 10))
     const erase = async (id: number) => {
       if (hasty.has(id)) await api('/orders', 'POST', { user_id: id, items })
@@ -162,7 +162,7 @@ for (const backend of backends) {
     const [order] = (await api(`/orders?user_id=${some[0]}`)).body.data
     t.match(order, { user_id: some[0], user: null })
     t.equal((await api(`/users/${some[0]}/export`)).status, 404)
-    t.equal((await api('/users', 'POST', { ...userOf(0), name: 'New' })).status, 201, 'the address is free again')
+    t.equal((await api('/users', 'POST', { ...userOf(0), name: 'New' })).status, 201, 'the address can be used again')
 
     const [trail] = await sql`select count(*)::int as n from audits.entries where action = 'user.deleted'`
     t.equal(trail?.n, people)
@@ -177,7 +177,7 @@ for (const backend of backends) {
   })
 }
 
-t.test('a provider that quotes the person: not in a reason, a dead letter, the queue or the log', async (t) => {
+t.test("personal data in a provider's error is not in a reason, a dead letter, the queue or the log", async (t) => {
   const refuse = (text: string) => Object.assign(new Error(text), { responseCode: 550 })
   const server = new SMTPServer({
     authOptional: true,

@@ -23,7 +23,7 @@ const superuser = (t: Test, url: string) => {
   return sql
 }
 
-t.test('at rest', async (t) => {
+t.test('personal data at rest', async (t) => {
   const { api, databaseUrl } = await runApp(t)
   const sql = superuser(t, databaseUrl)
   const person = { name: 'Qwzxenon 查理士', email: 'Qwzxenon.Charles@example.com', phone: '+886977123456' }
@@ -32,14 +32,14 @@ t.test('at rest', async (t) => {
   await api(`/users/${body.data.id}`, 'PATCH', { phone: '+886977123457' })
   await api('/orders', 'POST', { user_id: body.data.id, items: [{ product_id: 2, quantity: 1 }] })
 
-  await t.test('no column of any table tells who it is', async (t) => {
+  await t.test('no column of any table has personal data in plain text', async (t) => {
     const find = finder(['qwzxenon', '查理士', '977123456', '977123457'])
-    t.ok(find('here', `x ${Buffer.from('...查理士').toString('base64')}`).length > 0, 'it would be found')
+    t.ok(find('here', `x ${Buffer.from('...查理士').toString('base64')}`).length > 0, 'the search finds encoded text')
     t.same(await inDatabase(databaseUrl, find), [])
     t.match((await api(`/users/${body.data.id}`)).body.data, { ...person, phone: '+886977123457' })
   })
 
-  await t.test('an address is one account, whatever its case and however many come at once', async (t) => {
+  await t.test('an address belongs to one account, whatever its case, also with concurrent requests', async (t) => {
     const emails = ['Race@example.com', 'race@EXAMPLE.com', 'RACE@example.com', 'race@example.com', 'rAcE@example.com']
     const answers = await Promise.all(emails.map((email) => api('/users', 'POST', { name: 'Race', email })))
     t.same(answers.map(({ status }) => status).sort(), [201, 409, 409, 409, 409])
@@ -47,13 +47,13 @@ t.test('at rest', async (t) => {
     t.match(taken, { status: 409, body: { code: 'user.email_taken' } })
   })
 
-  await t.test("a row that holds another's data is refused", async (t) => {
+  await t.test("a row with another user's data is refused", async (t) => {
     await sql`update users.users u set personal = o.personal, data_key = o.data_key, ring_key = o.ring_key
                 from users.users o where u.id = 2 and o.id = 3`
     t.equal((await api('/users/2')).status, 500)
     t.match((await api('/users/3')).body.data, { id: 3, email: 'xiaomei@example.com' })
     await sql`update users.users set personal = set_byte(personal, 20, get_byte(personal, 20) # 1) where id = 3`
-    t.equal((await api('/users/3')).status, 500, 'and so is a changed byte')
+    t.equal((await api('/users/3')).status, 500, 'a changed byte is refused')
   })
 })
 
@@ -86,9 +86,9 @@ t.test('export', async (t) => {
   t.ok(Date.parse(data.account.password_changed_at) > 0)
   t.equal(data.account.sign_ins.length, 1)
   t.ok(Date.parse(data.account.sign_ins[0].expires_at) > Date.now())
-  t.equal(new Set(data.orders.map((order: { id: number }) => order.id)).size, 105, 'all pages')
+  t.equal(new Set(data.orders.map((order: { id: number }) => order.id)).size, 105, 'orders of all pages')
   t.equal(data.notifications.length, 105)
-  t.notOk(/hash|token"|secret"/.test(JSON.stringify(data)), 'nothing that opens anything')
+  t.notOk(/hash|token"|secret"/.test(JSON.stringify(data)), 'no hash, token or secret')
   t.match((await api('/users/2/export', 'GET', undefined, owner)).body.data, { user: { id: 2 }, orders: [{ user_id: 2 }] })
   t.equal((await api(`/users/${id}/export`, 'GET', undefined, admin)).status, 200)
   t.equal((await api(`/users/${id}/export`, 'GET', undefined, other)).status, 404)
@@ -142,8 +142,8 @@ t.test('users of the first release are encrypted when the service starts', async
       }
     }),
   ])
-  t.same(wrong, [], 'readable meanwhile')
-  t.equal(taken.status, 409, 'and their addresses are taken')
+  t.same(wrong, [], 'all users are readable meanwhile')
+  t.equal(taken.status, 409, 'their addresses are taken')
   t.match(changed.body.data, { name: `Qwzxenon ${count - 1}`, phone: null })
   await eventually(async () => (await inDatabase(url, find)).length === 0)
   const [row] =
@@ -152,11 +152,11 @@ t.test('users of the first release are encrypted when the service starts', async
 
   await sql`insert into users.users (name, email, role, locale) values ('Qwzxenon late', 'Qwzxenon1@example.com', 'user', 'en')`
   await eventually(async () => (await inDatabase(url, find)).length === 0)
-  t.match((await call(`${one?.url}/api/v1/users/1`)).body.data, { name: 'Qwzxenon 1' }, 'who has the address keeps it')
+  t.match((await call(`${one?.url}/api/v1/users/1`)).body.data, { name: 'Qwzxenon 1' }, 'the existing account keeps the address')
   t.same(find('log', services.map((service) => service.output()).join('')), [])
 })
 
-t.test('a user service that cannot reach the others exports what it has, and says so', async (t) => {
+t.test('a user service that cannot reach the others exports its own data, and lists what is missing', async (t) => {
   const { url, env } = await firstRelease(t, 1)
   const alone = await startService('user', env)
   t.teardown(() => alone.kill())
@@ -169,7 +169,7 @@ t.test('a user service that cannot reach the others exports what it has, and say
   t.match((await call(`${lost.url}/api/v1/users/1/export`)).body.data, { incomplete: ['orders', 'notifications'] })
 })
 
-t.test('as split services, the person gets what each of them has', async (t) => {
+t.test('with separate services, the export has the data of each service', async (t) => {
   const { url, keysDir, services, databaseUrl, stop } = await startSystem({ env: { AUTH: 'on' } })
   t.teardown(stop)
   const headers = await signedIn(keysDir, 3)
@@ -191,6 +191,10 @@ t.test('as split services, the person gets what each of them has', async (t) => 
   t.match(part.body.data, { incomplete: ['notifications'], orders: data.orders })
 
   t.equal((await call(`${url}/api/v1/users/3`, 'DELETE', undefined, await reauthenticated(keysDir, 3))).status, 200)
-  t.equal((await call(`${url}/api/v1/users/3/export`, 'GET', undefined, headers)).status, 401, 'the token ends with the account')
+  t.equal(
+    (await call(`${url}/api/v1/users/3/export`, 'GET', undefined, headers)).status,
+    401,
+    'the token is invalid after the erasure',
+  )
   t.same(await inDatabase(databaseUrl('user'), finder(['王小美', 'xiaomei'])), [])
 })

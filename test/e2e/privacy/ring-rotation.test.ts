@@ -20,7 +20,7 @@ t.setTimeout(120_000)
 
 const { usersOnRing: count } = amounts
 
-t.test('what was read before somebody was changed or erased is not written over it', async (t) => {
+t.test('a rewrap of a stale row does not overwrite a change or an erasure', async (t) => {
   const { api, databaseUrl, keysDir } = await runApp(t)
   const db = createDatabase({ url: databaseUrl, max: 2, statementTimeoutMs: 10_000, applicationName: 'test' })
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
@@ -47,7 +47,7 @@ t.test('what was read before somebody was changed or erased is not written over 
   t.equal((await api('/users/4', 'DELETE')).body.data.name, 'Plain 4')
   await api('/users/5', 'PATCH', { name: 'Changed' })
   const both = await Promise.all([repository.seal(plain), repository.seal(plain)])
-  t.ok(both[0].sealed + both[1].sealed <= 1, 'one of them, once')
+  t.ok(both[0].sealed + both[1].sealed <= 1, 'sealed by one of them, once')
   t.same([both[0].doubled, both[1].doubled], [[], []])
   t.match((await rows())[3], { id: 4, data_key: null, personal: null, name: null, email: null, status: 'erased' })
   t.equal((await api('/users/5')).body.data.name, 'Changed')
@@ -55,7 +55,7 @@ t.test('what was read before somebody was changed or erased is not written over 
   t.equal((await api('/users/6')).body.data.name, 'Plain 6')
 })
 
-t.test('the ring of data keys turns under load, without a failure and without a restart', async (t) => {
+t.test('the ring of data keys is rotated under load without a failed request or a restart', async (t) => {
   const server = await startPostgres()
   const parent = mkdtempSync(join(tmpdir(), 'orderhub-ring-'))
   const keysDir = join(parent, 'keys')
@@ -84,7 +84,7 @@ t.test('the ring of data keys turns under load, without a failure and without a 
   const failures: unknown[] = []
   const names = new Map<number, string>()
   const erased = new Set<number>()
-  /** Each lane has users of its own, so that it knows what it must read. */
+  /** Each lane has its own users, so that it knows the expected values. */
   const lane = async (n: number) => {
     for (let round = 0; !over; round++) {
       const id = 1 + n + ((round * 16) % (count - 16))
@@ -114,19 +114,19 @@ t.test('the ring of data keys turns under load, without a failure and without a 
     await Promise.all(lanes)
   }
   t.same(failures.slice(0, 3), [], `${requests} requests, none failed`)
-  t.ok(erased.size > 0 && names.size > 0, 'with changes and erasures among them')
+  t.ok(erased.size > 0 && names.size > 0, 'including changes and erasures')
   await eventually(async () => (await on(next.id)) === count - erased.size, { timeoutMs: 20_000 })
   const [back] = await sql<
     { n: number }[]
   >`select count(*)::int as n from users.users where status = 'erased' and (data_key is not null or personal is not null)`
-  t.equal(back?.n, 0, 'who was erased stays erased')
+  t.equal(back?.n, 0, 'erased users stay erased')
   const logged = () =>
     services.flatMap((service) => [...service.output().matchAll(/"users":\d+,"ring_key":"([^"]+)"/g)].map(([, key]) => key))
-  // A line is written after a service has looked for further rows, so it may come after the last row has changed.
+  // A service logs after it has searched for more rows, so the line may come after the last row has changed.
   await eventually(() => logged().length > 0)
   t.ok(
     logged().every((key) => key === next.id),
-    'the log says so',
+    'the log names the new key',
   )
 
   writeJson(keysDir, dataKeysFile, { ...ring, keys: [next] }, 0o600)
@@ -138,7 +138,7 @@ t.test('the ring of data keys turns under load, without a failure and without a 
     const answers = await Promise.all(ids.map((id) => call(`${services[id % 2]?.url}/api/v1/users/${id}`)))
     wrong.push(...ids.filter((id, n) => answers[n]?.body.data?.name !== (names.get(id) ?? `User ${id}`)))
   }
-  t.same(wrong, [], 'the old key is not needed any more')
+  t.same(wrong, [], 'the old key is no longer needed')
 
   await Promise.all(services.map((service) => service.stop()))
   writeJson(keysDir, dataKeysFile, { ...ring, keys: [newDataKey(new Date())] }, 0o600)
