@@ -126,6 +126,7 @@ const samples: readonly (readonly [rule: string, path: string, bad: string, good
   ['one SQL statement', 'src/modules/a/repository.ts', 'client.begin(async () => {})', `const begin = 1`],
   ['one SQL statement', 'src/platform/db/database.ts', `orm.transaction(f)`, `// client.begin()`],
   ['one SQL statement', 'src/modules/a/repository.ts', 'sql`begin`', 'sql`select now()`'],
+  ['does not apply', 'src/modules/a/repository.ts', 'owner ? sql`a = 1` : sql`true`', 'allOf([equals(sql`a`, owner)])'],
   ['environment', 'src/modules/a/module.ts', `const { env } = process`, `const { env } = host`],
   ['environment', 'src/platform/observability/log.ts', `const x = process['env'].HOME`, `const x = process.argv`],
   ['environment', 'src/app/app.ts', `import { env } from 'node:process'`, `import { exit } from './process.ts'`],

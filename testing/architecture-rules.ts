@@ -165,6 +165,14 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
+    rule: 'a condition that does not apply is left out of its statement',
+    advice: 'list the conditions in `allOf`, and those of a value that may be missing as `equals` (src/platform/db/page.sql.ts)',
+    find: ({ path, texts }) =>
+      holdsSql.test(path) && path !== 'src/platform/db/page.sql.ts'
+        ? texts.filter(({ text }) => text.trim() === 'true').map(({ line }) => ({ line, what: 'sql`true`' }))
+        : [],
+  },
+  {
     rule: 'the environment is read only where a process starts',
     advice: 'add a key to src/config.ts and read it from the Config that is passed in',
     find: (source) =>

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { coalesce } from '../../platform/db/batch-loader.ts'
 import { arrayLiteral, type Database } from '../../platform/db/database.ts'
-import { during, equals, pageClauses } from '../../platform/db/page.sql.ts'
+import { allOf, during, equals, pageClauses } from '../../platform/db/page.sql.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import type { PageRequest } from '../../platform/page.ts'
 import type { Order, OrderStatus } from './contract.ts'
@@ -102,8 +102,8 @@ export const createOrderRepository = (db: Database) => {
       const [row] = await db.write<StoredOrder>(sql`
       with before as (
         select id, status from ${orders}
-         where id = ${id} and status in (select value from jsonb_array_elements_text(${states}::jsonb))
-           and ${owner === undefined ? sql`true` : sql`user_id = ${owner}`} for update
+         where ${allOf([equals(sql`id`, id), equals(sql`user_id`, owner), sql`status in (select value from jsonb_array_elements_text(${states}::jsonb))`])}
+           for update
       ), o as (
         update ${orders} as c set status = ${to}, version = c.version + 1
           from before where c.id = before.id

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import { type SQL, sql } from 'drizzle-orm'
 import { createOneByOne } from '../../platform/concurrency/one-by-one.ts'
 import { type Database, violatedConstraint } from '../../platform/db/database.ts'
+import { allOf } from '../../platform/db/page.sql.ts'
 import { type EventContext, newEvent } from '../../platform/events/event.ts'
 import { appendEvent } from '../../platform/events/outbox-repository.ts'
 import { type User, userContract } from './contract.ts'
@@ -166,8 +167,10 @@ export const createUpdateUser = (db: Database, data: PersonalData, change: Chang
     try {
       const changed = await change(
         // Only the version that was read: a concurrent change must not be lost.
-        sql`update ${users} set ${sql.join(sets, sql`, `)} where id = ${id} and version = ${row.version} and status <> 'erased'
-          and ${resigns ? leavesAnAdmin(id) : sql`true`}`,
+        sql`update ${users} set ${sql.join(sets, sql`, `)} where ${allOf([
+          sql`id = ${id} and version = ${row.version} and status <> 'erased'`,
+          resigns && leavesAnAdmin(id),
+        ])}`,
         newEvent(userContract, 'user.updated', context, { fields: parts.map(({ field }) => field) }),
         {
           first: resigns ? sql`admins as materialized (${lockedAdmins}),` : sql``,

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Database } from '../../../platform/db/database.ts'
+import { allOf } from '../../../platform/db/page.sql.ts'
 import { appendEvent } from '../../../platform/events/outbox-repository.ts'
 import type { PersonalData } from '../personal-data.ts'
 import { credentials, outbox, recoveryCodes, refreshTokens, secondFactors, signInAttempts, users } from '../tables.ts'
@@ -81,11 +82,11 @@ export const createAdminRepository = (db: Database, data: PersonalData) => ({
     passwordHash: string,
     event: UserEvent<'user.password_changed'>,
   ): Promise<{ readonly outcome: 'reset'; readonly email: string } | { readonly outcome: 'not_found' }> => {
-    const named = email === undefined ? sql`true` : sql`u.email_lookup = ${data.lookup(email)}`
+    const named = email !== undefined && sql`u.email_lookup = ${data.lookup(email)}`
     const [row] = await db.write<UserRow>(sql`
       with chosen as (
         select u.id from ${users} u left join ${credentials} c on c.user_id = u.id
-         where u.role = 'admin' and u.status = 'active' and ${named} order by c.user_id is null, u.id limit 1
+         where ${allOf([sql`u.role = 'admin' and u.status = 'active'`, named])} order by c.user_id is null, u.id limit 1
       ), changed as (
         update ${users} as u set session_version = u.session_version + 1, version = u.version + 1 from chosen
          where u.id = chosen.id and u.role = 'admin' and u.status = 'active' returning u.*
