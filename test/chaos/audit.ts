@@ -29,11 +29,11 @@ export interface AuditOptions {
   readonly providers: TestProviders
   readonly attempted: readonly Attempted[]
   readonly stock: ReadonlyMap<number, number>
-  /** How long deliveries may still take. */
+  /** Limit for the remaining deliveries. */
   readonly tailMs: number
 }
 
-/** Compares what the buyers were told with the database, the API and what arrived at the providers. */
+/** Compares the buyers' responses with the database, the API and the messages at the providers. */
 export const audit = async ({ system, providers, attempted, stock, tailMs }: AuditOptions): Promise<Audit> => {
   const violations: string[] = []
   const must = (holds: boolean, violation: string) => {
@@ -49,23 +49,23 @@ export const audit = async ({ system, providers, attempted, stock, tailMs }: Aud
   const byKey = Map.groupBy(rows, ({ key }) => key)
   for (const { key, status, orderId, body } of attempted) {
     const [row, ...more] = byKey.get(key) ?? []
-    must(status !== undefined, `key ${key}: no final answer`)
+    must(status !== undefined, `key ${key}: no final response`)
     must(more.length === 0, `key ${key}: ${more.length + 1} orders`)
-    must((status === 201) === (row !== undefined), `key ${key}: answered ${status} and ${row ? 'has' : 'has no'} order`)
+    must((status === 201) === (row !== undefined), `key ${key}: status ${status}, but ${row ? 'an' : 'no'} order`)
     if (row && status === 201) {
-      must(row.id === orderId, `key ${key}: the answer said order ${orderId}, it is ${row.id}`)
-      must(quantities(row.items ?? []) === quantities(body.items), `order ${row.id}: not the items that were ordered`)
+      must(row.id === orderId, `key ${key}: the response has order ${orderId}, the database ${row.id}`)
+      must(quantities(row.items ?? []) === quantities(body.items), `order ${row.id}: items differ from the request`)
     }
   }
   const bare =
     await orders`select id from orders.orders o where not exists (select from orders.order_items where order_id = o.id)`
   must(bare.length === 0, `${bare.length} orders without items`)
-  must(byKey.size === attempted.filter(({ status }) => status === 201).length, 'orders that nobody was told of')
+  must(byKey.size === attempted.filter(({ status }) => status === 201).length, 'orders without a successful response')
 
   const accepted = attempted.filter(({ status }) => status === 201)
   for (const { orderId } of accepted.filter((_, n) => n % 10 === 0)) {
     const { status, body } = await call(`${system.url}/api/v1/orders/${orderId}`)
-    must(status === 200 && body.data.id === orderId, `order ${orderId}: the API answers ${status}`)
+    must(status === 200 && body.data.id === orderId, `order ${orderId}: the API returns ${status}`)
   }
 
   for (const [productId, initial] of stock) {
@@ -73,7 +73,7 @@ export const audit = async ({ system, providers, attempted, stock, tailMs }: Aud
       select coalesce(sum(quantity), 0)::int as sold, (select available::int from orders.stock where product_id = ${productId}) as available
         from orders.order_items i join orders.orders o on o.id = i.order_id where product_id = ${productId} and o.idempotency_key is not null`
     const { sold = 0, available = 0 } = sum ?? {}
-    must(initial - sold === available, `product ${productId}: ${initial} - ${sold} sold, and ${available} are there`)
+    must(initial - sold === available, `product ${productId}: ${initial} - ${sold} sold, but ${available} available`)
   }
 
   const waiting = async () => {
@@ -103,10 +103,10 @@ export const audit = async ({ system, providers, attempted, stock, tailMs }: Aud
       if (!note) must(false, `order ${id}: no ${channel}`)
       else {
         must(note.status === 'sent', `order ${id}: ${channel} is ${note.status} (${note.reason})`)
-        must(arrived.delete(note.event_id), `order ${id}: ${channel} did not arrive`)
+        must(arrived.delete(note.event_id), `order ${id}: ${channel} not received by the provider`)
       }
     }
-    must(arrived.size === 0, `${arrived.size} messages by ${channel} that belong to no order`)
+    must(arrived.size === 0, `${arrived.size} ${channel} messages without an order`)
   }
   const letters = await notifications`select event_id, reason from notifications.dead_letters`
   for (const { event_id, reason } of letters) must(false, `dead letter ${event_id}: ${reason}`)

@@ -9,7 +9,7 @@ export interface Attempted {
     readonly user_id: number
     readonly items: readonly { readonly product_id: number; readonly quantity: number }[]
   }
-  /** Undefined when the buyer had no final answer within its time. */
+  /** Undefined if there was no final response in time. */
   readonly status: number | undefined
   readonly orderId: number | undefined
   readonly tries: number
@@ -23,12 +23,12 @@ export interface BuyersOptions {
   readonly random: ReturnType<typeof createRandom>
 }
 
-/** How long a buyer asks for one order before it gives up. */
+/** How long a buyer retries one order. */
 const patienceMs = 60_000
 
 const isFinal = (status: number) => status === 201 || (status >= 400 && status < 500 && status !== 429 && status !== 408)
 
-/** Buyers who order again and again, each order with its own key, asking with it until they have a final answer. */
+/** Buyers who place orders continuously, and retry each with its own idempotency key until there is a final response. */
 export const startBuyers = ({ url, count, userIds, productIds, random }: BuyersOptions): { stop(): Promise<Attempted[]> } => {
   const agent = new Agent({ connections: count, headersTimeout: 15_000, bodyTimeout: 15_000 })
   const attempted: Attempted[] = []

@@ -5,7 +5,7 @@ import type { createRandom } from '../../testing/random.ts'
 
 export interface ChangesOptions {
   readonly url: string
-  /** Whether to go on, after so many changes that were answered with success. */
+  /** Whether to continue after `made` successful changes. */
   readonly goesOn: (made: number) => boolean
   readonly clients: number
   readonly random: ReturnType<typeof createRandom>
@@ -16,7 +16,7 @@ interface Answer {
   readonly id: number | undefined
 }
 
-/** Clients that change users, products, orders and stock at random; a request that fails is let go, an order is asked for again. */
+/** Clients that change users, products, orders and stock at random. Only failed orders are retried. */
 export const makeChanges = async ({
   url,
   goesOn,

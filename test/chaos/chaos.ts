@@ -9,7 +9,7 @@ import { audit } from './audit.ts'
 import { startBuyers } from './buyers.ts'
 
 export interface ChaosOptions {
-  /** How long processes are killed. */
+  /** How long to keep killing processes. */
   readonly seconds: number
   readonly seed: number
   readonly say: (line: string) => void
@@ -20,9 +20,9 @@ export interface ChaosReport {
   readonly refused: number
   readonly retries: number
   readonly kills: Readonly<Record<string, number>>
-  /** Copies that the providers took beyond the first, each with the key of the first. */
+  /** Additional copies of a message that the providers accepted, with the same key. */
   readonly duplicates: { readonly email: number; readonly sms: number }
-  /** From the last kill to the last first copy. */
+  /** From the last kill to the last message that was not a duplicate. */
   readonly tailSeconds: number
   readonly redisFlushed: boolean
   readonly violations: readonly string[]
@@ -30,10 +30,10 @@ export interface ChaosReport {
 
 const killEveryMs = 2000
 const buyerCount = 8
-/** A killed worker's job is free after 15 s and its claimed message after 20 s, and tries that fail meanwhile wait longer. */
+/** A killed worker's job is free after 15 s and its claimed message after 20 s; attempts that fail meanwhile wait longer. */
 const tailMs = 90_000
 
-/** Lets orders flow through split processes, kills them at random, and compares everybody's books at the end. */
+/** Places orders in separate services, kills their processes at random, and compares all records at the end. */
 export const runChaos = async ({ seconds, seed, say }: ChaosOptions): Promise<ChaosReport> => {
   const random = createRandom(seed)
   const providers = await startProviders()
@@ -87,7 +87,7 @@ export const runChaos = async ({ seconds, seed, say }: ChaosOptions): Promise<Ch
       }),
     )
     const attempted = await buyers.stop()
-    say('the buyers have their answers; the last messages arrive')
+    say('the buyers have their responses; waiting for the last messages')
     const { violations, orders, refused } = await audit({ system, providers, attempted, stock, tailMs })
     const lastNew = Math.max(providers.email.lastNewAt(), providers.sms.lastNewAt())
     return {

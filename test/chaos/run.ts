@@ -12,14 +12,14 @@ if (!(seconds > 0 && seconds <= 3600) || !Number.isSafeInteger(seed)) {
 }
 console.log(`chaos for ${seconds} s, --seed ${seed}`)
 const { violations, kills, duplicates, ...report } = await runChaos({ seconds, seed, say: (line) => console.log(`  ${line}`) })
-console.log(`orders              ${report.orders} (${report.refused} refused, ${report.retries} requests asked again)`)
+console.log(`orders              ${report.orders} (${report.refused} refused, ${report.retries} retries)`)
 console.log(
   `kills               ${Object.entries(kills)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ')}`,
 )
 console.log(
-  `Redis flushed       ${report.redisFlushed ? 'once' : 'left out: there is no redis-server, events travel through PostgreSQL'}`,
+  `Redis flushed       ${report.redisFlushed ? 'once' : 'left out: redis-server is not installed, events use PostgreSQL'}`,
 )
 console.log(`duplicates          e-mail ${duplicates.email}, SMS ${duplicates.sms}, each with the key of its first copy`)
 console.log(`last delivery       ${report.tailSeconds} s after the last kill`)

@@ -13,8 +13,8 @@ import { hasRedis, startRedis } from '../../testing/redis.ts'
 import { startService } from '../../testing/service.ts'
 
 // node test/chaos/stopped-consumer.ts [--backlog 10000] [--orders 200]
-// Kills notification, commits events for it and for the trail, and orders beside them: how fast the trail goes on, how long an
-// order's entry takes, and what is delivered when notification is back. Ends with 1 where an event is lost or doubled.
+// Kills notification, commits events for it and for the trail, and places orders meanwhile. Measures the rate of the trail and what
+// is delivered after notification is restarted. Exits with 1 if an event is lost or duplicated.
 const { values } = parseArgs({
   options: { backlog: { type: 'string', default: '10000' }, orders: { type: 'string', default: '200' } },
 })
@@ -63,7 +63,7 @@ const show = (what: string, value: string) => console.log(`${what.padEnd(34)} ${
 await notification.kill()
 show('notification', 'killed (SIGKILL)')
 const before = await entries()
-// As the version before writes them, without a queue: the relay finds the subscribers of each.
+// Rows without a queue, as the previous version writes them: the relay finds the subscribers.
 await sql`
   insert into orders.outbox (id, type, aggregate_id, version, actor, traceparent, data)
   select gen_random_uuid(), 'order.created', (100000 + n)::text, 1, '{"type": "anonymous", "id": null}', ${`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`},
@@ -80,7 +80,7 @@ const halfMinute = await Promise.all([
             user_id: 2,
             items: [{ product_id: 2, quantity: 1 }],
           })
-          if (status !== 201) throw new Error(`an order was answered ${status}`)
+          if (status !== 201) throw new Error(`an order got status ${status}`)
         }),
       )
   })(),
@@ -88,14 +88,14 @@ const halfMinute = await Promise.all([
 const seen = (await entries()) - before
 show(
   'trail, notification stopped',
-  `${seen} of ${backlog + orders} entries in ${halfMinute[0].toFixed(1)} s: ${Math.round(seen / halfMinute[0])} a second`,
+  `${seen} of ${backlog + orders} entries in ${halfMinute[0].toFixed(1)} s: ${Math.round(seen / halfMinute[0])} per second`,
 )
 const rest = await secondsUntil(async () => (await entries()) - before >= backlog + orders, 240)
 show('trail complete', `${(halfMinute[0] + rest).toFixed(1)} s after the kill`)
 
 await notification.restart()
 const back = await secondsUntil(async () => (await waitingEvents()) === 0, 900)
-show('notification back, all delivered', `${back.toFixed(1)} s after its return`)
+show('notification up, all delivered', `${back.toFixed(1)} s after its restart`)
 const counted = async (query: postgres.PendingQuery<postgres.Row[]>) => {
   const [row] = await query
   return { events: row?.events as number, rows: row?.rows as number }

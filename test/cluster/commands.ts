@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 export interface CommandOptions {
   readonly input?: string
   readonly env?: Readonly<Record<string, string>>
-  /** Milliseconds after which the command is ended. */
+  /** Milliseconds after which the command is killed. */
   readonly timeout?: number
 }
 
@@ -16,7 +16,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Runs a program; rejects with both outputs when it fails. */
+/** Runs a program; rejects with both outputs if it fails. */
 export const commandOutputs = (
   program: string,
   args: readonly string[],
@@ -36,14 +36,14 @@ export const commandOutputs = (
   child.on('close', (status, signal) => {
     if (status === 0) return resolve(outputs)
     const said = `${outputs.stdout}\n${outputs.stderr}`
-    reject(new CommandError(`${program} ${args.slice(0, 6).join(' ')}`, `ended with ${signal ?? status}`, said))
+    reject(new CommandError(`${program} ${args.slice(0, 6).join(' ')}`, `exited with ${signal ?? status}`, said))
   })
   return promise
 }
 
-/** Runs a program and answers with its standard output. */
+/** Runs a program; returns its standard output. */
 export const command = async (...args: Parameters<typeof commandOutputs>): Promise<string> =>
   (await commandOutputs(...args)).stdout
 
-/** A command line given by the environment, with its arguments after it. */
+/** Runs a command line from the environment, with these arguments appended. */
 export const shell = (line: string, ...args: string[]): Promise<string> => command('sh', ['-c', `${line} "$@"`, 'sh', ...args])

@@ -4,18 +4,18 @@ import { command, shell } from './commands.ts'
 import { inNamespace, kubectl, manifest, type Resource } from './kubernetes.ts'
 import { hooks, image } from './settings.ts'
 
-/** A folder with NAME.yaml, and NAME.tar with its images, of controllers that the cluster may be given. */
+/** A folder with controllers to install: NAME.yaml, and NAME.tar with its images. */
 const folder = process.env.E2E_CONTROLLERS
 /** The program of Argo Rollouts' plugin for Gateway API. */
 const plugin = process.env.E2E_ROLLOUTS_PLUGIN
 
-/** Installs these controllers where E2E_CONTROLLERS has them; otherwise the cluster has them already, or not. */
+/** Installs these controllers if E2E_CONTROLLERS has them. */
 export const installControllers = async (...names: string[]): Promise<void> => {
   if (!folder) return
   for (const name of names) {
     if (hooks.loadImage) await shell(hooks.loadImage, join(folder, `${name}.tar`))
     const apply = () => kubectl(['apply', '--server-side', '--force-conflicts', '--filename', join(folder, `${name}.yaml`)])
-    // Objects of a kind that the same file defines are refused until the kind is known.
+    // Custom resources are refused until their CRD, in the same file, is established.
     await eventually(apply, { timeoutMs: 60_000, everyMs: 5000 })
   }
 }
@@ -26,7 +26,7 @@ const waitsForPlugin = ({ status }: Resource): boolean =>
     return name === 'plugin' && state.running !== undefined
   })
 
-/** Brings Argo Rollouts its plugin, which it would otherwise fetch from GitHub. */
+/** Copies the plugin into the pod of Argo Rollouts, which would otherwise download it from GitHub. */
 export const installRolloutsPlugin = async (): Promise<void> => {
   if (!plugin) return
   const objects = await manifest('rollouts-plugin.yaml', { IMAGE: `${image.repository}:${image.tag}` })

@@ -10,7 +10,7 @@ const ours = `${image.repository}:${image.tag}`
 
 export const build = (): Promise<string> => command('docker', ['build', '--tag', ours, root], { timeout: 1_800_000 })
 
-/** Hands the images that the tests need to the cluster; without a command for it they must be there, or can be pulled. */
+/** Loads the images into the cluster; without E2E_LOAD_IMAGE the cluster must have them or pull them. */
 export const loadImages = async (say: (line: string) => void): Promise<void> => {
   if (!hooks.loadImage) return say('E2E_LOAD_IMAGE is not set: the cluster must have the images')
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-images-'))

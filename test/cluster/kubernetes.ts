@@ -17,7 +17,7 @@ export interface Resource {
 
 export const kubectl = (args: readonly string[], options?: CommandOptions): Promise<string> => command('kubectl', args, options)
 
-/** A cluster's answers, in one namespace. */
+/** kubectl in one namespace. */
 export const inNamespace = (namespace: string) => {
   const run = (args: readonly string[], options?: CommandOptions) => kubectl(['--namespace', namespace, ...args], options)
   const list = async (kind: string, selector = ''): Promise<Resource[]> =>
@@ -29,7 +29,7 @@ export const inNamespace = (namespace: string) => {
     run,
     list,
     get,
-    /** Whether the API server would make it; rejects with what it says. */
+    /** A server-side dry run; rejects with the API server's error. */
     tryCreate: (manifest: string) => run(['create', '--dry-run=server', '--filename', '-'], { input: manifest }),
     apply: (manifest: string) => run(['apply', '--server-side', '--force-conflicts', '--filename', '-'], { input: manifest }),
     exec: (pod: string, ...args: string[]) => run(['exec', pod, '--', ...args]),
@@ -38,7 +38,7 @@ export const inNamespace = (namespace: string) => {
 }
 export type Namespace = ReturnType<typeof inNamespace>
 
-/** What the Pod Security Standard `restricted` asks of a container. */
+/** The container settings that the Pod Security Standard `restricted` requires. */
 export const restricted = {
   allowPrivilegeEscalation: false,
   runAsNonRoot: true,
@@ -53,7 +53,7 @@ export const isReady = ({ metadata, status }: Resource): boolean =>
     return condition.type === 'Ready' && condition.status === 'True'
   })
 
-/** Pods of a selector that take requests, once there are `count` and no others. */
+/** Waits until a selector has exactly `count` pods, all ready. */
 export const readyPods = (namespace: Namespace, selector: string, count: number, timeoutMs = 180_000): Promise<Resource[]> =>
   eventually(
     async () => {
@@ -62,10 +62,10 @@ export const readyPods = (namespace: Namespace, selector: string, count: number,
     },
     { timeoutMs, everyMs: 1000 },
   ).catch((cause: Error) => {
-    throw new Error(`${count} ready pods of ${selector} in ${namespace.name} were expected`, { cause })
+    throw new Error(`${count} ready pods of ${selector} expected in ${namespace.name}`, { cause })
   })
 
-/** A manifest of this folder with its `${NAMES}` filled in. */
+/** A manifest of this folder with its `${NAMES}` replaced. */
 export const manifest = async (name: string, values: Readonly<Record<string, string>>): Promise<string> => {
   const text = await readFile(new URL(`manifests/${name}`, import.meta.url), 'utf8')
   return text.replaceAll(/\$\{(\w+)\}/g, (_, key: string) => {

@@ -14,23 +14,23 @@ export interface LoadReport {
   readonly p99: number
   readonly longestMs: number
   readonly failures: readonly { readonly at: number; readonly request: string; readonly problem: string }[]
-  /** Ids of accepted orders. */
+  /** Ids of accepted orders that are missing. */
   readonly lost: Readonly<Record<'orders' | 'notifications' | 'mails', readonly number[]>> & { readonly secondMails: number }
   readonly deliveredAfterMs: number
 }
 
 export interface LoadOptions {
-  /** Clients that ask again, with the same key, until they have an answer. */
+  /** Clients retry with the same idempotency key until they get a response. */
   readonly retries?: boolean
   readonly mode?: Mode
-  /** Of a hundred requests. */
+  /** In percent. */
   readonly orderShare?: number
   readonly url?: string
 }
 
 const entryUrl = (mode: Mode) => `http://orderhub-gateway.${namespaceOf(mode)}:8080`
 
-/** Requests at a constant rate from inside the cluster, until `finish`. */
+/** Sends requests at a constant rate from inside the cluster, until `finish`. */
 export const startLoad = async ({
   retries = false,
   mode = 'split',
@@ -62,7 +62,7 @@ export const startLoad = async ({
 }
 
 export const summary = ({ sent, seconds, orders, p50, p99, longestMs, failures }: LoadReport): string =>
-  `${sent} requests, ${Math.round(sent / seconds)} a second, ${orders} orders accepted; p50 ${p50} ms, p99 ${p99} ms, longest ${longestMs} ms; ${failures.length} failed`
+  `${sent} requests, ${Math.round(sent / seconds)} per second, ${orders} orders accepted; p50 ${p50} ms, p99 ${p99} ms, longest ${longestMs} ms; ${failures.length} failed`
 
 export const assertNothingFailed = ({ failures }: LoadReport): void =>
   assert.equal(

@@ -4,13 +4,13 @@ import { appNamespace, chart, monolithNamespace } from './settings.ts'
 import { environmentSecret, makeNamespace } from './stores.ts'
 
 export type Mode = 'split' | 'monolith'
-/** As values.yaml has it. */
+/** As in values.yaml. */
 export const replicas = 2
 const instanceSelector = 'app.kubernetes.io/name=orderhub,app.kubernetes.io/instance=orderhub'
-/** Pods that serve; not those of hooks and tests. */
+/** Selects pods that serve requests, not those of hooks and tests. */
 export const serving = `${instanceSelector},app.kubernetes.io/component notin (keys,migrate,test)`
 export const componentSelector = (component: string): string => `${instanceSelector},app.kubernetes.io/component=${component}`
-/** What the chart is given on a test's cluster. */
+/** The chart's values for the test cluster. */
 export const values = fileURLToPath(new URL('values.yaml', import.meta.url))
 
 export const helm = (args: readonly string[]): Promise<string> => command('helm', args)
@@ -23,7 +23,7 @@ export const upgrade = (mode: Mode, ...more: string[]): Promise<string> =>
     ...['--set', `mode=${mode}`, '--wait', '--timeout', '5m', ...more],
   ])
 
-/** In place of the other mode: a small cluster has no room for both. */
+/** Replaces the other mode: a small cluster has no room for both. */
 export const install = async (mode: Mode, ...more: string[]) => {
   await uninstall(mode === 'split' ? 'monolith' : 'split')
   const namespace = await makeNamespace(namespaceOf(mode))
@@ -32,6 +32,6 @@ export const install = async (mode: Mode, ...more: string[]) => {
   return namespace
 }
 
-/** The keys stay, as the databases do: without them the data cannot be read again. */
+/** Keeps the keys, as the databases are kept: without them the data cannot be read. */
 export const uninstall = (mode: Mode): Promise<string> =>
   helm(['uninstall', 'orderhub', '--namespace', namespaceOf(mode), '--ignore-not-found', '--wait'])

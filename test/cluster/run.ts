@@ -29,17 +29,17 @@ const all: readonly Scenario[] = [
 ]
 const usage = `usage: npm run e2e:cluster -- [--keep] [--skip-build] [--skip-load] [SCENARIO...]
 
-Tries OrderHub's chart on the cluster that KUBECONFIG names. kubectl, helm and docker are taken from PATH.
+Tests OrderHub's chart on the cluster of KUBECONFIG. kubectl, helm and docker must be on PATH.
 
-${all.map(({ name, title }) => `  ${name.padEnd(16)}${title}`).join('\n')}
+${all.map(({ name, title }) => `  ${name.padEnd(20)}${title}`).join('\n')}
 
 E2E_LOAD_IMAGE  command that takes an image archive and loads it into every node: kind load image-archive
 E2E_NODE_STOP   command that takes a node's name and cuts its power: docker kill
 E2E_NODE_START  command that takes a node's name and boots it: docker start
-E2E_RATE        requests a second (200); E2E_SPLIT_RATE those to the split services (the same)
-E2E_CONTROLLERS a folder with NAME.yaml and NAME.tar of the controllers that a scenario asks for
+E2E_RATE        requests per second (200); E2E_SPLIT_RATE for separate services (the same)
+E2E_CONTROLLERS a folder with NAME.yaml and NAME.tar of the controllers that scenarios need
 E2E_ROLLOUTS_PLUGIN  the program of Argo Rollouts' plugin for Gateway API
---keep          leaves everything in the cluster; --skip-build and --skip-load take images that are there
+--keep          keeps everything in the cluster; --skip-build and --skip-load use existing images
 `
 
 const options = {
@@ -74,10 +74,10 @@ try {
     await build()
   }
   if (!values['skip-load']) {
-    say('the images are loaded')
+    say('images loaded')
     await loadImages(say)
   }
-  say('PostgreSQL, Redis and the mail catcher start')
+  say('starting PostgreSQL, Redis and the mail catcher')
   await startStores()
   for (const { name, title, run } of chosen) {
     console.log(`# ${name}: ${title}`)

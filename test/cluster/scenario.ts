@@ -1,6 +1,6 @@
 export interface Scenario {
   readonly name: string
-  /** What it shows. */
+  /** What it proves. */
   readonly title: string
   readonly run: (say: (line: string) => void) => Promise<void>
 }

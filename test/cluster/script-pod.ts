@@ -6,16 +6,16 @@ import { image } from './settings.ts'
 export interface ScriptPodOptions {
   readonly namespace: Namespace
   readonly name: string
-  /** Of the folder `pods`. */
+  /** A file of the folder `pods`. */
   readonly script: string
   readonly node: string
-  /** Its share of a crowded processor. */
+  /** CPU request. */
   readonly cpu?: string
   readonly env?: Readonly<Record<string, string>>
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** A pod that runs one of the scripts in `pods` by the Node of the image, in place of an earlier one of the same name. */
+/** A pod that runs a script of `pods` with the image's Node.js. Replaces an earlier pod of the same name. */
 export const startScript = async ({ namespace, name, script, node, cpu = '100m', env = {}, labels = {} }: ScriptPodOptions) => {
   const text = await readFile(new URL(`pods/${script}`, import.meta.url), 'utf8')
   await namespace.run(['delete', 'pod', name, '--ignore-not-found', '--grace-period=1'])
@@ -46,7 +46,7 @@ export const startScript = async ({ namespace, name, script, node, cpu = '100m',
         { timeoutMs, everyMs: 500 },
       ),
     signal: (signal: string) => namespace.exec(name, 'sh', '-c', `kill -${signal} 1`),
-    /** The last line that the script printed before it ended well. */
+    /** Waits until the script has succeeded; returns the last line that it printed. */
     result: async (timeoutMs: number): Promise<string> => {
       const ended = await eventually(
         async () => {

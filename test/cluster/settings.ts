@@ -1,4 +1,4 @@
-/** What is special to a cluster comes from the environment; each is a command line, run by `sh`. */
+/** Cluster-specific commands from the environment, run by `sh`. */
 export const hooks = {
   /** Takes the path of an image archive and loads it into every node: `kind load image-archive`. */
   loadImage: process.env.E2E_LOAD_IMAGE,
@@ -9,7 +9,7 @@ export const hooks = {
 }
 
 export const image = { repository: 'orderhub', tag: 'e2e' }
-/** Requests a second; split costs several times as much for each. */
+/** Requests per second; each costs several times as much with separate services. */
 const rate = Number(process.env.E2E_RATE ?? 200)
 export const rates = { monolith: rate, split: Number(process.env.E2E_SPLIT_RATE ?? rate) }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { inNamespace, kubectl, manifest, type Resource } from './kubernetes.ts'
 import { admin, storesNamespace } from './settings.ts'
 
-/** Keeps everything else off the stores' node, as databases have machines of their own. */
+/** Keeps other pods off the stores' node, because databases have their own machines. */
 const storesTaint = 'orderhub-e2e/stores'
 interface Taint {
   readonly key: string
@@ -10,20 +10,20 @@ interface Taint {
 }
 const taintsOf = ({ spec }: Resource): readonly Taint[] => spec.taints ?? []
 
-/** Nodes that pods may run on. */
+/** Nodes that accept ordinary pods. */
 const openNodes = async (): Promise<Resource[]> => {
   const { items } = JSON.parse(await kubectl(['get', 'nodes', '--output', 'json'])) as { items: Resource[] }
   return items.filter((node) => taintsOf(node).every(({ key, effect }) => effect !== 'NoSchedule' || key === storesTaint))
 }
 
-/** Their names; the first is that of the stores. */
+/** Names of these nodes; the first has the stores. */
 export const workers = async (): Promise<readonly [string, ...string[]]> => {
   const [first, ...others] = (await openNodes()).map(({ metadata }) => metadata.name).sort()
   assert(first, 'the cluster has no node for ordinary pods')
   return [first, ...others]
 }
 
-/** The node of the databases and of the load: never cut off. */
+/** The node of the databases and of the load; never powered off. */
 export const storesNode = async (): Promise<string> => (await workers())[0]
 
 export const makeNamespace = async (name: string) => {
@@ -41,13 +41,13 @@ export const startStores = async (): Promise<void> => {
   }
 }
 
-/** Lets no other pod onto the stores' node, where two nodes are left. */
+/** Taints the stores' node against other pods, if at least two other nodes remain. */
 export const closeStoresNode = async (): Promise<void> => {
   const [node, ...others] = await workers()
   if (others.length > 1) await kubectl(['taint', 'node', node, `${storesTaint}=:NoSchedule`, '--overwrite'])
 }
 
-/** Lets other pods onto it again. */
+/** Removes the taint. */
 export const openStoresNode = async (): Promise<void> => {
   for (const node of await openNodes()) {
     if (taintsOf(node).some(({ key }) => key === storesTaint))
@@ -55,10 +55,10 @@ export const openStoresNode = async (): Promise<void> => {
   }
 }
 
-/** Redis' databases, by PostgreSQL's. */
+/** Redis database numbers by PostgreSQL database. */
 export const redisDatabases = { split: '0', monolith: '1', canary: '2' } as const
 
-/** The Secret with a release's environment: its own databases in the stores that all share. */
+/** The Secret with a release's environment: its own databases in the shared stores. */
 export const environmentSecret = (database: keyof typeof redisDatabases): Promise<string> =>
   manifest('environment.yaml', {
     STORES: storesNamespace,

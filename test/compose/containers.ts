@@ -5,14 +5,14 @@ import { type Composition, docker } from './docker.ts'
 const inspect = async (composition: Composition, service: string) =>
   JSON.parse(await docker(['inspect', await composition.containerOf(service), '--format', '{{json .}}']))
 
-/** Exit status 0 where a TCP connection opens. */
+/** Exit status 0 if a TCP connection opens. */
 const connects = (host: string, port: number) => [
   'node',
   '-e',
   `require('node:net').connect({ host: '${host}', port: ${port}, timeout: 2000 }, () => process.exit(0)).on('error', () => process.exit(1)).on('timeout', () => process.exit(1))`,
 ]
 
-/** How the containers are confined, and how they stop. */
+/** How the containers are restricted, and how they stop. */
 export const containerSuite = async (t: Test, composition: Composition): Promise<void> => {
   const { services, inside, compose } = composition
 
@@ -29,7 +29,7 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     }
   })
 
-  await t.test('what stands around them is confined as well', async (t) => {
+  await t.test('nginx, the databases and the mail catcher are restricted too', async (t) => {
     for (const service of ['nginx', 'postgres', 'redis', 'mail']) {
       const { HostConfig, Config } = await inspect(composition, service)
       t.match(HostConfig, { ReadonlyRootfs: true, CapDrop: ['ALL'], SecurityOpt: ['no-new-privileges:true'] }, service)
@@ -40,7 +40,7 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     }
   })
 
-  await t.test('each service holds its own keys and the public ones', { skip: services.length === 1 }, async (t) => {
+  await t.test('each service has only its own keys and the public ones', { skip: services.length === 1 }, async (t) => {
     for (const service of services) {
       const files = (await inside(service, 'ls', '/keys')).split('\n')
       const more: Record<string, string[]> = {
@@ -52,7 +52,7 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     }
   })
 
-  await t.test('databases are out of reach of the edge', async (t) => {
+  await t.test('nginx and the gateway cannot reach the databases', async (t) => {
     const [entry] = services as readonly [string]
     const within = services.length === 1 ? entry : 'order'
     await inside(within, ...connects('postgres', 5432))
@@ -65,7 +65,7 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     await inside('nginx', 'getent', 'hosts', 'entry')
   })
 
-  await t.test('a service’s login enters its own database alone', async (t) => {
+  await t.test('a service’s login can only use its own database', async (t) => {
     const enter = (login: string, password: string, database: string, statement: string) =>
       inside('postgres', 'psql', `postgres://${login}:${password}@127.0.0.1/orderhub_${database}`, '-Atc', statement)
     t.equal(await enter('user_service', 'user', 'user', 'select 1'), '1')
@@ -74,12 +74,12 @@ export const containerSuite = async (t: Test, composition: Composition): Promise
     t.equal(await enter('audit_service', 'audit', 'audit', "select pg_has_role('orderhub_audit_owner', 'MEMBER')"), 'f')
   })
 
-  await t.test('nginx finds its configuration in order', async (t) => {
+  await t.test('nginx accepts its configuration', async (t) => {
     await inside('nginx', 'nginx', '-t', '-q')
     t.pass()
   })
 
-  await t.test('SIGTERM ends a service at once, with status 0; recreated, it is found again', async (t) => {
+  await t.test('SIGTERM stops a service quickly, with status 0; nginx finds it again when recreated', async (t) => {
     const [entry] = services as readonly [string]
     const began = Date.now()
     await compose('stop', '--timeout', '30', entry)

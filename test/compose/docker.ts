@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 export type Variables = Readonly<Record<string, string>>
 
-/** Runs the docker client, against the engine that DOCKER_HOST or the context names. @throws with what it wrote */
+/** Runs the docker client with the engine of DOCKER_HOST or the context. @throws with its output */
 export const docker = async (args: readonly string[], env: Variables = {}): Promise<string> => {
   const { stdout } = await execute('docker', args, { cwd: root, env: { ...process.env, ...env }, maxBuffer: 64 * 2 ** 20 })
   return stdout.trim()
@@ -19,9 +19,9 @@ export interface Composition {
   /** The services that run this repository's image. */
   readonly services: readonly string[]
   compose(...args: readonly string[]): Promise<string>
-  /** A command in a running service's container. */
+  /** Runs a command in a service's container. */
   inside(service: string, ...command: readonly string[]): Promise<string>
-  /** Where a port of a service is published. */
+  /** The published address of a service's port. */
   addressOf(service: string, port: number): Promise<string>
   containerOf(service: string): Promise<string>
   stop(): Promise<void>
@@ -32,10 +32,10 @@ const services = {
   monolith: ['monolith'],
 }
 
-/** Starts docker-compose.yml with the keys of `env` in the shell, under a project name of its own. */
+/** Starts docker-compose.yml with `env` in the shell, under its own project name. */
 export const startComposition = async (profile: 'split' | 'monolith', env: Variables): Promise<Composition> => {
   const project = `orderhub-e2e-${process.pid}`
-  // The split form is what one gets without naming a profile.
+  // Separate services are the default, without a profile.
   const options = profile === 'split' ? [] : ['--profile', profile]
   const files = ['-f', 'docker-compose.yml', '-f', 'test/compose/sink.yml']
   const compose = (...args: readonly string[]) =>

@@ -20,7 +20,7 @@ const handshake = async (options: ConnectionOptions) => {
   }
 }
 
-/** What nginx does in front. */
+/** nginx in front of the services. */
 export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void> => {
   await t.test('TLS 1.2 and 1.3, nothing older, and HTTP/2', async (t) => {
     const alpn = { ALPNProtocols: ['h2', 'http/1.1'] }
@@ -37,7 +37,7 @@ export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void>
     stream.resume()
   })
 
-  await t.test('strict transport security on every answer, once; no version of nginx', async (t) => {
+  await t.test('each response has Strict-Transport-Security once, and no nginx version', async (t) => {
     const answers = await Promise.all(['/health', '/nothing', '/%00', '/docs/'].map((path) => fetch(url + path)))
     for (const { headers, status } of answers) {
       t.equal(headers.get('strict-transport-security'), 'max-age=31536000; includeSubDomains', String(status))
@@ -55,7 +55,7 @@ export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void>
     t.match(await response.text(), /plain HTTP request/)
   })
 
-  await t.test('who a client says it is counts for nothing', async (t) => {
+  await t.test('a client cannot forge its address', async (t) => {
     const remaining = async (headers: Record<string, string>) => {
       const answer = await call(`${url}/api/v1/products`, 'GET', undefined, headers)
       t.equal(answer.status, 200)
@@ -68,12 +68,12 @@ export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void>
       { forwarded: 'for=198.51.100.10', 'x-real-ip': '198.51.100.11' },
     ]
     for (const [n, claim] of claims.entries()) t.equal(await remaining(claim), first - n - 1, JSON.stringify(claim))
-    // nginx's own container is another client, with another address.
+    // nginx's container is another client with another address.
     const elsewhere = await inside('nginx', 'curl', '-sk', '-o', '/dev/null', '-D', '-', `${url}/api/v1/products`)
     t.ok(Number(/^x-ratelimit-remaining: (\d+)/m.exec(elsewhere)?.[1]) > first - claims.length, 'each address has its own limit')
   })
 
-  await t.test('calls between modules are not for clients, over TLS either', async (t) => {
+  await t.test('/internal is not reachable through nginx', async (t) => {
     for (const path of ['/internal/user/getUser', '/api/v1/../../internal/user/getUser', '/api/internal/user/getUser']) {
       const socket = connect({ host, port, ALPNProtocols: ['http/1.1'] })
       await once(socket, 'secureConnect')
@@ -86,7 +86,7 @@ export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void>
     }
   })
 
-  await t.test('bounds: a body, and how long its sender may take', async (t) => {
+  await t.test('limits: body size and idle time', async (t) => {
     const answer = await call(`${url}/api/v1/users`, 'POST', { name: 'x'.repeat(3 * 2 ** 20) })
     t.match(answer.body, { success: false, status: 413, code: 'request.too_large' })
     t.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/)
@@ -95,6 +95,6 @@ export const edgeSuite = async (t: Test, { inside }: Composition): Promise<void>
     const began = Date.now()
     idle.resume()
     await once(idle, 'close')
-    t.ok(Date.now() - began < 15_000, 'a connection that says nothing is closed')
+    t.ok(Date.now() - began < 15_000, 'an idle connection is closed')
   })
 }

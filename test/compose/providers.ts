@@ -6,13 +6,13 @@ const program = `
   const [url, body] = process.argv.slice(1)
   const answer = await fetch(url, body === undefined ? {} : { method: 'PUT', body })
   process.stdout.write(await answer.text())`
-/** An HTTP request that the caller waits for: the suites read what a provider took without a promise. */
+/** A synchronous HTTP request, because the suites read a provider's messages synchronously. */
 const fetchSync = (...args: readonly string[]): string =>
   execFileSync(process.execPath, ['--input-type=module', '-e', program, ...args], { encoding: 'utf8' })
 
 export interface SinkContent {
   readonly messages: readonly { readonly key: string; readonly body: string }[]
-  /** Requests that brought traces. */
+  /** Number of trace exports. */
   readonly traces: number
 }
 export const readSink = (url: string): SinkContent => JSON.parse(fetchSync(url))
@@ -22,7 +22,7 @@ interface CaughtMail {
   readonly messageId: string
 }
 
-/** What the contract suites use of providers: the mail catcher of docker-compose.yml, and the sink for SMS. */
+/** The providers for the contract suites: the mail catcher of docker-compose.yml, and the sink for SMS. */
 export const composeProviders = (mailUrl: string, sinkUrl: string): TestProviders => {
   const email = {
     copies: (key: string) =>

@@ -1,4 +1,4 @@
-// npm run e2e:compose: builds the image, and runs docker-compose.yml in both forms, through nginx over TLS.
+// npm run e2e:compose: builds the image, and tests docker-compose.yml in both topologies through nginx with TLS.
 import { setDefaultCACertificates } from 'node:tls'
 import t, { type Test } from 'tap'
 import { contractSuite } from '../contract/suite.ts'
@@ -12,7 +12,7 @@ import { composeProviders, readSink } from './providers.ts'
 const image = 'ghcr.io/orderhub/orderhub:e2e'
 const url = 'https://127.0.0.1:8443'
 const mailUrl = 'http://127.0.0.1:1080'
-/** As if given in the shell. */
+/** Environment variables of the shell. */
 const shell: Variables = {
   ORDERHUB_IMAGE: image,
   SMS_URL: 'http://sink:8080/messages',
@@ -51,11 +51,11 @@ for (const profile of ['split', 'monolith'] as const) {
     await t.test('edge', (t) => edgeSuite(t, composition))
     await t.test('journey', (t) => journeySuite(t, composition, target, mailUrl))
     await t.test('containers', (t) => containerSuite(t, composition))
-    t.equal(readSink(sinkUrl).traces > 0, traced, 'traces are sent where the shell says')
+    t.equal(readSink(sinkUrl).traces > 0, traced, 'traces are sent to OTEL_EXPORTER_OTLP_ENDPOINT')
   })
 }
 
-await t.test('keys of the configuration in the shell', async (t) => {
+await t.test('environment variables of the shell configure the services', async (t) => {
   const admin = { ADMIN_EMAIL: 'owner@example.com', ADMIN_PASSWORD: 'a quiet harbour 7' }
   const composition = await started(t, 'split', { ...shell, ...admin, LOG_LEVEL: 'debug', SEED: 'false' })
   for (const service of composition.services) t.equal(await composition.inside(service, 'printenv', 'LOG_LEVEL'), 'debug')

@@ -1,4 +1,4 @@
-// Runs in a container beside the services: an SMS provider and an OpenTelemetry collector that keep what they are sent.
+// Runs in a container: an SMS provider and an OpenTelemetry collector that keep what they receive.
 import { createServer } from 'node:http'
 
 interface Message {

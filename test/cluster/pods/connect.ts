@@ -1,4 +1,4 @@
-// Runs in the cluster: which of the addresses that it is given take a connection.
+// Runs in the cluster: tests which of the given addresses accept a connection.
 import { lookup } from 'node:dns/promises'
 import { connect } from 'node:net'
 
@@ -9,7 +9,7 @@ const outcomeOf = async (target: string): Promise<string> => {
   const { promise, resolve } = Promise.withResolvers<string>()
   const socket = connect({ host: found.address, port: Number(target.slice(at + 1)), timeout: 3000 })
   socket.on('connect', () => resolve('open'))
-  socket.on('timeout', () => resolve('shut: nothing comes back'))
+  socket.on('timeout', () => resolve('shut: no response'))
   socket.on('error', (error: NodeJS.ErrnoException) => resolve(`shut: ${error.code}`))
   return promise.finally(() => socket.destroy())
 }

@@ -1,4 +1,4 @@
-// Runs in the cluster: somebody to connect to.
+// Runs in the cluster: accepts connections.
 import { createServer } from 'node:net'
 
 for (const port of [8080, 9464]) createServer((socket) => socket.end()).listen(port)

@@ -1,5 +1,5 @@
-// Runs in the cluster, alone, by the image's own Node. Orders and reads at a constant rate, whatever the answers are, until
-// SIGUSR2; then compares what was accepted with what is there, and prints a report as its last line.
+// Runs in the cluster, alone, with the image's Node.js. Sends orders and reads at a constant rate until SIGUSR2, whatever the
+// responses; then searches for accepted orders that are missing, and prints a report as its last line.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -11,10 +11,10 @@ const setting = (name: string): string => {
 const base = `${setting('BASE_URL')}/api/v1`
 const mail = setting('MAIL_URL')
 const rate = Number(setting('RATE'))
-/** Of a hundred requests. */
+/** In percent. */
 const orderShare = Number(setting('ORDER_SHARE'))
 const retries = setting('RETRIES') === 'true'
-/** For one try. */
+/** For one attempt. */
 const timeoutMs = retries ? 3000 : 15_000
 const patienceMs = 90_000
 const longestRunMs = 900_000
@@ -67,7 +67,7 @@ const patiently = async <T>(task: () => Promise<T>): Promise<T> => {
   }
 }
 
-/** An access token is good for ten minutes. */
+/** An access token is valid for ten minutes. */
 const signIn = async () => {
   const body = { email: setting('ADMIN_EMAIL'), password: setting('ADMIN_PASSWORD') }
   token = (await patiently(() => call('/auth/login', { method: 'POST', body }))).data.access_token
@@ -85,7 +85,7 @@ const makeProducts = async (): Promise<number[]> => {
   return ids
 }
 
-/** Requests that are to be sent by then: at a rate that rises during the first seconds and is constant afterwards. */
+/** The number of requests due after `ms`: the rate rises at first and is then constant. */
 const dueAfter = (ms: number): number => {
   const rising = Math.min(ms, risingMs)
   return ((rising ** 2 / risingMs / 2 + (ms - rising)) * rate) / 1000
@@ -137,7 +137,7 @@ const load = async (productIds: readonly number[]) => {
   const renewal = setInterval(() => void signIn(), 300_000)
   const begun = Date.now()
   const running = new Set<Promise<void>>()
-  // In random order, so that orders do not come in bursts.
+  // Scattered, so that orders do not come in bursts.
   const numbers = Array.from({ length: 100 }, (_, n) => (n * 37) % 100)
   say('load begins')
   while (!stopping && Date.now() - begun < longestRunMs) {
@@ -155,8 +155,8 @@ const load = async (productIds: readonly number[]) => {
   return { orders, failures, sent, tries, seconds, longestMs, p50: percentile(0.5), p99: percentile(0.99), begun }
 }
 
-/** Newest first, back to where `enough` says so. */
-// biome-ignore lint/suspicious/noExplicitAny: what the API answers
+/** Items of all pages, newest first, up to the page with one that is `enough`. */
+// biome-ignore lint/suspicious/noExplicitAny: any response of the API
 const pages = async (path: string, enough: (item: any) => boolean): Promise<any[]> => {
   const items = []
   for (let cursor = ''; ; ) {
@@ -167,7 +167,7 @@ const pages = async (path: string, enough: (item: any) => boolean): Promise<any[
   }
 }
 
-/** Accepted orders that are not there, whose notification was not recorded as sent, and whose mail was not caught. */
+/** Accepted orders that are not stored, without a notification recorded as sent, and without a caught mail. */
 const missing = async (orders: readonly number[], begun: number) => {
   const old = ({ created_at }: { created_at: string }) => Date.parse(created_at) < begun - 5000
   const stored = new Set((await pages('/orders', old)).map(({ id }) => id))

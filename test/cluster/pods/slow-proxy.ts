@@ -1,4 +1,4 @@
-// Hands on what clients on port 1025 send, each piece after a pause, and the answers at once. SIGUSR2 ends the pauses.
+// Forwards data from clients on port 1025, each chunk after a pause, and responses at once. SIGUSR2 ends the pauses.
 import { connect, createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 

@@ -1,5 +1,5 @@
-// Runs in the cluster, alone, by the image's own Node. Reads the catalogue at a constant rate until SIGUSR2; then prints what
-// was answered in each second as its last line.
+// Runs in the cluster, alone, with the image's Node.js. Reads the catalogue at a constant rate until SIGUSR2; then prints the
+// response statuses of each second as its last line.
 import { setTimeout as wait } from 'node:timers/promises'
 
 const url = `${process.env.BASE_URL}/api/v1/products?limit=5`

@@ -22,7 +22,7 @@ const missing = async (): Promise<string[]> => {
   return (await hasRolloutsPlugin()) ? [] : ['Argo Rollouts has no plugin for Gateway API']
 }
 
-/** A database of its own: the other releases may be running. */
+/** The canary has its own database, because the other releases may be running. */
 const emptyStores = async (): Promise<void> => {
   const sql = ['DROP DATABASE IF EXISTS canary WITH (FORCE)', 'CREATE DATABASE canary'].flatMap((text) => ['--command', text])
   await stores.exec('deployment/postgres', 'psql', '--quiet', '--username=postgres', ...sql)
@@ -48,7 +48,7 @@ const release = (...more: string[]): Promise<string> =>
 
 const rollout = async (namespace: Namespace) => (await namespace.get('rollout', 'orderhub-monolith')).status ?? {}
 
-/** Whether the new version has become the stable one; throws when it was taken back. */
+/** The new version if it is the stable one, otherwise false. */
 const promoted = async (namespace: Namespace, before: string) => {
   const { phase, abort, message, currentPodHash, stableRS } = await rollout(namespace)
   return (
@@ -71,7 +71,7 @@ const weights = async (namespace: Namespace): Promise<Record<string, number>> =>
 }
 const allToStable = { 'orderhub-gateway': 100, 'orderhub-gateway-canary': 0 }
 
-/** The version's metrics count these answers, as they would count its own. */
+/** Changes a tenth of the responses to 500; the version's metrics count them. */
 const badTenth = `
 import { ServerResponse } from 'node:http'
 const { writeHead } = ServerResponse.prototype
@@ -108,14 +108,14 @@ const takenBack = async (namespace: Namespace, stable: string, say: (line: strin
   const restored = Date.now()
   assert.equal((await rollout(namespace)).stableRS, stable, 'the stable version')
   say(
-    `a version that answers 500 to a tenth got requests ${seconds(first - upgraded)} s after the upgrade began and was taken back after ${seconds(aborted - first)} s more (${abortedAt}: ${message})`,
+    `a version with 500 for a tenth of its requests got traffic ${seconds(first - upgraded)} s after the upgrade began, and was rolled back ${seconds(aborted - first)} s later (${abortedAt}: ${message})`,
   )
   return { first, restored }
 }
 
-/** A pod of the stable version that starts now must not read what the bad one was given. */
+/** A new pod of the stable version must not get the configuration of the bad one. */
 const stableStartsAgain = async (namespace: Namespace, stable: string) => {
-  // The controller moves its Services until the bad pods are gone: an upgrade in between is refused as a conflict.
+  // The controller changes its Services until the bad pods are gone; an upgrade before that fails with a conflict.
   await readyPods(namespace, componentSelector('monolith'), 1)
   await releaseBad('--set', 'monolith.replicas=2')
   const selector = `${componentSelector('monolith')},rollouts-pod-template-hash=${stable}`
@@ -128,7 +128,7 @@ const stableStartsAgain = async (namespace: Namespace, stable: string) => {
 
 export const canary: Scenario = {
   name: 'canary',
-  title: 'a canary that answers 500 to a tenth of its requests is taken back by itself, and a good one is promoted',
+  title: 'a canary that responds with 500 to a tenth of its requests is rolled back automatically, and a good one is promoted',
   run: async (say) => {
     await installControllers('traefik', 'argo-rollouts', 'prometheus-operator')
     await installRolloutsPlugin()
@@ -142,7 +142,7 @@ export const canary: Scenario = {
       namespace,
       name: 'traffic',
       script: 'traffic.ts',
-      // Away from the stores, whose node is full.
+      // Not on the node of the stores, which is full.
       node: (await workers()).at(-1) as string,
       env: { BASE_URL: 'http://traefik.traefik', RATE: '40' },
     })
@@ -157,7 +157,7 @@ export const canary: Scenario = {
     await release('--set-string', `podAnnotations.e2e=at-${begun}`)
     await promotion(namespace, stable)
     assert.deepEqual(await weights(namespace), allToStable)
-    say(`a good version was promoted to the end after ${seconds(Date.now() - begun)} s`)
+    say(`a good version was fully promoted after ${seconds(Date.now() - begun)} s`)
 
     await wait(5000)
     await traffic.signal('USR2')
@@ -166,9 +166,9 @@ export const canary: Scenario = {
     const ofBad = answers.filter(([second]) => second >= first / 1000 - 3 && second <= restored / 1000 + 3)
     const others = answers.filter((one) => !ofBad.includes(one))
     say(
-      `${count(answers, () => true)} requests: ${count(ofBad, failed)} of ${count(ofBad, () => true)} failed while the bad version had a share, ${count(others, failed)} at any other time`,
+      `${count(answers, () => true)} requests: ${count(ofBad, failed)} of ${count(ofBad, () => true)} failed while the bad version had traffic, ${count(others, failed)} at any other time`,
     )
-    assert(count(ofBad, (status) => status === '500') > 0, 'the bad version answered nothing')
+    assert(count(ofBad, (status) => status === '500') > 0, 'the bad version got no request')
     assert.equal(
       count(others, failed),
       0,

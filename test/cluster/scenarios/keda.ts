@@ -23,7 +23,7 @@ const settings = (mailHost: string) => [
 const condition = async (namespace: Namespace, type: string): Promise<string> => {
   const { status } = await namespace.get('scaledobject', deployment)
   const found = (status?.conditions ?? []).find((one: { type: string }) => one.type === type)
-  return found ? `${found.status}: ${found.message}` : 'there is none'
+  return found ? `${found.status}: ${found.message}` : 'none'
 }
 const becomes = (namespace: Namespace, type: string, expected: string) =>
   eventually(
@@ -40,7 +40,7 @@ const waiting = async (): Promise<number> =>
 
 export const keda: Scenario = {
   name: 'keda',
-  title: "notification's pods become more while events wait, and fewer afterwards; no order and no mail is lost",
+  title: 'notification scales up while events wait, and down afterwards; no order and no mail is lost',
   run: async (say) => {
     await installControllers('keda')
     if (!(await apiVersions()).has('keda.sh/v1alpha1')) return say('left out: the cluster has no keda.sh/v1alpha1')
@@ -59,7 +59,7 @@ export const keda: Scenario = {
       await becomes(namespace, 'Ready', 'True')
       await becomes(namespace, 'Active', 'False')
       await eventually(async () => (await readyWorkers(namespace)) === 1, { timeoutMs: 60_000, everyMs: 1000 })
-      say('the ScaledObject is ready; nothing waits, one pod')
+      say('the ScaledObject is ready; no events wait, one pod')
 
       const load = await startLoad({ retries: true, orderShare: Math.min(100, Math.ceil((100 * ordersPerSecond) / rates.split)) })
       const begun = Date.now()
@@ -82,7 +82,7 @@ export const keda: Scenario = {
       const drained = Date.now()
       await eventually(async () => (await readyWorkers(namespace)) === 1, { timeoutMs: 240_000, everyMs: 1000 })
       await becomes(namespace, 'Active', 'False')
-      say(`one pod again ${Math.round((Date.now() - drained) / 1000)} s after the last mail; nothing waits`)
+      say(`one pod again ${Math.round((Date.now() - drained) / 1000)} s after the last mail; no events wait`)
     } finally {
       await stores.run(['delete', 'pod', 'slow-mail', '--ignore-not-found', '--grace-period=1', '--wait=false'])
     }

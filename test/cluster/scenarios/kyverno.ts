@@ -20,20 +20,20 @@ const pod = (image: string, container: object = {}, spec: object = {}) => {
   return JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'admission' }, spec: { containers, ...spec } })
 }
 
-/** What the API server says of a pod that it refuses; nothing when it would take it. */
+/** The API server's error if it refuses the pod, undefined if it accepts it. */
 const refusal = async (namespace: Namespace, manifest: string): Promise<string | undefined> => {
   try {
     await namespace.tryCreate(manifest)
     return undefined
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
-    // Without Kyverno every pod is refused, and nothing was judged.
+    // While Kyverno is down its webhook refuses every pod.
     assert.doesNotMatch(error.output, /failed calling webhook/)
     return error.output
   }
 }
 
-// Where the registry cannot be reached, the policy refuses because it cannot ask for the signature.
+// Without access to the registry the policy also refuses, because it cannot fetch the signature.
 const unsigned = /orderhub-image-signatures/
 const byTag = /images are named by digest in staging and production/
 const readOnly = /containers have a read-only root file system/
@@ -52,24 +52,24 @@ export const kyverno: Scenario = {
       securityContext: { ...restricted, readOnlyRootFilesystem: false },
     })
     const cases: readonly [string, Namespace, string, RegExp | undefined][] = [
-      ['an image of ours by tag', production, pod(`${ours}:0.1.0`), unsigned],
-      ['an image of ours by digest that nobody signed', production, pod(ours + digest), unsigned],
-      ['an image of ours in a namespace that is not ours', elsewhere, pod(ours + digest), unsigned],
+      ['our image by tag', production, pod(`${ours}:0.1.0`), unsigned],
+      ['our image by digest, unsigned', production, pod(ours + digest), unsigned],
+      ['our image in another namespace', elsewhere, pod(ours + digest), unsigned],
       ['another image by tag', production, pod(`${foreign}:1`), byTag],
       ['a writable root file system', production, writable, readOnly],
       ['another image by digest', production, pod(foreign + digest), undefined],
-      ['another image by tag in a namespace that is not ours', elsewhere, pod(`${foreign}:1`), undefined],
+      ['another image by tag in another namespace', elsewhere, pod(`${foreign}:1`), undefined],
     ]
     try {
       for (const [what, namespace, manifest] of cases)
-        assert.equal(await refusal(namespace, manifest), undefined, `${what} is refused before the policies are there`)
+        assert.equal(await refusal(namespace, manifest), undefined, `${what} is refused before the policies are applied`)
       await eventually(() => kubectl(['apply', '--server-side', '--kustomize', policies]), { timeoutMs: 120_000, everyMs: 2000 })
       for (const [what, namespace, manifest, reason] of cases) {
         const answer = await eventually(
           async () => {
             const found = await refusal(namespace, manifest)
             if (reason === undefined) assert.equal(found, undefined, `${what} is refused`)
-            else assert.match(found ?? 'it is taken', reason, what)
+            else assert.match(found ?? 'accepted', reason, what)
             return { found }
           },
           { timeoutMs: 60_000, everyMs: 1000 },
@@ -77,7 +77,7 @@ export const kyverno: Scenario = {
         say(`${what}: ${answer.found === undefined ? 'taken' : `refused, ${answer.found.trim().split('\n').at(-1)}`}`)
       }
     } finally {
-      // Their webhooks would go on to judge, and to hold up, every pod of the cluster.
+      // Their webhooks would check, and delay, every other pod of the cluster.
       await kubectl(['delete', '--kustomize', policies, '--ignore-not-found'])
       for (const { name } of [production, elsewhere]) await kubectl(['delete', 'namespace', name, '--wait=false'])
     }

@@ -19,9 +19,9 @@ const places = {
 }
 type Place = ServiceName | 'metrics' | 'database' | 'redis' | 'smtp' | 'web' | 'kubernetes' | 'unlisted' | 'monolith'
 
-/** All that each may reach; everything else must be shut to it. */
+/** What each pod may reach; every other connection must be blocked. */
 const open: Readonly<Record<string, readonly Place[]>> = {
-  // Redis counts for its rate limit.
+  // Redis holds the rate limit's counts.
   gateway: ['user', 'product', 'order', 'notification', 'audit', 'redis'],
   user: ['order', 'notification', 'audit', 'database', 'redis'],
   product: ['user', 'audit', 'database', 'redis'],
@@ -31,10 +31,10 @@ const open: Readonly<Record<string, readonly Place[]>> = {
   migrate: ['database'],
   keys: ['kubernetes'],
   test: ['gateway'],
-  // Of the release and without a policy of its own: the default alone.
+  // A pod of the release without its own policy: only the default applies.
   unlisted: [],
   monolith: ['database', 'redis', 'smtp'],
-  // In a namespace that values.yaml lets in, and in one that it does not.
+  // In a namespace that values.yaml allows, and in one that it does not.
   friend: ['gateway', 'metrics', 'database', 'redis', 'smtp', 'web', 'kubernetes', 'monolith'],
   stranger: ['database', 'redis', 'smtp', 'web', 'kubernetes'],
 }
@@ -64,7 +64,7 @@ const script = await readFile(new URL('../pods/connect.ts', import.meta.url), 'u
 const outcomes = async (namespace: Namespace, pod: string, targets: readonly string[]): Promise<Record<string, string>> =>
   JSON.parse(await namespace.exec(pod, 'node', '--input-type=module-typescript', '--no-warnings', '-e', script, ...targets))
 
-/** The policies of the other mode, without its pods. */
+/** Applies the policies of the other mode, without its pods. */
 const monolithPolicies = async (): Promise<Namespace> => {
   const namespace = await makeNamespace(monolithNamespace)
   const policies = await helm([
@@ -77,7 +77,7 @@ const monolithPolicies = async (): Promise<Namespace> => {
 
 export const networkPolicy: Scenario = {
   name: 'network-policy',
-  title: 'each pod reaches what it needs and nothing else, in both modes',
+  title: 'each pod reaches only what it needs, in both modes',
   run: async (say) => {
     const split = await install('split')
     const monolith = await monolithPolicies()
@@ -109,17 +109,17 @@ export const networkPolicy: Scenario = {
           tried.map(([, address]) => address),
         )
         for (const [name, address] of tried) {
-          const outcome = found[address] ?? 'no answer'
+          const outcome = found[address] ?? 'no result'
           const shouldBe = allowed.includes(name as Place) ? 'open' : 'shut'
-          if (!outcome.startsWith(shouldBe)) wrong.push(`${source} -> ${name}: ${outcome}, and should be ${shouldBe}`)
+          if (!outcome.startsWith(shouldBe)) wrong.push(`${source} -> ${name}: ${outcome}, expected ${shouldBe}`)
           if (outcome === 'open') reached.add(name)
           flows += 1
         }
       }
       assert.deepEqual(wrong, [], 'flows')
-      // What nobody reaches may be shut for another reason. Nobody may speak to an unlisted pod.
+      // A target that no pod reaches may be down. Only the unlisted pod must not be reached.
       const unreached = Object.keys(targets).filter((name) => !reached.has(name) && name !== 'unlisted')
-      assert.deepEqual(unreached, [], 'nobody reached these')
+      assert.deepEqual(unreached, [], 'targets that no pod reached')
       const policies = [...(await split.list('networkpolicy')), ...(await monolith.list('networkpolicy'))]
       const names = new Set(policies.map(({ metadata }) => metadata.name.replace('orderhub-', '').replace('default', 'unlisted')))
       assert.deepEqual(
@@ -127,7 +127,7 @@ export const networkPolicy: Scenario = {
         [],
         'policies without a flow',
       )
-      say(`${names.size} policies, ${flows} flows tried, each as it should be`)
+      say(`${names.size} policies, ${flows} flows tested, each as expected`)
     } finally {
       for (const name of probed) await (where[name] ?? split).remove('pod', `probe-${name}`)
       await monolith.run(['delete', 'networkpolicy', '--all'])

@@ -12,7 +12,7 @@ import { storesNode, workers } from '../stores.ts'
 
 const longestOutageMs = 30_000
 
-/** The node with the most pods of ours among those that may be cut off. */
+/** The node with most of our pods, except that of the stores. */
 const victimOf = async (namespace: Namespace): Promise<{ node: string; components: string[] }> => {
   const spared = await storesNode()
   const pods = await namespace.list('pods', serving)
@@ -22,7 +22,7 @@ const victimOf = async (namespace: Namespace): Promise<{ node: string; component
   }
   const candidates = (await workers()).filter((node) => node !== spared).map((node) => ({ node, components: componentsOn(node) }))
   const [victim] = candidates.sort((a, b) => b.components.length - a.components.length)
-  assert(victim && victim.components.length > 0, 'no node but that of the databases has pods of ours')
+  assert(victim && victim.components.length > 0, 'only the node of the stores has our pods')
   return victim
 }
 
@@ -34,31 +34,31 @@ const nodeReady = (node: string, timeoutMs: number) =>
 
 export const nodePower: Scenario = {
   name: 'node-power',
-  title: 'a power cut of a node is over within 30 s for clients that ask again, and loses no order and no mail',
+  title: 'a node loses power: clients that retry wait at most 30 s, and no order and no mail is lost',
   run: async (say) => {
     const { stopNode, startNode } = hooks
     assert(stopNode && startNode, 'E2E_NODE_STOP and E2E_NODE_START are not set')
-    // Again: an earlier cut, or a node that was shut, leaves both pods of a component on one node.
+    // Installs again, because an earlier power cut or taint may leave both pods of a component on one node.
     await uninstall('split')
     const namespace = await install('split')
     for (const component of serviceNames) await readyPods(namespace, componentSelector(component), replicas)
     const { node, components } = await victimOf(namespace)
     const load = await startLoad({ retries: true })
     await wait(20_000)
-    say(`${node} is cut off, with ${components.join(', ')}`)
+    say(`power off: ${node}, with ${components.join(', ')}`)
     try {
       await shell(stopNode, node)
-      // Kubernetes moves the pods after half a minute or more; the clients must not have to wait for that.
+      // Kubernetes moves the pods after half a minute or more; clients must not depend on that.
       await wait(60_000)
     } finally {
       await shell(startNode, node)
     }
     await nodeReady(node, 120_000)
     const report = await load.finish()
-    say(`${summary(report)}; ${report.tries - report.sent} asked again`)
+    say(`${summary(report)}; ${report.tries - report.sent} retries`)
     assertNothingFailed(report)
     assertNothingLost(report)
-    say(`the last mail came ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} came twice`)
+    say(`last mail ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} duplicates`)
     assert(report.longestMs <= longestOutageMs, `a client waited for ${report.longestMs} ms`)
   },
 }

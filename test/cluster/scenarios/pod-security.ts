@@ -33,7 +33,7 @@ export const podSecurity: Scenario = {
     await namespace.tryCreate(pod(restricted))
     for (const [what, manifest] of Object.entries(bad)) {
       const refusal = (error: unknown) => error instanceof CommandError && /violates PodSecurity "restricted/.test(error.output)
-      await assert.rejects(namespace.tryCreate(manifest), refusal, `a pod ${what} was not refused as it should be`)
+      await assert.rejects(namespace.tryCreate(manifest), refusal, `a pod ${what} was not refused as expected`)
     }
     say(`a restricted pod is accepted; refused: ${Object.keys(bad).join(', ')}`)
   },

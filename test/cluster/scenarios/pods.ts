@@ -34,10 +34,10 @@ const killed = async (namespace: Namespace, say: (line: string) => void): Promis
     await readyPods(namespace, componentSelector(component), replicas)
   }
   const report = await load.finish()
-  say(`two notification and two order pods killed: ${summary(report)}; ${report.tries - report.sent} asked again`)
+  say(`two notification and two order pods killed: ${summary(report)}; ${report.tries - report.sent} retries`)
   assertNothingFailed(report)
   assertNothingLost(report)
-  say(`the last mail came ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} came twice`)
+  say(`last mail ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} duplicates`)
 }
 
 export const pods: Scenario = {

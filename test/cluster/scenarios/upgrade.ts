@@ -7,7 +7,7 @@ import { install, type Mode, serving, uninstall, upgrade as upgradeRelease } fro
 import type { Scenario } from '../scenario.ts'
 import { closeStoresNode, openStoresNode } from '../stores.ts'
 
-/** Each of `scopes` is the prefix of the values that one `helm upgrade` changes, for all services by default. */
+/** Each of `scopes` is the prefix of values that one `helm upgrade` changes; by default those of all services. */
 const upgradeUnderLoad = async (mode: Mode, say: (line: string) => void, scopes: readonly string[] = ['']): Promise<void> => {
   const namespace = await install(mode)
   const names = async () => (await namespace.list('pods', serving)).map(({ metadata }) => metadata.name)
@@ -25,7 +25,7 @@ const upgradeUnderLoad = async (mode: Mode, say: (line: string) => void, scopes:
     assert.deepEqual(left, [], 'pods that were not replaced')
     return true
   }
-  // Helm waits for the new ones alone.
+  // Helm waits only for the new pods.
   await eventually(replaced, { timeoutMs: 60_000, everyMs: 1000 })
   const seconds = Math.round((Date.now() - begun) / 1000)
   await wait(10_000)
@@ -33,10 +33,10 @@ const upgradeUnderLoad = async (mode: Mode, say: (line: string) => void, scopes:
   say(`${mode}, every pod replaced within ${seconds} s: ${summary(report)}`)
   assertNothingFailed(report)
   assertNothingLost(report)
-  say(`${mode}: the last mail came ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} came twice`)
+  say(`${mode}: last mail ${report.deliveredAfterMs} ms after the last order; ${report.lost.secondMails} duplicates`)
 }
 
-/** The pods that an upgrade starts must not take their processors from the databases and the load. */
+/** Keeps new pods off the stores' node, so that they do not take CPU time from the databases and the load. */
 const upgraded: typeof upgradeUnderLoad = async (mode, ...more) => {
   await closeStoresNode()
   try {
@@ -49,7 +49,7 @@ const upgraded: typeof upgradeUnderLoad = async (mode, ...more) => {
 
 export const upgrade: Scenario = {
   name: 'upgrade',
-  title: 'an upgrade that replaces every pod, under load, fails no request and loses no order and no mail',
+  title: 'an upgrade of all services under load fails no request, and loses no order and no mail',
   run: async (say) => {
     await upgraded('monolith', say)
     await upgraded('split', say)
@@ -58,7 +58,7 @@ export const upgrade: Scenario = {
 
 export const upgradeByService: Scenario = {
   name: 'upgrade-by-service',
-  title: 'an upgrade of one service after another, under load, fails no request and loses no order and no mail',
+  title: 'an upgrade of one service after another under load fails no request, and loses no order and no mail',
   run: (say) =>
     upgraded(
       'split',

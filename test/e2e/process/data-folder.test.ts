@@ -9,7 +9,7 @@ import { dataFolder, processesNaming, startPlatform } from '../../../testing/sta
 t.setTimeout(600_000)
 
 t.test(
-  'root, a private folder: without DATA_DIR a start is new, and the database that is left is named',
+  'root, a private folder: after DATA_DIR is deleted, a start is new and names the old database',
   { skip: needsRoot },
   async (t) => {
     const dataDir = dataFolder(t, 0o700)
@@ -18,7 +18,7 @@ t.test(
     await first.ready()
     await first.stop()
     const left = directoryIn(first.output())
-    t.notOk(left.startsWith(tmpdir()), 'it is not in the temporary folder')
+    t.notOk(left.startsWith(tmpdir()), 'not in the temporary folder')
     t.equal(readFileSync(join(dataDir, 'postgres.location'), 'utf8').trim(), left)
 
     await rm(dataDir, { recursive: true })
@@ -27,7 +27,7 @@ t.test(
     t.equal(status, 200, 'a new administrator')
     t.match(second.output(), `not used, its keys were deleted with ${dataDir}: ${left}`)
     t.match(second.output(), `rm -rf ${dirname(left)}`)
-    t.ok(existsSync(join(left, 'PG_VERSION')), 'it is not removed')
+    t.ok(existsSync(join(left, 'PG_VERSION')), 'the old database is not deleted')
     await second.stop()
 
     await rm(dirname(directoryIn(second.output())), { recursive: true })
@@ -43,7 +43,7 @@ t.test('root under umask 077', { skip: needsRoot }, async (t) => {
   await survives(t, { env: { DATA_DIR: dataDir } })
 })
 
-t.test('one line tells that a folder belongs to another account', { skip: needsRoot }, async (t) => {
+t.test('a folder of another account is reported on one line', { skip: needsRoot }, async (t) => {
   for (const [filler, other, named] of [
     [0, ordinary as number, 'root'],
     [ordinary as number, 0, `the account with the id ${ordinary}`],

@@ -10,11 +10,11 @@ import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(540_000)
 
-const skip = process.platform === 'linux' ? false : 'left out: the standby is found through /proc'
+const skip = process.platform === 'linux' ? false : 'left out: it needs /proc to find the standby'
 
 const changed = (url: string, fields: Partial<Record<'host' | 'port', string>>) => Object.assign(new URL(url), fields).href
 
-/** The primary becomes a standby and comes back as one; the other is promoted. `address` is what the process connects to. */
+/** The primary is restarted as a standby, and the old standby is promoted. The process connects to `address`. */
 const failOver = async (t: Test, form: 'one address' | 'two hosts') => {
   const cluster = await startReplicatedPostgres()
   t.teardown(() => cluster.stop())
@@ -36,19 +36,19 @@ const failOver = async (t: Test, form: 'one address' | 'two hosts') => {
 
   const ordering = startOrdering(service.url, cluster.standbyUrl)
   await ordering.delivered(performance.now())
-  t.comment(`${form}: the first orders are delivered`)
+  t.comment(`${form}: first orders delivered`)
   const down = performance.now()
   await cluster.demote()
-  t.comment(`${form}: the old primary is back as a standby`)
-  // The old primary answers again, behind the same address, and takes no writes.
+  t.comment(`${form}: the old primary is up as a standby`)
+  // The old primary accepts connections at the same address, but no writes.
   await eventually(async () => (await ready()) === 503, { timeoutMs: 60_000 })
-  t.pass('readiness says that nothing can be written')
+  t.pass('not ready while the database is read-only')
   await cluster.promote()
   const promoted = performance.now()
   proxy.switchTo(second)
   const [served, delivered] = await Promise.all([ordering.served(promoted), ordering.delivered(promoted)])
   t.comment(
-    `${form}: nothing could be written for ${Math.round(promoted - down)} ms; after that an order is served in ${served} ms and delivered in ${delivered} ms`,
+    `${form}: no writes for ${Math.round(promoted - down)} ms; then an order was accepted after ${served} ms and delivered after ${delivered} ms`,
   )
   await eventually(async () => (await ready()) === 200, { timeoutMs: 30_000 })
 
@@ -56,4 +56,6 @@ const failOver = async (t: Test, form: 'one address' | 'two hosts') => {
 }
 
 for (const form of ['one address', 'two hosts'] as const)
-  t.test(`a promoted standby, with the old primary back as one: ${form}`, { skip, timeout: 250_000 }, (t) => failOver(t, form))
+  t.test(`a standby is promoted, and the old primary becomes a standby: ${form}`, { skip, timeout: 250_000 }, (t) =>
+    failOver(t, form),
+  )

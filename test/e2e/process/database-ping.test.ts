@@ -7,7 +7,7 @@ import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(60_000)
 
-t.test('the look whether a database can be written has a connection of its own', async (t) => {
+t.test('the database ping has its own connection', async (t) => {
   const server = await startOwnPostgres()
   t.teardown(() => server.stop())
   const url = await server.createDatabase('looked_at')
@@ -21,7 +21,7 @@ t.test('the look whether a database can be written has a connection of its own',
     return row?.n as number
   }
 
-  // Every connection of the pool works, and others wait; nothing is left for another statement.
+  // All connections of the pool are in use, and more statements wait.
   const holder = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => holder.end())
   const lock = await holder.reserve()
@@ -33,7 +33,7 @@ t.test('the look whether a database can be written has a connection of its own',
     return row?.n === 2
   })
   await Promise.all(Array.from({ length: 100 }, () => db.ping()))
-  t.equal(await connections(), 3, 'a hundred looks: two connections for statements, one for the looks')
+  t.equal(await connections(), 3, 'two connections for statements, and one for a hundred pings')
   await lock`commit`
   lock.release()
   await Promise.all(statements)
@@ -43,10 +43,10 @@ t.test('the look whether a database can be written has a connection of its own',
   await owner`alter system set default_transaction_read_only = on`
   await owner`select pg_reload_conf()`
   await eventually(() => t.rejects(db.ping(), { code: 'database.unavailable' }))
-  await t.rejects(db.ping(), { code: 'database.unavailable' }, 'nothing can be written')
+  await t.rejects(db.ping(), { code: 'database.unavailable' }, 'the server is read-only')
   await t.rejects(db.run(sql`insert into things values (9)`), { code: 'database.unavailable', status: 503 })
   await eventually(async () => (await connections()) === 0)
-  t.pass('no connection to such a server is kept')
+  t.pass('connections to a read-only server are closed')
 
   await owner`set default_transaction_read_only = off`
   await owner`alter system reset default_transaction_read_only`

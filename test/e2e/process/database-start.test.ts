@@ -52,35 +52,31 @@ const changed = (
 ) => Object.assign(new URL(url), fields).href
 const quiet = { username: 'outsider', password: 'quiet-harbour' }
 
-/** Takes connections and never says anything. */
+/** Accepts connections and never responds. */
 const silent: Server = createServer((socket) => socket.on('error', () => {}))
 await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
 t.teardown(() => silent.close())
 const silentPort = String((silent.address() as { port: number }).port)
 
-/** What goes wrong, the step that is to be named, and the exit status: 78 where somebody has to put it right. */
+/** Faults, with the step that the error must name and the exit status: 78 if it needs an operator. */
 const faults: Record<string, [url: string, step: RegExp, status: number]> = {
-  'a name that nobody knows': [
+  'an unknown host name': [
     changed(migrated, { hostname: 'no-such-host.invalid' }),
     /name look-up failed: .*(ENOTFOUND|EAI_AGAIN|no response)/,
     1,
   ],
   'a closed port': [changed(migrated, { port: '1' }), /at 127\.0\.0\.1:1\/test_migrated: connection failed: .*refuses it/, 1],
-  'a port that takes connections and says nothing': [
+  'a port that accepts connections and does not respond': [
     changed(migrated, { port: silentPort }),
     /connection failed: .*does not respond: is it PostgreSQL/,
     1,
   ],
   'a server without TLS': [changed(migrated, { search: '?sslmode=require' }), /TLS failed: the server does not offer it/, 78],
   'a wrong password': [changed(migrated, { password: 'loud-harbour' }), /login failed: password authentication failed/, 78],
-  'a database that is not there': [
-    changed(migrated, { pathname: '/none' }),
-    /database failed: database "none" does not exist/,
-    78,
-  ],
+  'a missing database': [changed(migrated, { pathname: '/none' }), /database failed: database "none" does not exist/, 78],
 }
 
-/** The line that ends a wait for this database of the product service. */
+/** The error that ends the wait for this database of the product service. */
 const lineOf = async (url: string): Promise<{ line: string; lasting: boolean }> => {
   const config = readConfig({ ...environment(url, '1'), PATH: undefined })
   try {
@@ -92,7 +88,7 @@ const lineOf = async (url: string): Promise<{ line: string; lasting: boolean }> 
   return { line: '', lasting: false }
 }
 
-t.test('one line says which step failed, for how long it tried, and never the password', async (t) => {
+t.test('one line states the failed step and for how long it was tried, without the password', async (t) => {
   for (const [what, [url, step, status]] of Object.entries(faults)) {
     const { line, lasting } = await lineOf(url)
     t.match(line, step, what)
@@ -104,8 +100,8 @@ t.test('one line says which step failed, for how long it tried, and never the pa
   }
 })
 
-t.test('so do the programs, with the exit status that says whether somebody has to put it right', async (t) => {
-  const some = ['a name that nobody knows', 'a port that takes connections and says nothing', 'a wrong password']
+t.test('the programs print that line, with exit status 78 if the fault needs an operator', async (t) => {
+  const some = ['an unknown host name', 'a port that accepts connections and does not respond', 'a wrong password']
   await Promise.all(
     some.flatMap((what) =>
       programs.map(async (program) => {
@@ -120,7 +116,7 @@ t.test('so do the programs, with the exit status that says whether somebody has 
   )
 })
 
-t.test('a login without rights is told so, not that the start failed', async (t) => {
+t.test('missing privileges of the login are reported as such', async (t) => {
   const bare = await server.createDatabase('bare')
   const [main, reader, migrate] = await Promise.all([
     outcome('main', changed(migrated, quiet)),
@@ -135,13 +131,13 @@ t.test('a login without rights is told so, not that the start failed', async (t)
   t.match(migrate, { status: 78, lines: [/^the database of product: rights failed: permission denied for database/] })
 })
 
-t.test('a role that is not there, or not for this login', async (t) => {
+t.test('a role that is missing, or not granted to this login', async (t) => {
   const look = (url: string, role: string) => untilUsable({ url, role, of: ['audit'] }, { waitMs: 0, onWait: () => {} })
   await t.rejects(look(migrated, 'nobody'), { message: /role failed: .*nobody/, lasting: true })
   await t.rejects(look(changed(migrated, quiet), 'reader'), { message: /role failed: .*reader/, lasting: true })
 })
 
-t.test('a database that comes up later is waited for, and the wait is told', async (t) => {
+t.test('the start waits for a database that comes up later, and logs the wait', async (t) => {
   const port = await freePort()
   const url = changed(migrated, { port: String(port) })
   const children = programs.map((program) => {
@@ -173,7 +169,7 @@ t.test('a database that comes up later is waited for, and the wait is told', asy
   await eventually(() => /"msg":"ready"/.test(main?.output() ?? ''), { timeoutMs: 60_000 })
   await eventually(() => /migrated: product/.test(migrate?.output() ?? ''), { timeoutMs: 60_000 })
   for (const { output } of children) {
-    t.equal(output().match(/trying again/g)?.length, 1, 'one line for one reason')
+    t.equal(output().match(/trying again/g)?.length, 1, 'each reason is logged once')
     t.notOk(output().includes(new URL(url).password))
   }
 })

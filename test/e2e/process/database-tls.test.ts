@@ -19,7 +19,7 @@ import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(120_000)
 
-/** Whether the connection of one row is encrypted. */
+/** Whether the connection is encrypted. */
 const encrypted = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()'
 
 const drivers: Record<string, (url: string) => Promise<boolean | undefined>> = {
@@ -50,7 +50,7 @@ const listensOnIpv6 = (() => {
   }
 })()
 
-const skip = hasOpenssl() ? false : 'left out: there is no openssl'
+const skip = hasOpenssl() ? false : 'left out: openssl is not installed'
 
 t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async (t) => {
   const plain = await startOwnPostgres()
@@ -59,7 +59,7 @@ t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async 
   const pair = good.issue('db', 'DNS:localhost')
   t.teardown(() => plain.stop())
 
-  // The server reads both files as its own account; what is asked of it then is TLS where it is wanted.
+  // The server reads both files under its own account.
   const owner = postgres(plain.url, { max: 1, onnotice: () => {} })
   const [place] = await owner<{ data_directory: string }[]>`show data_directory`
   const directory = place?.data_directory as string
@@ -112,13 +112,13 @@ t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async 
     await both(t, reach('localhost', own, '?sslmode=verify-full'), 'refused')
   })
 
-  await t.test('several hosts, of which the first is not there', async (t) => {
+  await t.test('several hosts, the first of which is down', async (t) => {
     const hosts = (search = '') => reach('127.0.0.1', own, search).replace(`127.0.0.1:${own}`, `127.0.0.1:1,127.0.0.1:${own}`)
     await both(t, hosts(), false)
     await both(t, hosts('?sslmode=require'), true)
   })
 
-  await t.test('IPv6', { skip: listensOnIpv6 ? false : 'left out: there is no IPv6 here' }, async (t) => {
+  await t.test('IPv6', { skip: listensOnIpv6 ? false : 'left out: IPv6 is not available' }, async (t) => {
     const proxy = await startProxy(Number(own), '::1')
     t.teardown(() => proxy.stop())
     await both(t, reach('[::1]', proxy.port), false)
@@ -127,7 +127,7 @@ t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async 
     await both(t, two, false)
   })
 
-  await t.test('the configuration refuses what cannot be meant', async (t) => {
+  await t.test('the configuration refuses contradictory settings', async (t) => {
     const problems = (search: string) => inspectConfig({ DATABASE_URL: `postgres://db/shop${search}` }).problems
     t.same(problems(`?sslmode=verify-full&sslrootcert=${good.caFile}`), [])
     t.same(problems('?sslrootcert=system'), [])
@@ -139,7 +139,7 @@ t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async 
   })
 })
 
-t.test('plain text to another host is warned of once, in production', async (t) => {
+t.test('in production, an unencrypted connection to another host logs one warning', async (t) => {
   const definitions = await loadInOrder(['order', 'user'])
   const warnings = (url: string, production = true) => {
     const lines: string[] = []

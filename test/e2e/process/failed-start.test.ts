@@ -50,26 +50,28 @@ const elsewhere = Object.fromEntries(
 )
 const onPurpose = /fails on purpose/
 
-/** What goes wrong: the variables, what the start says, and the part of a module that fails. */
+/** Faults: environment variables, the expected error, and the part of a module that fails. */
 const faults: Readonly<Record<string, [env: Record<string, string>, failure: RegExp, fault?: FailingStart['fault']]>> = {
-  'a port that is taken': [{ ...queues, PORT: taken }, /EADDRINUSE/],
-  'a metrics port that is taken': [{ ...queues, METRICS_PORT: taken }, /EADDRINUSE/],
+  'a port in use': [{ ...queues, PORT: taken }, /EADDRINUSE/],
+  'a metrics port in use': [{ ...queues, METRICS_PORT: taken }, /EADDRINUSE/],
   'a database that refuses connections': [{ PRODUCT_DATABASE_URL: changed({ port: '1' }) }, /product.*refuses it/],
-  'a database where the queues may not be made': [
+  'a database where the login may not create the queues': [
     { SERVICE: 'product', DATABASE_URL: changed({ username: 'bystander', password: 'quiet-harbour' }) },
     /permission denied/,
   ],
   ...(evicting ? { 'a Redis that evicts': [{ REDIS_URL: evicting.url }, /noeviction/] } : {}),
   'an OIDC issuer without an audience': [{ OIDC_ISSUER: 'https://issuer.example' }, /OIDC_AUDIENCE/],
-  ...Object.fromEntries(serviceNames.map((name) => [`${name} cannot be made`, [queues, onPurpose, `${name}.create`]] as const)),
+  ...Object.fromEntries(
+    serviceNames.map((name) => [`${name} cannot be created`, [queues, onPurpose, `${name}.create`]] as const),
+  ),
   'a gateway in front of other services': [{ SERVICE: 'gateway', ...queues, ...elsewhere }, onPurpose, 'gateway.create'],
   'routes that cannot be mounted': [queues, onPurpose, 'order.routes'],
   'sample data that cannot be written': [{ ...queues, SEED: 'true' }, onPurpose, 'order.seed'],
-  'an administrator whose password is no good': [
+  'an administrator with a common password': [
     { ...queues, ADMIN_EMAIL: 'admin@example.com', ADMIN_PASSWORD: '12345678' },
     /ADMIN_PASSWORD/,
   ],
-  'work in the background that cannot begin': [queues, onPurpose, 'order.start'],
+  'background work that cannot start': [queues, onPurpose, 'order.start'],
 }
 
 const environment = (env: Readonly<Record<string, string>>) => ({
@@ -101,11 +103,11 @@ clearTimeout(timer)
 forget()
 
 for (const [n, [what, [, failure]]] of Object.entries(faults).entries())
-  t.test(`${what}: the start fails and leaves nothing open`, async (t) => {
+  t.test(`${what}: the start fails and closes everything`, async (t) => {
     const failed: FailedStart = JSON.parse(lines()[n] ?? '{}')
     t.match(failed.failure, failure)
     t.same(failed.open, [])
     t.equal(failed.connections, 0)
   })
 
-t.test('after all of them the process ends by itself', async (t) => t.equal(status, 0))
+t.test('after all failed starts the process ends by itself', async (t) => t.equal(status, 0))

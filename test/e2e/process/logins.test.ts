@@ -28,7 +28,7 @@ const urlOf = (login: string, password: string): string => {
 }
 const key = (module: string) => `${module.toUpperCase()}_DATABASE_URL`
 
-// Not a superuser: what a managed PostgreSQL gives.
+// Not a superuser, as in a managed PostgreSQL.
 await superuser`create role shop_owner login createrole password 'owner'`
 await superuser`alter database test_logins owner to shop_owner`
 await superuser`revoke all on database test_logins from public`
@@ -36,7 +36,7 @@ const owner = { DATABASE_URL: urlOf('shop_owner', 'owner') }
 const passwordOf = (module: string) => `it's ${module}'s / "own" %`
 const own = Object.fromEntries(storingServices.map((module) => [key(module), urlOf(`shop_${module}`, passwordOf(module))]))
 
-/** As the program does it. */
+/** Runs migrate.ts; returns its exit status and output. */
 const makeLogins = async (t: Test, env: Record<string, string>, ...args: string[]) => {
   const said = (['log', 'error'] as const).map((method) => t.capture(console, method))
   try {
@@ -53,7 +53,7 @@ const connectAs = (t: Test, login: string, password: string): postgres.Sql => {
 }
 const denied = { code: '42501' }
 
-t.test('a login for each module, made as often as somebody likes', async (t) => {
+t.test('creates a login for each module, and is idempotent', async (t) => {
   const done = {
     status: 0,
     output:
@@ -64,10 +64,10 @@ t.test('a login for each module, made as often as somebody likes', async (t) => 
   const roles = await superuser`
     select rolname from pg_roles where rolname like 'shop\\_%' and rolname <> 'shop_owner'
        and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls or rolreplication)`
-  t.same([...roles], [], 'none of them may do more')
+  t.same([...roles], [], 'no login has more rights')
 })
 
-t.test('nobody has a right on the tables of another', async (t) => {
+t.test('no login has privileges on the tables of another module', async (t) => {
   const sql = connectAs(t, 'shop_owner', 'owner')
   const rights = async (login: string) => {
     const rows = await sql<{ schema: string }[]>`
@@ -82,7 +82,7 @@ t.test('nobody has a right on the tables of another', async (t) => {
     t.same(await rights(`shop_${module}`), [`${module}s`, 'bullmq', 'orderhub_migrations'].sort(), module)
 })
 
-t.test('what a stolen login of the order service may do', async (t) => {
+t.test('a stolen login of the order service can only use its own tables', async (t) => {
   const sql = connectAs(t, 'shop_order', passwordOf('order'))
   const refused = [
     'select * from users.users',
@@ -108,7 +108,7 @@ t.test('what a stolen login of the order service may do', async (t) => {
   await t.rejects(audit`delete from audits.entries`, denied)
 })
 
-t.test('another password takes the place of the old one', async (t) => {
+t.test('a new password replaces the old one', async (t) => {
   const changed = { ...own, [key('order')]: urlOf('shop_order', 'new') }
   t.equal((await makeLogins(t, { ...owner, ...changed })).status, 0)
   await t.rejects(postgres(urlOf('shop_order', passwordOf('order')), { max: 1 })`select 1`, { code: '28P01' })
@@ -140,7 +140,7 @@ t.test('mistakes', async (t) => {
   t.equal((await said({}, '--logon')).status, 64)
 })
 
-t.test('the six services work with their own logins alone, events through PostgreSQL too', async (t) => {
+t.test('the six services work with only their own logins, with events through PostgreSQL', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-logins-'))
   const keysDir = join(folder, 'keys')
   await initKeys(keysDir, serviceNames)
@@ -184,8 +184,8 @@ t.test('the six services work with their own logins alone, events through Postgr
     return counts.every((rows) => rows.length === 0)
   }
   t.ok(await eventually(outboxes, { timeoutMs: 60_000, everyMs: 250 }), 'every event is delivered')
-  t.ok((await sql`select from notifications.inbox`).length > 0, 'the order was heard of')
+  t.ok((await sql`select from notifications.inbox`).length > 0, 'the event of the order was received')
   const audit = connectAs(t, 'shop_audit', passwordOf('audit'))
-  t.ok((await audit`select from audits.entries where service = 'order'`).length > 0, 'the order is in the trail')
+  t.ok((await audit`select from audits.entries where service = 'order'`).length > 0, 'the trail has the order')
   t.notMatch(running.map((service) => service.output()).join(''), /permission denied/)
 })

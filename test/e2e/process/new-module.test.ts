@@ -34,7 +34,7 @@ const parts = [
 const password = 'a long password of mine'
 const env = { PATH: process.env.PATH }
 
-/** A copy of the repository with the module of test/fixtures/loyalty: its folder, and lines in the three files that people edit. */
+/** A copy of the repository with the module of test/fixtures/loyalty: its folder, and lines in three files. */
 const copyWithModule = async (t: Test): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-new-module-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -67,7 +67,7 @@ const copyWithModule = async (t: Test): Promise<string> => {
   return folder
 }
 
-/** Without the options of the test runner, under which the compiler does not load. */
+/** Runs a command without the test runner's NODE_OPTIONS, with which the compiler does not load. */
 const run = (folder: string, command: string, ...args: readonly string[]) => {
   const PATH = `${join(root, 'node_modules/.bin')}:${env.PATH}`
   const { status, stdout, stderr } = spawnSync('env', ['-u', 'NODE_OPTIONS', command, ...args], {
@@ -113,7 +113,7 @@ const start = async (t: Test, folder: string) => {
   return url
 }
 
-t.test('a new module is its folder, and lines in the registry, the policy and the values of the chart', async (t) => {
+t.test("a new module needs its folder, and lines in the registry, the policy and the chart's values", async (t) => {
   const folder = await copyWithModule(t)
   const textOf = (file: string) => readFile(join(folder, file), 'utf8')
 
@@ -133,8 +133,8 @@ t.test('a new module is its folder, and lines in the registry, the policy and th
   for (const line of ['loyalty: [user, audit]', 'loyalty: [user]', 'loyalty: [DATABASE_URL, LOYALTY_DATABASE_URL, REDIS_URL]'])
     t.match(chart, `\n${line}\n`)
 
-  const noHelm = run(folder, 'helm', 'version').status === 0 ? false : 'left out: helm is not here'
-  await t.test('the chart runs it and lets it reach what it calls', { skip: noHelm }, async (t) => {
+  const noHelm = run(folder, 'helm', 'version').status === 0 ? false : 'left out: helm is not installed'
+  await t.test('the chart deploys it and allows its calls', { skip: noHelm }, async (t) => {
     const { status, stdout, stderr } = run(
       folder,
       'helm',
@@ -147,7 +147,7 @@ t.test('a new module is its folder, and lines in the registry, the policy and th
     t.equal(status, 0, stderr)
     t.match(stdout, /kind: Deployment\nmetadata:\n {2}name: shop-orderhub-loyalty\n/)
     t.match(stdout, /kind: NetworkPolicy\nmetadata:\n {2}name: shop-orderhub-loyalty\n/)
-    t.match(stdout, 'LOYALTY_SERVICE_URL: http://shop-orderhub-loyalty:8080', 'the gateway is told where it is')
+    t.match(stdout, 'LOYALTY_SERVICE_URL: http://shop-orderhub-loyalty:8080', 'the gateway has its address')
   })
 
   const url = await start(t, folder)
@@ -172,5 +172,5 @@ t.test('a new module is its folder, and lines in the registry, the policy and th
     const { body } = await send('GET', '/audit?resource_type=loyalty', undefined, token)
     return body.data.some(({ action }: { action: string }) => action === 'loyalty.granted')
   })
-  t.pass('its event is on the audit trail')
+  t.pass('the audit trail has its event')
 })

@@ -21,7 +21,7 @@ const collect = () => {
   return { lines, stream }
 }
 
-t.test('one JSON line a request, with ids and without personal data', async (t) => {
+t.test('one JSON log line per request, with ids and without personal data', async (t) => {
   const { lines, stream } = collect()
   const { api } = await runApp(t, {}, { log: createLog('trace', 'test', stream) })
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -40,7 +40,7 @@ t.test('one JSON line a request, with ids and without personal data', async (t) 
     return found.length >= 3 && found
   })
   const own = requests.filter(({ request_id }) => request_id === 'request-0001')
-  t.equal(own.length, 2, 'one line each')
+  t.equal(own.length, 2, 'one line per request')
   t.match(own[1], {
     level: 'info',
     service: 'test',
@@ -56,7 +56,7 @@ t.test('one JSON line a request, with ids and without personal data', async (t) 
   for (const secret of [person.name, person.email, person.phone]) t.notOk(log.includes(secret), 'personal data is not in the log')
 })
 
-t.test('fields that hold secrets or personal data are redacted wherever a log call puts them', async (t) => {
+t.test('fields with secrets or personal data are redacted at any depth of a log call', async (t) => {
   const { lines, stream } = collect()
   const log = createLog('info', 'test', stream)
   log.info(
@@ -73,7 +73,7 @@ t.test('fields that hold secrets or personal data are redacted wherever a log ca
   t.match(text, /boom/)
 })
 
-t.test('metrics are on a port of their own', async (t) => {
+t.test('metrics have their own port', async (t) => {
   const { url, api, metricsUrl } = await runApp(t)
   await api('/products/1')
   await api('/products/999')
@@ -96,7 +96,7 @@ t.test('metrics are on a port of their own', async (t) => {
   t.equal((await call(`${url}/metrics`)).status, 404, 'not on the public port')
 })
 
-/** What an OpenTelemetry collector is sent, and the environment that sends it there. */
+/** An OpenTelemetry collector, and the environment that exports to it. */
 const startCollector = async (t: Test) => {
   const received: string[] = []
   const collector = createServer((request, response) => {
@@ -122,7 +122,7 @@ const startCollector = async (t: Test) => {
   return { received, env }
 }
 
-t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the consumer', async (t) => {
+t.test('with OTEL_EXPORTER_OTLP_ENDPOINT a trace spans the request and the consumer', async (t) => {
   const { received, env } = await startCollector(t)
   const postgres = await startPostgres()
   const DATABASE_URL = await postgres.createDatabase('traced', storingServices)
@@ -150,8 +150,8 @@ t.test('OTEL_EXPORTER_OTLP_ENDPOINT sends traces of a request through to the con
   const missing = await call(`${gateway.url}/api/v1/users/2000000000`, 'GET', undefined, {
     traceparent: `00-${trace}-00f067aa0ba902b7-01`,
   })
-  t.equal(missing.body.trace_id, trace, 'the service behind a gateway goes on with the trace of the client')
-  t.equal(await service.stop(), 0, 'ends in order, and sends what is left')
+  t.equal(missing.body.trace_id, trace, 'the service continues the trace of the client')
+  t.equal(await service.stop(), 0, 'stops and exports the remaining spans')
   const spans = received
     .flatMap((body) => JSON.parse(body).resourceSpans)
     .flatMap(({ scopeSpans }) => scopeSpans)

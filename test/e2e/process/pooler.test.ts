@@ -11,7 +11,7 @@ import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(120_000)
 
-const skip = hasPgBouncer() ? false : 'left out: there is no pgbouncer'
+const skip = hasPgBouncer() ? false : 'left out: pgbouncer is not installed'
 const everything = 'role,statement_timeout,options'
 const limit = 1_500
 
@@ -47,10 +47,10 @@ t.test('a pooler that drops role and statement_timeout', { skip }, async (t) => 
     `statements run as ${login}, not as shop_reader; statement_timeout is 0 ms, not 1500 ms: a connection pooler`,
   )
 
-  t.same(await open(url).run(whoAmI), [{ role: 'shop_reader', limit: '1500ms' }], 'without a pooler both are so')
+  t.same(await open(url).run(whoAmI), [{ role: 'shop_reader', limit: '1500ms' }], 'without a pooler both are set')
 
   for (const mode of ['session', 'transaction'] as const) {
-    await t.test(`in ${mode} mode a start ends with one line, and no statement runs as the login`, async (t) => {
+    await t.test(`in ${mode} mode the start fails with one line, and no statement runs as the login`, async (t) => {
       const at = await pooler(mode)
       await t.rejects(look(at), { message: new RegExp(`settings failed: ${dropped.source}`), lasting: true })
       const reasons: string[] = []
@@ -68,7 +68,7 @@ t.test('a pooler that drops role and statement_timeout', { skip }, async (t) => 
     })
   })
 
-  await t.test('what the login itself has comes through a pooler; a connection that opens later is looked at too', async (t) => {
+  await t.test('settings of the login itself work through a pooler; later connections are checked too', async (t) => {
     const at = await pooler('session')
     await owner.unsafe(`alter role ${login} set role = 'shop_reader'`)
     await owner.unsafe(`alter role ${login} set statement_timeout = '1s'`)

@@ -11,23 +11,23 @@ import { startService } from '../../../testing/service.ts'
 
 t.setTimeout(180_000)
 
-/** Modules and the number of their last migration that every installation has: those up to it are never looked at again. */
+/** The last migration of each module that every installation has; it and earlier ones are not checked. */
 const released: Record<string, number> = { user: 1, product: 1, order: 1, notification: 1, audit: 1 }
 
-/** What the version before cannot live with: it still runs when the migration has been applied, and again after a rollback. */
+/** Changes that break the previous version, which still runs after the migration, and again after a rollback. */
 const contracting: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['removes a column', /\bdrop\s+column\b/i],
   ['removes a table', /\bdrop\s+(table|schema|view|materialized\s+view|function|type|sequence)\b/i],
   ['renames', /\brename\s+(to|column|constraint)\b|\brename\s+"?\w+"?\s+to\b/i],
-  // Of an integer to bigint alone: what wrote and read the one does so with the other, as the last test here shows.
+  // Except integer to bigint: the previous version reads and writes both, as the last test shows.
   ['changes a type', /\balter\s+column\s+\S+\s+(set\s+data\s+)?type\b(?!\s+bigint\b)/i],
-  ['refuses NULL in what may hold it', /\bset\s+not\s+null\b/i],
+  ['makes a column NOT NULL', /\bset\s+not\s+null\b/i],
   ['removes a default', /\bdrop\s+default\b/i],
-  ['adds a column that must be given', /\badd\s+column\b(?=[^;]*\bnot\s+null\b)(?![^;]*\b(default|generated)\b)/i],
+  ['adds a required column', /\badd\s+column\b(?=[^;]*\bnot\s+null\b)(?![^;]*\b(default|generated)\b)/i],
   ['empties a table', /\btruncate\s+(table\b|only\b|")/i],
 ]
 
-/** @returns what a migration contracts; a file whose name says `contract` may. */
+/** @returns the breaking changes of a migration; a file with `contract` in its name may have them. */
 const contractions = (file: string, sql: string): string[] => {
   if (/contract/.test(file)) return []
   const statements = sql
@@ -36,7 +36,7 @@ const contractions = (file: string, sql: string): string[] => {
   return contracting.filter(([, pattern]) => statements.some((statement) => pattern.test(statement))).map(([what]) => what)
 }
 
-t.test('a migration only adds: the version before runs on the schema of this one', async (t) => {
+t.test('migrations only add: the previous version runs on this schema', async (t) => {
   const drizzle = new URL('../../../drizzle/', import.meta.url)
   for (const module of readdirSync(drizzle)) {
     const folder = new URL(`${module}/`, drizzle)
@@ -44,26 +44,30 @@ t.test('a migration only adds: the version before runs on the schema of this one
     for (const file of readdirSync(folder).filter((name) => /^\d{4}_.*\.sql$/.test(name))) {
       if (Number(file.slice(0, 4)) <= (released[module] ?? -1)) continue
       const found = contractions(file, readFileSync(new URL(file, folder), 'utf8'))
-      t.strictSame(found, [], `drizzle/${module}/${file}: expand now, and contract in a later release, in a file named so`)
+      t.strictSame(
+        found,
+        [],
+        `drizzle/${module}/${file}: expand now, and contract in a later release, in a file named *contract*`,
+      )
     }
   }
 })
 
-t.test('the rule sees what it is for', async (t) => {
+t.test('the rule detects each breaking change', async (t) => {
   const seen: Record<string, string> = {
     'ALTER TABLE "orders"."orders" DROP COLUMN "total";': 'removes a column',
     'DROP TABLE "orders"."items";': 'removes a table',
     'ALTER TABLE "orders"."orders" RENAME COLUMN "a" TO "b";': 'renames',
     'ALTER TABLE "orders"."orders" RENAME TO "b";': 'renames',
     'ALTER TABLE "orders"."orders" ALTER COLUMN "id" SET DATA TYPE text;': 'changes a type',
-    'ALTER TABLE "orders"."orders" ALTER COLUMN "note" SET NOT NULL;': 'refuses NULL in what may hold it',
+    'ALTER TABLE "orders"."orders" ALTER COLUMN "note" SET NOT NULL;': 'makes a column NOT NULL',
     'ALTER TABLE "orders"."orders" ALTER COLUMN "note" DROP DEFAULT;': 'removes a default',
-    'ALTER TABLE "orders"."orders" ADD COLUMN "note" text NOT NULL;': 'adds a column that must be given',
+    'ALTER TABLE "orders"."orders" ADD COLUMN "note" text NOT NULL;': 'adds a required column',
     'TRUNCATE TABLE "orders"."orders";': 'empties a table',
   }
   for (const [sql, what] of Object.entries(seen)) {
     t.strictSame(contractions('0002_change.sql', sql), [what], sql)
-    t.strictSame(contractions('0002_contract_change.sql', sql), [], `a contraction says so: ${sql}`)
+    t.strictSame(contractions('0002_contract_change.sql', sql), [], `allowed in a contract migration: ${sql}`)
   }
   for (const sql of [
     `ALTER TABLE "orders"."orders" ADD COLUMN "note" text DEFAULT '' NOT NULL;`,
@@ -77,7 +81,7 @@ t.test('the rule sees what it is for', async (t) => {
     t.strictSame(contractions('0002_change.sql', sql), [], sql)
 })
 
-/** What a later release might add, where a version that does not know it writes rows. */
+/** Changes that a later release might make to tables that this version writes. */
 const later: Record<string, readonly string[]> = {
   user: [
     'alter table users.users add column nickname text',
@@ -96,7 +100,7 @@ const later: Record<string, readonly string[]> = {
   audit: ['alter table audits.outbox add column region text'],
 }
 
-t.test('after a rollback this version runs on the schema of a later one, while its pods are still there', async (t) => {
+t.test('this version runs on the schema of a later one, when already running and after a rollback', async (t) => {
   const server = await startPostgres()
   t.teardown(() => server.stop())
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-later-'))
@@ -111,7 +115,7 @@ t.test('after a rollback this version runs on the schema of a later one, while i
   const set = (of: { url: string }, available: number) => call(`${of.url}/api/v1/inventory/2`, 'PUT', { available })
   const buy = (of: { url: string }) =>
     call(`${of.url}/api/v1/orders`, 'POST', { user_id: 2, items: [{ product_id: 2, quantity: 2 }] })
-  t.strictSame([(await set(before, 10)).status, (await buy(before)).status], [200, 201], 'its statements are prepared')
+  t.strictSame([(await set(before, 10)).status, (await buy(before)).status], [200, 201], 'prepares its statements')
 
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
@@ -124,15 +128,15 @@ t.test('after a rollback this version runs on the schema of a later one, while i
 
   const after = await startService('all', env)
   t.teardown(() => after.kill())
-  for (const [what, { url }] of Object.entries({ 'that was running': before, 'that starts': after })) {
+  for (const [what, { url }] of Object.entries({ running: before, started: after })) {
     t.equal((await call(`${url}/health/ready`)).status, 200)
     const api = (path: string, method?: string, body?: unknown) => call(`${url}/api/v1${path}`, method, body)
     const product = await api('/products', 'POST', { sku: `LATER-${what.slice(-6)}`, name: 'Lamp', price: 40 })
-    t.equal(product.status, 201, `a product, by the one ${what}`)
+    t.equal(product.status, 201, `a product, by the ${what} process`)
     const order = await api('/orders', 'POST', { user_id: 2, items: [{ product_id: product.body.data.id, quantity: 2 }] })
-    t.match(order, { status: 201, body: { data: { status: 'pending' } } }, `an order, by the one ${what}`)
+    t.match(order, { status: 201, body: { data: { status: 'pending' } } }, `an order, by the ${what} process`)
     t.equal((await api(`/orders/${order.body.data.id}/cancel`, 'POST')).status, 200)
-    t.strictSame([(await set({ url }, 10)).status, (await buy({ url })).status], [200, 201], `stock, by the one ${what}`)
+    t.strictSame([(await set({ url }, 10)).status, (await buy({ url })).status], [200, 201], `stock, by the ${what} process`)
     t.equal((await api('/users', 'POST', { name: 'Ada', email: `ada-${what.slice(-6)}@example.com` })).status, 201)
   }
 })

@@ -14,7 +14,7 @@ import { childEnvironment } from '../../../testing/child-environment.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 import { startService } from '../../../testing/service.ts'
 
-// A process depends on what its own modules use, whatever else is in its environment: shared Secrets hold everything.
+// A process needs only what its own modules use, whatever else is in its environment: Secrets are shared by all services.
 
 const nowhere = 'postgres://nobody:secret@127.0.0.1:1/none'
 const away = Object.fromEntries(serviceNames.map((name) => [`${name.toUpperCase()}_SERVICE_URL`, 'http://127.0.0.1:1']))
@@ -25,7 +25,7 @@ const keysDir = t.testdir()
 await initKeys(keysDir, serviceNames)
 t.teardown(() => postgres.stop())
 
-/** Databases of these services that are there; those of all others, and the one of all, are not. */
+/** An existing database for each of these services; all other database URLs, also DATABASE_URL, lead nowhere. */
 const databasesOf = (names: readonly ServiceName[]): Record<string, string> => ({
   DATABASE_URL: nowhere,
   REDIS_URL: 'redis://127.0.0.1:1',
@@ -34,12 +34,12 @@ const databasesOf = (names: readonly ServiceName[]): Record<string, string> => (
   ),
 })
 
-/** Every choice of at least one service. */
+/** Every combination of at least one service. */
 const combinations = Array.from({ length: 2 ** serviceNames.length - 1 }, (_, n) =>
   serviceNames.filter((_name, bit) => ((n + 1) >> bit) & 1),
 )
 
-t.test('the services that keep data are those with tables and migrations', async (t) => {
+t.test('`storingServices` are the services with tables and migrations', async (t) => {
   const names = Object.keys(registry) as ServiceName[]
   const definitions = await Promise.all(names.map(async (name) => [name, await loadModule(name)] as const))
   const withTables = definitions.filter(([, { tables }]) => tables).map(([name]) => name)
@@ -47,7 +47,7 @@ t.test('the services that keep data are those with tables and migrations', async
   t.same([...storingServices].sort(), readdirSync(new URL('../../../drizzle', import.meta.url)).sort())
 })
 
-t.test('each combination of services is ready with the databases of its own', async (t) => {
+t.test('each combination of services is ready with only its own databases', async (t) => {
   t.equal(combinations.length, 63)
   for (const selected of combinations) {
     const config = readConfig({
@@ -70,7 +70,7 @@ t.test('each combination of services is ready with the databases of its own', as
   }
 })
 
-t.test('as real processes, with a database for all in their environment that is not there', async (t) => {
+t.test('real processes start with a DATABASE_URL that leads nowhere', async (t) => {
   for (const name of ['gateway', 'gateway,order', 'product']) {
     const own = name.split(',') as ServiceName[]
     const service = await startService(name, { ...away, ...databasesOf(own), KEYS_DIR: keysDir })
@@ -78,7 +78,7 @@ t.test('as real processes, with a database for all in their environment that is 
   }
 })
 
-t.test('the gateway alone has nothing to migrate, and asks no database', async (t) => {
+t.test('the gateway alone has nothing to migrate, and opens no database connection', async (t) => {
   const program = fileURLToPath(new URL('../../../src/migrate.ts', import.meta.url))
   const env = { ...childEnvironment(), SERVICE: 'gateway', DATABASE_URL: nowhere }
   const { stdout } = await promisify(execFile)(process.execPath, [program], { env })

@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'orderhub-mistakes-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
 const linesOf = (output: string) => output.trimEnd().split('\n')
 
-t.test('in production, configuration, keys and databases are told at once', async (t) => {
+t.test('in production, mistakes in configuration, keys and databases are reported together', async (t) => {
   const bare = await runToEnd('all', { NODE_ENV: 'production' })
   t.equal(bare.status, 78)
   t.match(linesOf(bare.output), [/^KEYS_DIR is missing/, /^DATABASE_URL is missing/])
@@ -34,7 +34,7 @@ t.test('in production, configuration, keys and databases are told at once', asyn
   t.equal(lines.length, expected.length, output)
 })
 
-t.test('a transport that is missing is told before anything is opened', async (t) => {
+t.test('a missing event transport is reported before anything is opened', async (t) => {
   const urls = { USER_SERVICE_URL: 'http://127.0.0.1:1', PRODUCT_SERVICE_URL: 'http://127.0.0.1:1' }
   const { status, output } = await runToEnd('order', {
     ...urls,

@@ -15,14 +15,14 @@ import { dataFolder, type Started, startPlatform } from '../../../testing/start.
 t.setTimeout(600_000)
 const args = [fileURLToPath(new URL('../../../scripts/start-split.ts', import.meta.url))]
 const cwd = fileURLToPath(new URL('../../..', import.meta.url))
-const withoutProc = !existsSync('/proc/self/environ') && 'left out: this system has no /proc'
+const withoutProc = !existsSync('/proc/self/environ') && 'left out: there is no /proc'
 
 interface Running {
   readonly pid: number
   readonly service: string | undefined
 }
 
-/** Every process that was started with this DATA_DIR, the database's included. */
+/** All processes with this DATA_DIR, including the database's. */
 const running = (dataDir: string): Running[] =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -38,18 +38,18 @@ const running = (dataDir: string): Running[] =>
 
 const nothingIsLeft = (dataDir: string) => eventually(() => running(dataDir).length === 0, { timeoutMs: 20_000 })
 
-/** As a terminal does it: to the whole process group. */
+/** Signals the whole process group, as a terminal does. */
 const ctrlC = ({ child }: Started) => process.kill(-(child.pid as number), 'SIGINT')
 
 const startSplit = (t: Test, env: Record<string, string>) => startPlatform(t, { env, args })
 
-t.test('the split form: one banner that works, Ctrl-C, and the data stays', { skip: withoutProc }, async (t) => {
+t.test('separate services: one banner with working addresses, Ctrl-C, and the data is kept', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const env = { DATA_DIR: dataDir, PORT: String(await freePort()), METRICS_PORT: String(await freePort()) }
   const first = startSplit(t, env)
   const url = await first.ready()
-  t.equal(url, `http://127.0.0.1:${env.PORT}`, 'PORT is the port of the gateway')
-  t.equal((await fetch(`http://127.0.0.1:${env.METRICS_PORT}/metrics`)).status, 200, 'and METRICS_PORT that of its metrics')
+  t.equal(url, `http://127.0.0.1:${env.PORT}`, "PORT is the gateway's port")
+  t.equal((await fetch(`http://127.0.0.1:${env.METRICS_PORT}/metrics`)).status, 200, "METRICS_PORT is its metrics' port")
   t.equal(first.output().match(/OrderHub is ready/g)?.length, 1)
   const addresses = [...first.output().matchAll(/^ {2}(\w+): +(http:\S+:\d+)$/gm)].filter(([, name]) => name && name in ports)
   t.same(
@@ -71,12 +71,12 @@ t.test('the split form: one banner that works, Ctrl-C, and the data stays', { sk
   await eventually(() => first.output().includes('"msg":"stopping"'))
   ctrlC(first)
   t.equal(await first.ended(), 0)
-  t.equal(first.output().match(/"msg":"stopped"/g)?.length, 7, 'six services and the one that started them')
+  t.equal(first.output().match(/"msg":"stopped"/g)?.length, 7, 'six services and their parent process')
   t.equal(running(dataDir).length, 0)
 
   const second = startSplit(t, env)
   const again = await second.ready()
-  t.equal(passwordIn(second.output()), '', 'the password is shown once')
+  t.equal(passwordIn(second.output()), '', 'the password is printed once')
   const known = await signIn(again, password)
   t.equal((await call(`${again}/api/v1/orders/${placed.body.data.id}`, 'GET', undefined, known.headers)).status, 200)
 
@@ -87,7 +87,7 @@ t.test('the split form: one banner that works, Ctrl-C, and the data stays', { sk
   t.equal((await signIn(again, made)).status, 200)
   const plain = await promisify(execFile)('sh', ['-c', `DATA_DIR=${dataDir} npm run reset-admin`], { cwd })
   const another = /was given the password (\S+)$/m.exec(plain.stdout)?.[1] ?? ''
-  t.equal((await signIn(again, another)).status, 200, 'nor does it need --split where there is one form alone')
+  t.equal((await signIn(again, another)).status, 200, 'works without --split if there is only one kind of data folder')
 
   const victim = running(dataDir).find(({ service }) => service === 'product')
   process.kill(victim?.pid as number, 'SIGKILL')
@@ -96,10 +96,10 @@ t.test('the split form: one banner that works, Ctrl-C, and the data stays', { sk
   t.equal(running(dataDir).length, 0)
 })
 
-t.test('services whose ports are taken get free ones; SIGKILL leaves nothing behind', { skip: withoutProc }, async (t) => {
+t.test('services whose ports are in use get free ones; SIGKILL leaves no process behind', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const holder = createServer().listen(ports.audit, '127.0.0.1')
-  await once(holder, 'listening').catch(() => {}) // Somebody else holds it, which is as good.
+  await once(holder, 'listening').catch(() => {}) // In use by another process: the same effect.
   t.teardown(() => holder.close())
   const started = startSplit(t, { DATA_DIR: dataDir })
   const url = await started.ready()
@@ -109,7 +109,7 @@ t.test('services whose ports are taken get free ones; SIGKILL leaves nothing beh
   await nothingIsLeft(dataDir)
 })
 
-t.test('a taken port of the gateway is one line with what to do, and nothing is made', async (t) => {
+t.test('a gateway port in use: one line with a command that works, and no data is created', async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const holder = createServer().listen(0, '127.0.0.1')
   await once(holder, 'listening')
@@ -123,7 +123,7 @@ t.test('a taken port of the gateway is one line with what to do, and nothing is 
   t.notOk(existsSync(dataDir))
 })
 
-t.test('a mistake in the configuration is one line', async (t) => {
+t.test('a configuration mistake is reported on one line', async (t) => {
   const started = startSplit(t, { DATA_DIR: dataFolder(t, 0o755), RATE_LIMIT_PER_MINUTE: 'many' })
   t.equal(await started.ended(), 78)
   t.match(started.output(), /^RATE_LIMIT_PER_MINUTE [^\n]+\n$/)

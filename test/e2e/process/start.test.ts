@@ -20,7 +20,7 @@ const firstStart = async (t: Test, dataDir: string) => {
   return { ...started, url: await started.ready() }
 }
 
-t.test('the first minute: the printed lines work as they are, and the data stays', async (t) => {
+t.test('the first start: the printed commands work, and the data is kept', async (t) => {
   const dataDir = dataFolder(t, 0o700)
   const first = await firstStart(t, dataDir)
   t.match(first.output(), /API reference: +http:\/\/127\.0\.0\.1:\d+\/docs/)
@@ -49,7 +49,7 @@ t.test('the first minute: the printed lines work as they are, and the data stays
   t.equal(await first.stop(), 0)
 
   const second = await firstStart(t, dataDir)
-  t.notMatch(second.output(), password, 'the password is shown once')
+  t.notMatch(second.output(), password, 'the password is printed once')
   t.match(second.output(), /Sign in as xiaoming@example\.com/)
   const credentials = { email: 'xiaoming@example.com', password }
   const { body } = await call(`${second.url}/api/v1/auth/login`, 'POST', credentials)
@@ -57,7 +57,7 @@ t.test('the first minute: the printed lines work as they are, and the data stays
   t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
 })
 
-const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: this system has no /proc'
+const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: there is no /proc'
 
 t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
@@ -67,11 +67,11 @@ t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => 
   await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
 })
 
-t.test('node --watch starts the platform, and Ctrl-C ends it in order', { skip: withoutProc }, async (t) => {
+t.test('node --watch starts the platform, and Ctrl-C stops it cleanly', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args: ['--watch', entry] })
   t.match(await started.ready(), /^http/)
-  // As a terminal does it: the watched process gets it twice, since Node.js passes it on.
+  // As a terminal does: the watched process gets the signal twice, because Node.js forwards it.
   process.kill(-(started.child.pid as number), 'SIGINT')
   await started.ended()
   t.match(started.output(), /"msg":"stopped"/)
@@ -79,7 +79,7 @@ t.test('node --watch starts the platform, and Ctrl-C ends it in order', { skip: 
   await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
 })
 
-t.test('a signal that comes again while the platform stops does no harm', { skip: withoutProc }, async (t) => {
+t.test('repeated signals while the platform stops have no effect', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const { child, output, ended } = await firstStart(t, dataDir)
   child.kill('SIGINT')
@@ -90,7 +90,7 @@ t.test('a signal that comes again while the platform stops does no harm', { skip
   await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
 })
 
-t.test('in production a missing database is one line, and nothing is started', async (t) => {
+t.test('in production a missing database is reported on one line, and nothing is started', async (t) => {
   const keysDir = dataFolder(t, 0o755)
   await initKeys(keysDir, serviceNames)
   const child = run(process.execPath, [entry], {
@@ -99,7 +99,7 @@ t.test('in production a missing database is one line, and nothing is started', a
   await t.rejects(child, { code: 78, stderr: /^DATABASE_URL is missing[^\n]*\n$/ })
 })
 
-t.test('a taken port is one line', async (t) => {
+t.test('a port in use is reported on one line', async (t) => {
   const { url } = await firstStart(t, dataFolder(t, 0o755))
   const port = new URL(url).port
   const env = { ...childEnvironment(), PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
@@ -109,9 +109,9 @@ t.test('a taken port is one line', async (t) => {
 const olderNode = ['/usr/bin/node', '/usr/local/bin/node'].find(
   (path) => existsSync(path) && Number(/\d+/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))?.[0]) < 22,
 )
-const withoutOlderNode = !olderNode && 'left out: there is no older Node on this machine'
+const withoutOlderNode = !olderNode && 'left out: there is no older Node.js'
 
-/** Files of the folder that no file of src names: people start them. */
+/** Programs: files of the folder that no other file imports. */
 const programsIn = (folder: string): string[] => {
   const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.js'))
@@ -120,11 +120,11 @@ const programsIn = (folder: string): string[] => {
   return readdirSync(folder).filter((name) => name.endsWith('.js') && !named.has(name))
 }
 
-t.test('an older Node is told so in one line by every program', { skip: withoutOlderNode }, async (t) => {
-  // No node_modules are near it: what is imported before the refusal cannot be found.
+t.test('every program refuses an older Node.js with one line', { skip: withoutOlderNode }, async (t) => {
+  // Without node_modules: an import before the version check would fail.
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-dist-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const clean = (program: string, args: readonly string[]) => run('env', ['-u', 'NODE_OPTIONS', program, ...args]) // The test runner sets it.
+  const clean = (program: string, args: readonly string[]) => run('env', ['-u', 'NODE_OPTIONS', program, ...args]) // Set by the test runner.
   const project = fileURLToPath(new URL('../../../tsconfig.build.json', import.meta.url))
   const compiler = fileURLToPath(new URL('../../../node_modules/.bin/tsc', import.meta.url))
   await clean(process.execPath, [compiler, '-p', project, '--outDir', folder, '--sourceMap', 'false'])

@@ -13,7 +13,7 @@ import { startService } from '../../../testing/service.ts'
 
 t.setTimeout(180_000)
 
-t.test('a phase that does not end, or fails, keeps no other from its end', async (t) => {
+t.test('a phase that hangs or fails does not block the others', async (t) => {
   const order: string[] = []
   const lines: unknown[] = []
   const log = { warn: (line: unknown) => lines.push(line) }
@@ -41,7 +41,7 @@ t.test('a phase that does not end, or fails, keeps no other from its end', async
   t.equal(lines.length, 2)
 })
 
-t.test('a client that does not read holds up no stop: everything is closed in order, with status 0', async (t) => {
+t.test('a client that does not read does not delay the stop: everything is closed, with status 0', async (t) => {
   const postgres = await startPostgres()
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-stop-'))
   t.teardown(async () => {
@@ -76,7 +76,7 @@ t.test('a client that does not read holds up no stop: everything is closed in or
   t.same(
     lines.filter(({ phase }) => phase).map(({ phase }) => phase),
     ['requests'],
-    'the connection is cut, and nothing else is late',
+    'the connection is closed, and no other phase is late',
   )
   t.equal(lines.at(-1)?.msg, 'stopped')
 })
