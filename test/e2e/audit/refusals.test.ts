@@ -128,7 +128,7 @@ t.test('between real services', async (t) => {
     t.ok(isSigned(keys, entry), name)
   }
 
-  await t.test('a burst of refusals is counted in one entry, which is written on shutdown', async (t) => {
+  await t.test('refusals after the first are counted in one entry, which a shutdown writes', async (t) => {
     const trace = 'b'.repeat(32)
     const ask = () =>
       call(`${at('order')}/api/v1/orders/1`, 'PATCH', { status: 'completed' }, { traceparent: `00-${trace}-00000000000000aa-01` })

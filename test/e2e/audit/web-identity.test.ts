@@ -90,7 +90,7 @@ t.test('the bucket is written with credentials exchanged for a token', async (t)
   t.equal(cloud.objects.size, 5)
 })
 
-t.test('valid combinations of settings', (t) => {
+t.test('a bucket needs credentials, or a token file and a role', (t) => {
   const bucket = { SERVICE: 'audit', AUDIT_ANCHOR: 's3://trail/checkpoints' }
   t.match(inspectConfig(bucket).problems, [/AUDIT_ANCHOR: a bucket needs AWS_ACCESS_KEY_ID .*or AWS_WEB_IDENTITY_TOKEN_FILE/])
   t.match(inspectConfig({ ...bucket, AWS_WEB_IDENTITY_TOKEN_FILE: '/token' }).problems, [/AWS_ROLE_ARN missing/])

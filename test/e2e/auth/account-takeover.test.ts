@@ -92,7 +92,7 @@ t.test('a new address must be confirmed by mail, the old one is notified, and ev
   await eventually(() => subjects(owner.id).filter((subject) => subject === changedMail(owner.email)).length === 2)
 })
 
-t.test('a pending address is dropped by a reset, by another new address, and by the current one', async (t) => {
+t.test('a pending address is dropped by a reset, by a newer address, and by entering the current one', async (t) => {
   const owner = await person()
   const proven = await reauthenticate(run, owner.headers)
   const ask = (email: string, headers = proven) => api(`/users/${owner.id}`, 'PATCH', { email }, headers)

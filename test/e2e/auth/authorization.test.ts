@@ -23,7 +23,7 @@ t.test('every route for every caller, in one process', async (t) => {
   t.ok((await runMatrix(t, world, routes)) >= routes.length * 8)
 })
 
-t.test('persons', async (t) => {
+t.test('users', async (t) => {
   const { world, keysDir, url } = await start(t)
   const { api, owner, other, support, headers, product } = world
   const as = ({ headers }: { headers: Record<string, string> }) => headers

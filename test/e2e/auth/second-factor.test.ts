@@ -12,9 +12,9 @@ const { api } = run
 const sql = postgres(run.databaseUrl, { max: 2, onnotice: () => {} })
 t.teardown(() => sql.end())
 
-/** A code of now, or of so many time steps from now. */
+/** The code of the current time step, or `steps` later. */
 const codeOf = (secret: string, steps = 0) => generateSync({ secret, epoch: Math.floor(Date.now() / 1000) + steps * 30 })
-/** As if no code had been used yet. */
+/** Forgets used codes, so that the current one is valid again. */
 const forgetSteps = (userId: number) => sql`update users.second_factors set last_step = 0 where user_id = ${userId}`
 
 const signedIn = async (fields: object = {}) => {
@@ -33,13 +33,13 @@ const enrolled = async () => {
   return { ...person, headers: bearer(access_token), secret: secret as string, recoveryCodes: recovery_codes as string[] }
 }
 
-t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
+t.test('enrolment with a code, then each sign-in needs a code', async (t) => {
   const { id, email, headers } = await signedIn()
   isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: '123456' }, headers), 409, 'auth.mfa_not_enrolled')
   const { data } = (await api('/auth/mfa/enrol', 'POST', undefined, headers)).body
   t.match(data, { secret: /^[A-Z2-7]{32}$/, qr: /^data:image\/png;base64,iVBOR/ })
   t.equal(data.otpauth_uri, `otpauth://totp/OrderHub:${encodeURIComponent(email)}?secret=${data.secret}&issuer=OrderHub`)
-  t.equal((await signIn(run, email)).status, 200, 'not asked for before it is confirmed')
+  t.equal((await signIn(run, email)).status, 200, 'not needed before it is confirmed')
 
   isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret, 20) }, headers), 401, 'auth.invalid_otp')
   const confirmed = await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, headers)
@@ -62,7 +62,7 @@ t.test('enrolled by a code, then asked for at each sign-in', async (t) => {
   isProblem(t, await api('/auth/mfa/confirm', 'POST', { code: codeOf(data.secret) }, proven), 409, 'auth.mfa_already_enrolled')
 })
 
-t.test('neither secret nor recovery code lies in the table', async (t) => {
+t.test('the tables contain neither the secret nor a recovery code in plain text', async (t) => {
   const { secret, recoveryCodes } = await enrolled()
   const [row] = await sql`
     select (select string_agg(encode(secret, 'escape'), ' ') from users.second_factors) as secrets,
@@ -83,14 +83,14 @@ t.test('one code a hundred times at once: one success', async (t) => {
   )
   await sql`delete from users.sign_in_attempts`
   isProblem(t, await signIn(run, email, { otp }), 401, 'auth.invalid_otp')
-  t.equal((await signIn(run, email, { otp: codeOf(secret, 1) })).status, 200, 'the next one is good')
+  t.equal((await signIn(run, email, { otp: codeOf(secret, 1) })).status, 200, 'the next code is valid')
   isProblem(t, await signIn(run, email, { otp }), 401, 'auth.invalid_otp')
 })
 
 t.test('each recovery code signs in once, also in parallel', async (t) => {
   const { email, recoveryCodes } = await enrolled()
   const [first, second] = recoveryCodes as [string, string]
-  // Fewer wrong ones than close the account for a while.
+  // Fewer wrong codes than the limit that locks the account.
   const answers = await Promise.all(Array.from({ length: 6 }, () => signIn(run, email, { otp: first })))
   t.equal(answers.filter(({ status }) => status === 200).length, 1)
   isProblem(t, await signIn(run, email, { otp: first }), 401, 'auth.invalid_otp')
@@ -98,7 +98,7 @@ t.test('each recovery code signs in once, also in parallel', async (t) => {
   isProblem(t, await signIn(run, email, { otp: '1f0a2-9c3d4-5e6f7-08192' }), 401, 'auth.invalid_otp')
 })
 
-t.test('removed with the password and a code, and then not asked for', async (t) => {
+t.test('removal needs the password and a code; then sign-in needs no code', async (t) => {
   for (const kind of ['code', 'recovery code']) {
     const { id, email, headers, secret, recoveryCodes } = await enrolled()
     const remove = (body: object) => api('/auth/mfa', 'DELETE', body, headers)
@@ -115,7 +115,7 @@ t.test('removed with the password and a code, and then not asked for', async (t)
   }
 })
 
-t.test('guessing codes has an end', async (t) => {
+t.test('guessing codes is limited', async (t) => {
   const { email, headers } = await signedIn()
   await api('/auth/mfa/enrol', 'POST', undefined, headers)
   const guesses = await Promise.all(
@@ -125,7 +125,7 @@ t.test('guessing codes has an end', async (t) => {
   isProblem(t, await signIn(run, email), 429, 'auth.too_many_attempts')
 })
 
-/** As apps show a code, keyboards widen it, and people copy it. */
+/** The formats in which apps show codes, keyboards enter them (full width), and users copy them. */
 const waysToType = [
   (code: string) => code,
   (code: string) => `${code.slice(0, 3)} ${code.slice(3)}`,
@@ -136,7 +136,7 @@ const waysToType = [
   (code: string) => code.replace(/[!-~]/g, (one) => String.fromCodePoint((one.codePointAt(0) as number) + 0xfee0)),
 ]
 
-t.test('a code is taken however it is typed', async (t) => {
+t.test('a code is accepted in each of these formats', async (t) => {
   const { id, email, secret, recoveryCodes } = await enrolled()
   for (const [n, typed] of waysToType.entries()) {
     await forgetSteps(id)
@@ -149,17 +149,17 @@ t.test('a code is taken however it is typed', async (t) => {
   const enrolment = (await api('/auth/mfa/enrol', 'POST', undefined, headers)).body.data
   const code = (waysToType.at(-1) as (code: string) => string)(codeOf(enrolment.secret))
   const confirmed = await api('/auth/mfa/confirm', 'POST', { code }, headers)
-  t.equal(confirmed.status, 200, 'also when it is confirmed')
+  t.equal(confirmed.status, 200, 'also for the confirmation')
   await forgetSteps(person.id)
   const spaced = (waysToType[1] as (code: string) => string)(codeOf(enrolment.secret))
   t.equal(
     (await api('/auth/mfa', 'DELETE', { password, code: spaced }, bearer(confirmed.body.data.access_token))).status,
     200,
-    'and when it is removed',
+    'also for the removal',
   )
 })
 
-t.test('what has not the form of a code is no guess', async (t) => {
+t.test('input that is not in the format of a code is not counted as a guess', async (t) => {
   const { id, email, secret } = await enrolled()
   const failures = async () => {
     const [row] = await sql`
@@ -172,11 +172,11 @@ t.test('what has not the form of a code is no guess', async (t) => {
       isProblem(t, await signIn(run, email, { otp }), 400, 'request.invalid', { errors: [{ field: '/body/otp' }] })
   t.equal(await failures(), 0)
   isProblem(t, await signIn(run, email, { otp: codeOf(secret, 20) }), 401, 'auth.invalid_otp')
-  t.equal(await failures(), 1, 'a wrong code is one')
+  t.equal(await failures(), 1, 'a wrong code is counted')
   t.equal((await signIn(run, email, { otp: codeOf(secret) })).status, 200)
 })
 
-t.test('an administrator removes the factor of somebody, who is told and signs in again', async (t) => {
+t.test("an administrator removes a user's factor; the user is notified and must sign in again", async (t) => {
   const { id, email, headers } = await enrolled()
   const remove = (body: object, by: Record<string, string>) => api(`/users/${id}/mfa`, 'DELETE', body, by)
   const reason = { reason: 'lost the phone' }

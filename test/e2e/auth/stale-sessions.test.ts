@@ -75,7 +75,7 @@ t.test('reads continue for a while without the user service', async (t) => {
     }
   })
 
-  await t.test('stale reads are counted, and their begin and end are logged once', async (t) => {
+  await t.test('stale reads are counted; a log line marks their start and their end', async (t) => {
     await eventually(async () => began() === 1)
     t.equal(ended(), 0)
     const port = /"metrics_port":(\d+)/.exec(gateway?.output() ?? '')?.[1]

@@ -35,7 +35,7 @@ t.test('Redis down: orders are accepted, and delivered when it is up again', { s
   await Promise.all([place(), place(), place()])
   await eventually(() => delivered() === orders.length)
 
-  // Some are in Redis, waiting for their consumer, when it goes: they are lost there, and would be looked at much later.
+  // Jobs that wait for their consumer are lost when Redis is killed. Without a recheck, their rows would be due much later.
   const [notification] = system.services.notification
   await notification?.stop()
   await Promise.all([place(), place(), place(), place()])

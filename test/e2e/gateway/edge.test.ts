@@ -53,7 +53,7 @@ t.test('every route and outcome: headers for security, caching, language and met
     admin: await signedIn(keysDir, 1),
     user: await signedIn(keysDir, 2),
   })
-  // Until the first entry is sealed, its proof is a 409, and each topology seals at its own time.
+  // Until the first entry is sealed, its proof is a 409, and each topology seals at a different time.
   const proof = async (url: string, keysDir: string) =>
     (await call(`${url}/api/v1/audit/1/proof`, 'GET', undefined, await signedIn(keysDir, 1))).status
   await eventually(async () => (await proof(whole.url, whole.keysDir)) === 200)

@@ -153,7 +153,7 @@ t.test('a service that is too slow gives a 504 problem', async (t) => {
   await t.rejects(sendExactly(url, '/api/v1/users/half'), 'a response that has begun is aborted')
 })
 
-t.test('the deadline applies to the begin of a response: a long one continues while data flows', async (t) => {
+t.test('the deadline applies to the start of a response: a long one continues while data flows', async (t) => {
   const parts = 20
   const user = await startFakeService(t, (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/jsonl' })

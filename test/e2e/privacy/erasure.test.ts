@@ -128,7 +128,7 @@ for (const backend of backends) {
     const [one] = await sql`select event_id from notifications.notifications where user_id = ${some[0] as number} limit 1`
     await writeFile(join(mail, `${one?.event_id}.eml`), 'To: Qwzxenon')
 
-    // Some users are erased while their mail may be being written.
+    // Some users are erased while their mail may still be written.
     const hasty = new Set(ids.slice(people / 2, people / 2 + people / 10))
     const erase = async (id: number) => {
       if (hasty.has(id)) await api('/orders', 'POST', { user_id: id, items })

@@ -6,7 +6,7 @@ import { runChaos } from '../../chaos/chaos.ts'
 t.setTimeout(180_000)
 
 t.test(
-  'processes are killed: every order is placed once, and each of its messages is sent once',
+  'processes are killed: every order is placed once, and all its messages are delivered',
   { timeout: 175_000 },
   async (t) => {
     const seed = randomInt(2 ** 31)

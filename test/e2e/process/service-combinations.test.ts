@@ -25,7 +25,7 @@ const keysDir = t.testdir()
 await initKeys(keysDir, serviceNames)
 t.teardown(() => postgres.stop())
 
-/** An existing database for each of these services; all other database URLs, also DATABASE_URL, lead nowhere. */
+/** An existing database for each of these services; all other database URLs, also DATABASE_URL, are unreachable. */
 const databasesOf = (names: readonly ServiceName[]): Record<string, string> => ({
   DATABASE_URL: nowhere,
   REDIS_URL: 'redis://127.0.0.1:1',
@@ -70,7 +70,7 @@ t.test('each combination of services is ready with only its own databases', asyn
   }
 })
 
-t.test('real processes start with a DATABASE_URL that leads nowhere', async (t) => {
+t.test('real processes start with an unreachable DATABASE_URL', async (t) => {
   for (const name of ['gateway', 'gateway,order', 'product']) {
     const own = name.split(',') as ServiceName[]
     const service = await startService(name, { ...away, ...databasesOf(own), KEYS_DIR: keysDir })
