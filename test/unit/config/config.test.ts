@@ -11,7 +11,7 @@ const problemsOf = (env: Record<string, string>): readonly string[] => {
   return []
 }
 
-t.test('an empty environment is a laptop: everything, on loopback, with no provider', async (t) => {
+t.test('an empty environment means development: all modules, on loopback, without providers', async (t) => {
   const config = readConfig({})
   t.match(config, { healthName: 'orderhub', host: '127.0.0.1', port: 5000, metricsPort: 9464, production: false })
   t.match(config, { databaseUrl: undefined, redisUrl: undefined, smtpUrl: undefined, seed: undefined, trustProxy: false })
@@ -19,14 +19,14 @@ t.test('an empty environment is a laptop: everything, on loopback, with no provi
   t.equal(readConfig({ NODE_ENV: 'production', KEYS_DIR: '/keys' }).host, '0.0.0.0')
 })
 
-t.test('SERVICE takes one name, a list, or all, and gives the port and the name', async (t) => {
+t.test('SERVICE takes one name, a list, or all, and sets the default port and the name', async (t) => {
   t.match(readConfig({ SERVICE: 'order' }), { selected: ['order'], port: 5002, healthName: 'order-service' })
   t.match(readConfig({ SERVICE: 'gateway' }), { port: 5000, healthName: 'api-gateway' })
   t.match(readConfig({ SERVICE: ' order , user', PORT: '0' }), { selected: ['user', 'order'], port: 0 })
   t.equal(readConfig({ SERVICE: 'user,all' }).selected.length, readConfig({}).selected.length)
 })
 
-t.test('links in mails lead to a gateway of this process on a laptop, elsewhere to where PUBLIC_URL says', async (t) => {
+t.test('links in e-mails use PUBLIC_URL; in development, by default the gateway of this process', async (t) => {
   t.equal(readConfig({}).publicUrl, 'http://127.0.0.1:5000')
   t.equal(readConfig({ PORT: '5170' }).publicUrl, 'http://127.0.0.1:5170')
   t.equal(readConfig({ PUBLIC_URL: 'https://shop.example' }).publicUrl, 'https://shop.example')
@@ -34,20 +34,20 @@ t.test('links in mails lead to a gateway of this process on a laptop, elsewhere 
   for (const env of nowhere) t.equal(readConfig(env).publicUrl, undefined)
 })
 
-t.test('a module has its own database where it is named one', async (t) => {
+t.test('a module can have its own database URL', async (t) => {
   const config = readConfig({ DATABASE_URL: 'postgres://a/all', ORDER_DATABASE_URL: 'postgresql://b/orders' })
   t.equal(config.databaseUrlOf('order'), 'postgresql://b/orders')
   t.equal(config.databaseUrlOf('user'), 'postgres://a/all')
-  t.equal(config.databaseUrlOf('gateway'), undefined, 'one that keeps no data has none')
+  t.equal(config.databaseUrlOf('gateway'), undefined, 'a module without data has no database')
 })
 
-t.test('what a process does not use is not asked for', async (t) => {
+t.test('a process does not require settings that it does not use', async (t) => {
   const bucket = { AUDIT_ANCHOR: 's3://bucket/prefix' }
   t.same(problemsOf({ ...bucket, SERVICE: 'gateway,order' }), [])
   t.match(problemsOf({ ...bucket, SERVICE: 'gateway,audit' }), [/AWS_ACCESS_KEY_ID/])
 })
 
-t.test('every mistake is told at once, one line each, with the key', async (t) => {
+t.test('all mistakes are listed at once, one line each, with the key', async (t) => {
   const mistakes: Record<string, [value: string, reason: RegExp]> = {
     SERVICE: ['order,audti', /no service "audti".*user/],
     PORT: ['http', /integer.*"http"/],
@@ -71,7 +71,7 @@ t.test('every mistake is told at once, one line each, with the key', async (t) =
   t.notOk(problems.some((problem) => problem.includes('\n')))
 })
 
-t.test("what is not ours is not a mistake: other programs' keys, service links of Kubernetes, empty values", async (t) => {
+t.test("other programs' keys, service links of Kubernetes and empty values are no mistakes", async (t) => {
   t.same(
     problemsOf({
       USER: 'root',
@@ -91,7 +91,7 @@ t.test("what is not ours is not a mistake: other programs' keys, service links o
   )
 })
 
-t.test('TRUST_PROXY is nobody, everybody, a number of hops, or addresses', async (t) => {
+t.test('TRUST_PROXY is false, true, a number of hops, or addresses', async (t) => {
   t.equal(readConfig({ TRUST_PROXY: 'true' }).trustProxy, true)
   t.same(readConfig({ TRUST_PROXY: '10.0.0.0/8, 127.0.0.1' }).trustProxy, ['10.0.0.0/8', '127.0.0.1'])
   const { trustProxy } = readConfig({ TRUST_PROXY: '2' })
@@ -106,7 +106,7 @@ t.test('AUTH=off is refused in production, and on is the default', async (t) => 
   t.equal(problemsOf({ ...production, AUTH: 'maybe' }).length, 1)
 })
 
-t.test('how many events a process takes at once', async (t) => {
+t.test('WORKERS limits the concurrent events of a process', async (t) => {
   t.equal(readConfig({}).workers, 10)
   t.equal(readConfig({ WORKERS: '3' }).workers, 3)
   t.throws(() => readConfig({ WORKERS: '0' }), { message: /WORKERS must be >= 1/ })

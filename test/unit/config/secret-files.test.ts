@@ -27,8 +27,8 @@ const values: Readonly<Record<string, string>> = {
   ),
 }
 
-t.test('each secret key takes its value from a file', (t) => {
-  t.same([...secretKeys].sort(), Object.keys(values).sort(), 'these are the secret keys')
+t.test('each secret key can be read from a file', (t) => {
+  t.same([...secretKeys].sort(), Object.keys(values).sort(), 'the list of secret keys')
   const admin = { ADMIN_EMAIL: 'admin@example.com' }
   const files = Object.fromEntries(Object.entries(values).map(([key, value]) => [`${key}_FILE`, fileOf(key, `${value}\n`)]))
   const fromFiles = inspectConfig({ ...files, ...admin })
@@ -43,7 +43,7 @@ t.test('each secret key takes its value from a file', (t) => {
   t.end()
 })
 
-t.test('mistakes, one line each, none with a secret in it', (t) => {
+t.test('each mistake is one line without secrets', (t) => {
   const problemsOf = (env: Record<string, string>) => inspectConfig(env).problems
   const file = fileOf('url', 'postgres://a:hidden@c/d')
   t.same(problemsOf({ DATABASE_URL: 'postgres://a:hidden@c/d', DATABASE_URL_FILE: file }), [
@@ -56,6 +56,6 @@ t.test('mistakes, one line each, none with a secret in it', (t) => {
   t.same(problemsOf({ SMTP_URL_FILE: fileOf('empty', '\n') }), [`SMTP_URL_FILE: ${join(folder, 'empty')} is empty`])
   t.same(problemsOf({ REDIS_URL_FILE: fileOf('wrong', 'http://hidden') }), ['REDIS_URL must begin with redis:// or rediss://'])
   t.same(problemsOf({ LOG_LEVEL_FILE: file }), ['LOG_LEVEL_FILE is not a key of the configuration'])
-  t.same(problemsOf({ DATABASE_URL_FILE: '' }), [], 'as if it were not there')
+  t.same(problemsOf({ DATABASE_URL_FILE: '' }), [], 'an empty value counts as unset')
   t.end()
 })

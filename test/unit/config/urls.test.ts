@@ -5,7 +5,7 @@ import { inspectConfig } from '../../../src/config.ts'
 const problemsOf = (env: Record<string, string>) => inspectConfig(env).problems
 const databases = ['DATABASE_URL', ...['USER', 'ORDER', 'PRODUCT', 'NOTIFICATION', 'AUDIT'].map((name) => `${name}_DATABASE_URL`)]
 
-t.test('a database URL with a parameter that the server would refuse is one line with its name', async (t) => {
+t.test('an unknown parameter in a database URL is one error line with its name', async (t) => {
   for (const key of databases) {
     const problems = problemsOf({ [key]: 'postgres://me:hunter2@db:5432/shop?sslmode=require&schema=public' })
     t.equal(problems.length, 1, key)
@@ -16,7 +16,7 @@ t.test('a database URL with a parameter that the server would refuse is one line
     t.match(problemsOf({ DATABASE_URL: `postgresql://db/shop?${name}=x` }), [new RegExp(`parameter "${name}"`)], name)
 })
 
-t.test('what is fine stays fine', async (t) => {
+t.test('valid URLs are accepted', async (t) => {
   const fine: Record<string, string[]> = {
     DATABASE_URL: [
       'postgres://localhost/x',
@@ -36,7 +36,7 @@ t.test('what is fine stays fine', async (t) => {
   for (const [key, values] of Object.entries(fine)) for (const value of values) t.same(problemsOf({ [key]: value }), [], value)
 })
 
-t.test('what cannot be a URL of its kind is one line', async (t) => {
+t.test('an invalid URL is one error line', async (t) => {
   const wrong: Record<string, string[]> = {
     DATABASE_URL: [
       'mysql://me:hunter2@db/x',
@@ -70,7 +70,7 @@ t.test('what cannot be a URL of its kind is one line', async (t) => {
   }
 })
 
-t.test('no URL stops the check itself, and no message holds its password', async () => {
+t.test('no URL makes the check throw, and no message contains its password', async () => {
   const password = fc.stringMatching(/^[a-zA-Z0-9#%?/:@,&=+ ]{0,20}$/).map((text) => `QXZ${text}QXZ`)
   const keys = fc.constantFrom(
     'DATABASE_URL',
@@ -88,7 +88,7 @@ t.test('no URL stops the check itself, and no message holds its password', async
       const problems = problemsOf({ [key]: `${scheme}://me:${secret}@host:1${rest}` })
       return problems.every((line) => line.startsWith(key) && !line.includes('\n') && !line.includes('QXZ'))
     }),
-    // An @ that is not escaped makes the rest of the password a parameter.
+    // With an unescaped @, the rest of the password becomes a parameter.
     {
       numRuns: 1000,
       examples: ['QXZ@0?QXZ', 'QXZ@0?QXZ=QXZ', 'QXZ,QXZ'].flatMap((secret) => [

@@ -8,7 +8,7 @@ import { request } from 'undici'
 import { isConnectionError, isNotSent } from '../../../src/platform/connection-error.ts'
 import { freePort } from '../../../testing/port.ts'
 
-/** What each client throws at such a port. */
+/** Makes each client connect to the port. */
 const clients: Readonly<Record<string, (port: number) => Promise<unknown>>> = {
   'postgres.js': async (port) => {
     const sql = postgres({ host: '127.0.0.1', port, max: 1, connect_timeout: 2 })
@@ -32,7 +32,7 @@ const clients: Readonly<Record<string, (port: number) => Promise<unknown>>> = {
   undici: (port) => request(`http://127.0.0.1:${port}/`),
 }
 
-t.test('a port that is closed: nothing was sent', async (t) => {
+t.test('a closed port: nothing was sent', async (t) => {
   const port = await freePort()
   for (const [name, connect] of Object.entries(clients)) {
     const error = await connect(port).catch((thrown: unknown) => thrown)
@@ -41,7 +41,7 @@ t.test('a port that is closed: nothing was sent', async (t) => {
   }
 })
 
-t.test('a server that hangs up: something may have been sent', async (t) => {
+t.test('a server that closes the connection: something may have been sent', async (t) => {
   const server = createServer((socket) => socket.once('data', () => socket.resetAndDestroy())).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
@@ -56,7 +56,7 @@ t.test('a server that hangs up: something may have been sent', async (t) => {
 
 const coded = (code: string, message = 'no') => Object.assign(new Error(message), { code })
 
-t.test('by its code a server is unusable, or has refused the work', async (t) => {
+t.test('error codes distinguish an unusable server from a refused statement', async (t) => {
   for (const code of ['08006', '57P01', '57P05', '53300', '53100', '25006', '25P02', 'CONNECTION_CLOSED', 'CONNECT_TIMEOUT'])
     t.ok(isConnectionError(coded(code)), code)
   for (const code of ['23505', '57014', '40001', '25001', '22P02', 'ERR_INVALID_URL', 'UND_ERR_INVALID_ARG'])
@@ -65,7 +65,7 @@ t.test('by its code a server is unusable, or has refused the work', async (t) =>
   for (const other of [undefined, null, 'ECONNREFUSED', {}]) t.notOk(isConnectionError(other))
 })
 
-t.test('what a client writes does not make an error of its statement one of the connection', async (t) => {
+t.test('text from a client does not turn a statement error into a connection error', async (t) => {
   const message = 'invalid input syntax for type integer: "connection is closed"'
   t.notOk(isConnectionError(coded('22P02', message)))
   t.ok(isConnectionError(new Error('Connection is closed.')))

@@ -7,7 +7,7 @@ import { Currency, compile } from '../../../src/platform/schema.ts'
 const digitsOfIntl = (currency: string): number =>
   new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? -1
 
-t.test('the digits are those of ISO 4217; Intl, which follows practice, differs in these alone', async (t) => {
+t.test('the digits are those of ISO 4217; Intl, which follows practice, differs only in these', async (t) => {
   const differing = [...currencyDigits].filter(([code, digits]) => digitsOfIntl(code) !== digits)
   const inPractice = 'AFN ALL COP HUF IDR IQD IRR KPW LAK LBP MGA MMK PKR SOS SYP YER'.split(' ')
   t.same(differing.map(([code]) => code).sort(), [...inPractice, 'TWD'].sort())
@@ -16,14 +16,18 @@ t.test('the digits are those of ISO 4217; Intl, which follows practice, differs 
   for (const [code, digits] of Object.entries(some)) t.equal(currencyDigits.get(code), digits, code)
 })
 
-t.test('the codes are those that Intl has, but for funds and what is past', async (t) => {
+t.test('the codes are those of Intl, except funds and former currencies', async (t) => {
   const ofIntl = new Set(Intl.supportedValuesOf('currency'))
   const missing = [...currencyDigits.keys()].filter((code) => !ofIntl.has(code))
-  t.same(missing.sort(), ['BOV', 'CHE', 'CHW', 'CLF', 'COU', 'MXV', 'USN', 'UYI', 'UYW', 'VED'], 'funds, and one digital')
+  t.same(
+    missing.sort(),
+    ['BOV', 'CHE', 'CHW', 'CLF', 'COU', 'MXV', 'USN', 'UYI', 'UYW', 'VED'],
+    'funds, and one digital currency',
+  )
   t.ok(currencyDigits.size > 150)
 })
 
-t.test('what is no currency, or has no minor unit, is refused with words that say so', async (t) => {
+t.test('an unknown code, or one without a minor unit, is refused with a clear message', async (t) => {
   const validate = compile(Currency)
   for (const code of ['TWD', 'USD', 'XCG']) t.ok(validate(code), code)
   for (const code of ['QQQ', 'twd', 'USDX', '', 'XXX', 'XAU', 'XTS', 'DEM', 'ANG', 'BGN', 'toString', '__proto__']) {
@@ -35,7 +39,7 @@ t.test('what is no currency, or has no minor unit, is refused with words that sa
   }
 })
 
-t.test('an amount says its country and its digits', async (t) => {
+t.test('an amount shows its country and its digits', async (t) => {
   const shown = {
     'NT$1,999': [1999, 'TWD'],
     'US$19.99': [1999, 'USD'],
@@ -51,10 +55,10 @@ t.test('an amount says its country and its digits', async (t) => {
   } as const
   for (const [text, [amount, currency]] of Object.entries(shown)) t.equal(formatMoney(amount, currency), text)
   const dollars = [...currencyDigits.keys()].filter((code) => formatMoney(1, code).startsWith('$'))
-  t.same(dollars, [], 'no bare dollar')
+  t.same(dollars, [], 'no currency is just $')
 })
 
-t.test('whatever the amount, its digits are the amount', async () => {
+t.test('the digits of the text are the amount, for every amount', async () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), fc.constantFrom(...currencyDigits.keys()), (amount, currency) => {
       const [, number = '', fraction = ''] = /([\d,]+)(?:\.(\d+))?$/.exec(formatMoney(amount, currency)) ?? []
@@ -63,7 +67,7 @@ t.test('whatever the amount, its digits are the amount', async () => {
   )
 })
 
-t.test('no two currencies look alike', async (t) => {
+t.test('no two currencies have the same text', async (t) => {
   const texts = [...currencyDigits.keys()].map((code) => formatMoney(0, code).replace(/[\d.,\s]/g, ''))
   t.same(
     texts.filter((text, n) => texts.indexOf(text) !== n),

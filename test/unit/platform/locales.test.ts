@@ -1,7 +1,7 @@
 import t from 'tap'
 import { listOf, localeOf, locales, localized } from '../../../src/platform/locales.ts'
 
-t.test('Accept-Language chooses by weight, and English otherwise', async (t) => {
+t.test('Accept-Language is matched by weight; English is the default', async (t) => {
   const wanted: Record<string, string> = {
     '': 'en',
     '*': 'en',
@@ -20,13 +20,13 @@ t.test('Accept-Language chooses by weight, and English otherwise', async (t) => 
   t.equal(localeOf(undefined), 'en')
 })
 
-t.test('a tag is one of ours, or has the same primary subtag', async (t) => {
+t.test('a tag matches one of our locales or its primary subtag', async (t) => {
   for (const locale of locales) {
     t.equal(localeOf(locale), locale)
     t.equal(localeOf(locale.toUpperCase()), locale)
     t.equal(localeOf(`${locale.split('-')[0]}-XX`), locale)
   }
-  t.equal(localeOf(`${'fr,'.repeat(200)}zh`), 'en', 'no more of it is read')
+  t.equal(localeOf(`${'fr,'.repeat(200)}zh`), 'en', 'the rest of a long header is ignored')
 })
 
 t.test('lists and texts have every language', async (t) => {

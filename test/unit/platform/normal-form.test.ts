@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { type FormName, fold, forms, type InputForm, seenLength } from '../../../src/platform/normal-form.ts'
 import { compile, parse, Strict, Text } from '../../../src/platform/schema.ts'
 
-/** Well-formed text with more than its share of what hides, widens and composes. */
+/** Well-formed text with many invisible, full-width and composing characters. */
 const odd = fc.constantFrom(
   ...' \t\n\u00a0\u3000\u200b\u200d\u00ad\ufeff\u202e\u2066\u0301\u0007\u2028',
   ...'aＡé@＠．.-－+１1ßσςΣİıﬁ﷽㍿가👩‍🚀ﾞｶΩ',
@@ -12,7 +12,7 @@ const odd = fc.constantFrom(
 const text = fc.string({ unit: fc.oneof(odd, fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })), maxLength: 40 })
 const names = Object.keys(forms) as FormName[]
 
-t.test('a normal form is its own normal form', async (t) => {
+t.test('normalization is idempotent', async (t) => {
   for (const name of names) {
     const { normal }: InputForm = forms[name]
     t.doesNotThrow(() => fc.assert(fc.property(text, (typed) => normal(normal(typed)) === normal(typed))), name)
@@ -20,7 +20,7 @@ t.test('a normal form is its own normal form', async (t) => {
   fc.assert(fc.property(text, (typed) => fold(fold(typed)) === fold(typed)))
 })
 
-t.test('how a text is composed does not matter', async (t) => {
+t.test('composed and decomposed text have the same normal form', async (t) => {
   for (const name of names.filter((one) => one !== 'typed' && one !== 'token')) {
     const { normal }: InputForm = forms[name]
     t.doesNotThrow(
@@ -30,7 +30,7 @@ t.test('how a text is composed does not matter', async (t) => {
   }
 })
 
-t.test('case and compatibility do not matter when folded', async () => {
+t.test('folding ignores case and compatibility forms', async () => {
   const word = fc.string({ unit: fc.constantFrom(...'aZßéÉσςΣжЖ鍵ｶﾞﬁＷw１1Å'), maxLength: 20 })
   fc.assert(
     fc.property(word, fc.constantFrom('NFC', 'NFD', 'NFKC', 'NFKD'), (typed, form) => {
@@ -40,7 +40,7 @@ t.test('case and compatibility do not matter when folded', async () => {
   )
 })
 
-t.test('of a name nothing is hidden, and something is seen', async () => {
+t.test('a name has no hidden characters and at least one visible one', async () => {
   const { normal, problem }: InputForm = forms.name
   fc.assert(
     fc.property(text, (typed) => {
@@ -54,7 +54,7 @@ t.test('of a name nothing is hidden, and something is seen', async () => {
   )
 })
 
-t.test('names of many scripts, and pictures', async (t) => {
+t.test('names in many scripts and emoji are accepted', async (t) => {
   const { normal, problem }: InputForm = forms.name
   for (const name of [
     '陳小明',
@@ -77,7 +77,7 @@ t.test('names of many scripts, and pictures', async (t) => {
   }
 })
 
-t.test('validation puts the normal form in the place of what was typed, and judges that', async (t) => {
+t.test('validation replaces the input with its normal form, and checks that', async (t) => {
   const schema = Strict({
     one: Text('sku', { maxLength: 3 }),
     more: Type.Optional(Type.Array(Text('email', { format: 'email' }))),
@@ -87,11 +87,11 @@ t.test('validation puts the normal form in the place of what was typed, and judg
   t.throws(() => parse(schema, { one: '\u200b' }), { code: 'request.invalid', details: { errors: [{ field: '/one' }] } })
   const validate = compile(schema)
   const long = { one: 'ﷺ'.repeat(100) }
-  t.equal(validate(long), false, 'what is too long in any form is not worked on')
+  t.equal(validate(long), false, 'text that is too long in any form is not normalized')
   t.equal(long.one.length, 100)
 })
 
-t.test('a person has no link in their name', async (t) => {
+t.test("a person's name contains no link", async (t) => {
   const { normal, problem }: InputForm = forms.person
   const hostile = [
     'Win at evil.com',

@@ -4,7 +4,7 @@ import { orderMessage } from '../../../../src/modules/notification/order-message
 import { inOneSegment, smsSize, toGsm7 } from '../../../../src/modules/notification/sms.ts'
 import { currencyDigits } from '../../../../src/platform/currency.ts'
 
-t.test('segments are counted as 3GPP TS 23.040 has them', async (t) => {
+t.test('segments are counted according to 3GPP TS 23.040', async (t) => {
   const counted = [
     ['', 'GSM-7', 1],
     ['a'.repeat(160), 'GSM-7', 1],
@@ -14,12 +14,12 @@ t.test('segments are counted as 3GPP TS 23.040 has them', async (t) => {
     ['€'.repeat(80), 'GSM-7', 1],
     ['€'.repeat(81), 'GSM-7', 2],
     [`${'a'.repeat(152)}€${'a'.repeat(151)}`, 'GSM-7', 2],
-    [`${'a'.repeat(152)}€${'a'.repeat(152)}`, 'GSM-7', 3], // an escape is not torn off: 152, then 2 + 151, then 1
+    [`${'a'.repeat(152)}€${'a'.repeat(152)}`, 'GSM-7', 3], // an escape sequence is not split: 152, then 2 + 151, then 1
     ['訂'.repeat(70), 'UCS-2', 1],
     ['訂'.repeat(71), 'UCS-2', 2],
     ['訂'.repeat(134), 'UCS-2', 2],
     ['訂'.repeat(135), 'UCS-2', 3],
-    [`${'訂'.repeat(66)}🙂${'訂'.repeat(66)}`, 'UCS-2', 3], // nor is half a character
+    [`${'訂'.repeat(66)}🙂${'訂'.repeat(66)}`, 'UCS-2', 3], // a surrogate pair is not split either
     [`${'a'.repeat(69)}’`, 'UCS-2', 1],
     [`${'a'.repeat(70)}’`, 'UCS-2', 2],
   ] as const
@@ -27,7 +27,7 @@ t.test('segments are counted as 3GPP TS 23.040 has them', async (t) => {
     t.same(smsSize(text), { encoding, segments }, `${text.slice(0, 5)}… ${text.length}`)
 })
 
-t.test('any text becomes one of the default alphabet, and one that is stays as it is', async (t) => {
+t.test('any text is converted to the GSM-7 alphabet, and GSM-7 text stays unchanged', async (t) => {
   t.equal(toGsm7('“Zoë’s” café – 20\u00a0% …'), '"Zoe\'s" café - 20 % ...')
   t.equal(toGsm7('Zoe\u0308 ordered 滑鼠 for NT$500, €5 @ [home]'), 'Zoe ordered HuaShu for NT$500, €5 @ [home]')
   fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => smsSize(toGsm7(text)).encoding === 'GSM-7'))
@@ -40,13 +40,13 @@ t.test('any text becomes one of the default alphabet, and one that is stays as i
   )
 })
 
-t.test('the longest text that fits is taken', async (t) => {
+t.test('the longest text that fits is chosen', async (t) => {
   t.equal(inOneSegment('a'.repeat(160), 'b'), 'a'.repeat(160))
   t.equal(inOneSegment('a'.repeat(161), 'b'), 'b')
-  t.equal(inOneSegment('訂'.repeat(71), '單'.repeat(72)), '單'.repeat(72), 'nothing is cut')
+  t.equal(inOneSegment('訂'.repeat(71), '單'.repeat(72)), '單'.repeat(72), 'no text is truncated')
 })
 
-t.test('every order message is one segment with its total, in English within GSM-7', async () => {
+t.test('every order message fits in one segment with its total, in English as GSM-7', async () => {
   const facts = fc.record({
     order_id: fc.integer({ min: 1, max: 2_147_483_647 }),
     total: fc.oneof(fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER)),

@@ -18,7 +18,7 @@ const catalogue = [
   product(9, 'F', 'Import', { currency: 'USD' }),
 ]
 
-t.test('lines of one product become one item, in the order of the lines', async (t) => {
+t.test('lines with the same product become one item, in the order of the lines', async (t) => {
   const lines = [
     { product: '滑鼠', quantity: 1 },
     { product_id: 1, quantity: 1 },
@@ -31,15 +31,19 @@ t.test('lines of one product become one item, in the order of the lines', async 
       { product_id: 1, product: '筆記型電腦', quantity: 1, price: 100 },
     ],
   })
-  t.same(wantedProducts([...lines, ...lines]), { ids: [1], names: ['滑鼠', 'MOUSE'] }, 'the catalogue is asked for each once')
+  t.same(
+    wantedProducts([...lines, ...lines]),
+    { ids: [1], names: ['滑鼠', 'MOUSE'] },
+    'each product is requested once from the catalogue',
+  )
 })
 
-t.test('a text means the sku first, then the name of a product for sale', async (t) => {
+t.test('a text matches an sku first, then the name of an active product', async (t) => {
   const idOf = (text: string) => priceLines([{ product: text, quantity: 1 }], catalogue).items[0]?.product_id
   t.same([idOf('LAPTOP'), idOf('Reissue'), idOf('E')], [1, 7, 8])
 })
 
-t.test('what is wrong is refused with the lines that it is about', async (t) => {
+t.test('a refusal names the affected lines', async (t) => {
   const good: WantedLine = { product_id: 1, quantity: 1 }
   const refused: [code: string, bad: WantedLine, details: Record<string, unknown>][] = [
     ['request.invalid', { quantity: 1 }, { errors: [{ field: '/body/items/1' }] }],

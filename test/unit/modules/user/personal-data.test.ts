@@ -19,21 +19,21 @@ const folder = join(parent, 'keys')
 await initKeys(folder, ['user'])
 t.teardown(() => rm(parent, { recursive: true, force: true }))
 
-/** With the keys as the folder has them now. */
+/** Uses the current keys in the folder. */
 const open = () => createPersonalData(createKeyStore({ folder, strict: true }))
 const ada = { name: 'Ada Lovelace', email: 'Ada@example.com', phone: '+886900000001' }
 const sealed = (id: number, person = ada): Sealed => ({ id, ...open().seal(id, person) })
 
-t.test('what is sealed opens again, and tells nothing', async (t) => {
+t.test('encrypted data can be decrypted and does not contain the plain text', async (t) => {
   const one = sealed(1)
   t.same(open().open(one), ada)
   t.same(open().open(sealed(2, { ...ada, phone: null as never })), { ...ada, phone: null })
   const bytes = Buffer.concat([one.personal, one.data_key]).toString('latin1')
   for (const text of Object.values(ada)) t.notOk(bytes.includes(text))
-  t.notSame(sealed(1).personal, one.personal, 'each has a key and a nonce of its own')
+  t.notSame(sealed(1).personal, one.personal, 'each row has its own key and nonce')
 })
 
-t.test('a row that was copied to another user is refused, whole or in part', async (t) => {
+t.test('data that was copied to another user is refused, whole or in part', async (t) => {
   const [one, two] = [sealed(1), sealed(2, { ...ada, name: 'Grace Hopper' })]
   const data = open()
   for (const swapped of [
@@ -64,7 +64,7 @@ t.test('every changed byte is refused', async (t) => {
   }
 })
 
-t.test('a changed person keeps the key; the look-up does not mind case', async (t) => {
+t.test('changed data keeps its key; the look-up hash ignores case', async (t) => {
   const one = sealed(1)
   const data = open()
   const changed = { ...one, personal: data.reseal(one, { ...ada, name: 'Ada King' }) }
@@ -73,14 +73,14 @@ t.test('a changed person keeps the key; the look-up does not mind case', async (
   t.notSame(data.lookup('ada@example.com'), data.lookup('ada@example.org'))
 })
 
-t.test('a new key of the ring wraps what is new, and takes over what there is', async (t) => {
+t.test('a new key of the ring wraps new data keys, and existing ones can be rewrapped', async (t) => {
   const old = sealed(1)
   const ring = readJson<DataKeySet>(folder, dataKeysFile)
   const next = newDataKey(new Date())
   const later = newDataKey(new Date(Date.now() + 3_600_000))
   writeJson(folder, dataKeysFile, { ...ring, keys: [...ring.keys, next, later] }, 0o600)
-  t.equal(sealed(2).ring_key, next.id, 'not the one that is not active yet')
-  t.same(open().open(old), ada, 'the old key still opens')
+  t.equal(sealed(2).ring_key, next.id, 'a key that is not active yet is not used')
+  t.same(open().open(old), ada, 'the old key still decrypts')
   const moved = { ...old, ...open().rewrap(old) }
   t.equal(moved.ring_key, next.id)
 

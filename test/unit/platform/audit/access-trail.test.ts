@@ -34,19 +34,19 @@ const refusal = (changes: Partial<Access> = {}): Access => ({
   ...changes,
 })
 
-t.test('the first of a kind at once, the rest of ten seconds as one', async (t) => {
+t.test('the first refusal of a kind is recorded at once, further ones within ten seconds as one sum', async (t) => {
   const bursts = createDenialAggregator()
   t.match(bursts.add(refusal({ at: 1000 }), true), { count: 1, lastAt: 1000 })
   for (const at of [2000, 3000, 10_999]) t.equal(bursts.add(refusal({ at }), true), undefined)
   t.same(bursts.due(10_999, 10), [])
   t.match(bursts.due(11_000, 10), [{ count: 3, first: { at: 2000 }, lastAt: 10_999 }])
-  t.equal(bursts.add(refusal({ at: 12_000 }), true), undefined, 'while it goes on, it goes on being summed')
+  t.equal(bursts.add(refusal({ at: 12_000 }), true), undefined, 'refusals are summed while they continue')
   t.match(bursts.due(21_000, 10), [{ count: 1, first: { at: 12_000 } }])
   t.same(bursts.due(31_000, 10), [])
-  t.match(bursts.add(refusal({ at: 31_001 }), true), { count: 1 }, 'and after a quiet time it is the first again')
+  t.match(bursts.add(refusal({ at: 31_001 }), true), { count: 1 }, 'after a pause, the next refusal counts as the first')
 })
 
-t.test('a sum names the resource where it was the same one', async (t) => {
+t.test('a sum names the resource if it is the same in all', async (t) => {
   const bursts = createDenialAggregator()
   const asked = (id: string) => bursts.add(refusal({ resource: { type: 'users', id } }), true)
   t.match(asked('1'), { first: { resource: { type: 'users', id: '1' } } })
@@ -59,7 +59,7 @@ t.test('a sum names the resource where it was the same one', async (t) => {
   t.match(bursts.due(20_000, 1), [{ count: 3, first: { resource: { type: 'users', id: null } } }])
 })
 
-t.test('who, from where, route and code are kinds of their own', async (t) => {
+t.test('actor, client, route and code each make a separate kind', async (t) => {
   const bursts = createDenialAggregator()
   const kinds: Partial<Access>[] = [
     {},
@@ -73,7 +73,7 @@ t.test('who, from where, route and code are kinds of their own', async (t) => {
   for (const kind of kinds) t.equal(bursts.add(refusal(kind), true), undefined, JSON.stringify(kind))
 })
 
-t.test('beyond so many kinds, and with no room, they are counted together: none is left out', async (t) => {
+t.test('with too many kinds or without room, refusals are counted together: none is lost', async (t) => {
   const bursts = createDenialAggregator({ maxKinds: 10 })
   const written = []
   for (let n = 0; n < 1000; n++)
@@ -88,18 +88,18 @@ t.test('beyond so many kinds, and with no room, they are counted together: none 
 
   const full = createDenialAggregator()
   for (let n = 0; n < 50; n++) t.equal(full.add(refusal({ client: `c${n}` }), false), undefined)
-  t.same(full.due(Number.POSITIVE_INFINITY, 0), [], 'still no room')
+  t.same(full.due(Number.POSITIVE_INFINITY, 0), [], 'no room yet')
   t.match(full.due(Number.POSITIVE_INFINITY, 1), [{ count: 50 }])
 })
 
-t.test('an address is told apart within one day and process, and is not in what is written', async (t) => {
+t.test('the pseudonym of an address is unique within one day and process, and does not contain the address', async (t) => {
   let now = Date.parse('2026-01-01T12:00:00Z')
   const pseudonym = createPseudonyms(() => now)
   const first = pseudonym('203.0.113.7')
   t.match(first, /^[0-9a-f]{16}$/)
   t.equal(pseudonym('203.0.113.7'), first)
   t.not(pseudonym('203.0.113.8'), first)
-  t.equal(pseudonym('2001:db8:0:1::5'), pseudonym('2001:db8:0:1:ffff::1'), 'one client has a /64')
+  t.equal(pseudonym('2001:db8:0:1::5'), pseudonym('2001:db8:0:1:ffff::1'), 'one client is a /64')
   t.not(pseudonym('2001:db8:0:1::5'), pseudonym('2001:db8:0:2::5'))
   t.not(createPseudonyms(() => now)('203.0.113.7'), first, 'another process')
   now += 86_400_000
@@ -117,7 +117,7 @@ const watch = async (app: FastifyInstance, trail: { add(access: Access): void },
     ...changes,
   })
 
-/** A server of which somebody asks as `actor`, with everybody's data or their own in reach. */
+/** A server with user 7 as caller, who has access to all data (header `staff`) or only to their own. */
 const serve = async (t: Test, changes: Partial<WatchOptions> = {}) => {
   const seen: Access[] = []
   const app = await createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
@@ -130,7 +130,7 @@ const serve = async (t: Test, changes: Partial<WatchOptions> = {}) => {
   return { app, seen }
 }
 
-t.test('the id of a request is the same after validation as before', async (t) => {
+t.test('validation does not change the recorded resource id', async (t) => {
   const { app, seen } = await serve(t)
   const schema = { params: Type.Object({ id: Type.Integer() }) }
   app.patch('/api/v1/users/:id', { schema }, async () => {
@@ -141,7 +141,7 @@ t.test('the id of a request is the same after validation as before', async (t) =
   t.match(seen, [{ action: 'PATCH /api/v1/users/:id', resource: { type: 'users', id: '12' }, actor: { id: '7' } }])
 })
 
-t.test('what goes wrong in the hook is logged and counted, and the answer is as it was', async (t) => {
+t.test('an error in the hook is logged and counted, and does not change the response', async (t) => {
   const lines: string[] = []
   let errors = 0
   const { app } = await serve(t, {
@@ -161,7 +161,7 @@ t.test('what goes wrong in the hook is logged and counted, and the answer is as 
   t.match(lines.join(''), /"route":"\/api\/v1\/things".*recording a request on the audit trail failed/)
 })
 
-t.test('what is not there for somebody who reaches their own alone is a refusal; for others it is not there', async (t) => {
+t.test('a 404 counts as a refusal only for callers whose access is limited to their own data', async (t) => {
   const { app, seen } = await serve(t)
   app.get('/api/v1/orders/:id', async () => {
     throw fail('order.not_found')
@@ -177,7 +177,7 @@ t.test('what is not there for somebody who reaches their own alone is a refusal;
   t.equal(seen.length, 1)
 })
 
-t.test('whose data somebody was shown who may see everybody’s', async (t) => {
+t.test('a read of other people’s data by staff is recorded with their ids', async (t) => {
   const { app, seen } = await serve(t)
   const staff = { headers: { staff: '1' } }
   app.get('/api/v1/things/:id', async (request) => ({
@@ -204,11 +204,11 @@ t.test('whose data somebody was shown who may see everybody’s', async (t) => {
       ['personal_data.read', 'approved', '7', '3', [], { route: 'GET /api/v1/things/:id' }],
       ['personal_data.read', 'approved', '7', null, ['3', '4'], { route: 'GET /api/v1/things' }],
     ],
-    'of others, and not their own',
+    'data of others, not their own',
   )
 })
 
-t.test('reads of one person by another are counted; too many to tell apart still say who read', async (t) => {
+t.test('reads are counted per person; with too many kinds, an entry still names the reader', async (t) => {
   const read = (id: string, changes: Partial<Access> = {}) =>
     refusal({
       action: 'personal_data.read',
@@ -234,16 +234,16 @@ t.test('reads of one person by another are counted; too many to tell apart still
   t.match(lists.due(20_000, 10), [{ count: 2, first: { subjects: ['2', '3', '4'] } }])
 })
 
-t.test('an account is the same hash everywhere, which needs the ring to be made', async (t) => {
+t.test('the hash of an account depends on the key ring, and is the same in every process that has it', async (t) => {
   const folders = ['one', 'two'].map((name) => join(t.testdir({ one: {}, two: {} }), name))
   for (const folder of folders) await initKeys(folder, ['user'])
   const [keys, again, others] = [folders[0], folders[0], folders[1]].map((folder) =>
     createKeyStore({ folder: folder as string, strict: false }),
   )
-  if (!keys || !again || !others) throw new Error('keys are missing')
+  if (!keys || !again || !others) throw new Error('missing keys')
   const hash = accountHash(keys, 'Ada@example.org')
   t.match(hash, /^[0-9a-f]{32}$/)
-  t.equal(accountHash(again, 'ada@example.org'), hash, 'whatever its case, in any process')
+  t.equal(accountHash(again, 'ada@example.org'), hash, 'ignores case, in any process')
   t.not(accountHash(keys, 'bob@example.org'), hash)
   t.not(accountHash(others, 'ada@example.org'), hash)
   await rotateKeys({ folder: folders[0] as string, afterSeconds: 0, names: [] })
@@ -269,7 +269,7 @@ const start = async (t: Test, record: (input: { entries: AuditEntry[] }) => Prom
   return { keys, refusals }
 }
 
-t.test('what a server refuses is signed and recorded; what it passes on is not', async (t) => {
+t.test('refusals of this server are signed and recorded; forwarded ones are not', async (t) => {
   const entries: AuditEntry[] = []
   const { keys, refusals } = await start(t, async (input) => entries.push(...input.entries))
   const app = await createHttp({ log, trustProxy: false, budgetMs: 1000, stopping: () => false, policyVersion: 'p1' })
@@ -329,14 +329,14 @@ t.test('what a server refuses is signed and recorded; what it passes on is not',
   t.notMatch(JSON.stringify(entries), /example\.org|127\.0\.0\.1/)
 })
 
-t.test('while audit is away refusals wait, and each arrives once', async (t) => {
+t.test('while the audit service is unavailable, refusals wait, and each is recorded once', async (t) => {
   let away = true
   let tries = 0
   const entries = new Map<string, AuditEntry>()
   const { refusals } = await start(t, async (input) => {
     tries++
     for (const entry of input.entries) {
-      if ((entries.get(entry.event_id) ?? entry).signature !== entry.signature) t.fail('another entry at the next try')
+      if ((entries.get(entry.event_id) ?? entry).signature !== entry.signature) t.fail('the entry differs in the next attempt')
       entries.set(entry.event_id, entry)
     }
     if (away) throw fail('audit.unavailable')
@@ -344,10 +344,10 @@ t.test('while audit is away refusals wait, and each arrives once', async (t) => 
   refusals.start()
   for (let n = 0; n < 600; n++) refusals.add(refusal({ at: Date.now(), client: `c${n}` }))
   await eventually(() => tries >= 3)
-  t.equal(entries.size, 500, 'the first batch is tried again')
+  t.equal(entries.size, 500, 'the first batch is retried')
   refusals.add(refusal({ at: Date.now(), client: 'c0' }))
   away = false
   await eventually(() => entries.size === 600)
   await refusals.close()
-  t.equal(entries.size, 601, 'a stop writes what was still being summed')
+  t.equal(entries.size, 601, 'a shutdown writes open sums')
 })

@@ -24,7 +24,7 @@ const keysOf = async (folder: string, services = ['order', 'user']) => {
   return createKeyStore({ folder, strict: false })
 }
 
-t.test('an event becomes an entry that its service has signed', async (t) => {
+t.test('an event becomes an entry that is signed by its service', async (t) => {
   const keys = await keysOf(join(t.testdir(), 'keys'))
   const entry = entryOf(keys, 'order', event, complianceTags)
   t.match(entry, {
@@ -42,7 +42,7 @@ t.test('an event becomes an entry that its service has signed', async (t) => {
     service: 'order',
   })
   t.ok(isSigned(keys, entry))
-  t.same(parse(AuditEntry, JSON.parse(JSON.stringify(entry))), entry, 'and is the same after a journey as JSON')
+  t.same(parse(AuditEntry, JSON.parse(JSON.stringify(entry))), entry, 'JSON serialization does not change it')
   t.same(
     entryOf(keys, 'order', { ...event, data: { ...event.data } }, complianceTags),
     entry,
@@ -50,12 +50,12 @@ t.test('an event becomes an entry that its service has signed', async (t) => {
   )
 })
 
-t.test('whatever is changed in an entry breaks its signature', async (t) => {
+t.test('any change of an entry breaks its signature', async (t) => {
   const folder = t.testdir()
   const keys = await keysOf(join(folder, 'keys'))
   const entry = entryOf(keys, 'order', event, complianceTags)
   const reordered = Object.fromEntries(Object.entries(entry).reverse()) as AuditEntry
-  t.ok(isSigned(keys, reordered), 'the order of members says nothing (RFC 8785)')
+  t.ok(isSigned(keys, reordered), 'the order of members does not matter (RFC 8785)')
   const changes: Partial<Record<keyof AuditEntry, unknown>> = {
     event_id: '0199a1b2-0000-7000-8000-000000000002',
     timestamp: '2026-01-01T00:00:00.001Z',
@@ -72,9 +72,9 @@ t.test('whatever is changed in an entry breaks its signature', async (t) => {
     key_id: keys.signer('audit-entry-user').kid,
     signature: Buffer.alloc(64).toString('base64'),
   }
-  t.same(Object.keys(changes).sort(), Object.keys(entry).sort(), 'every member is tried')
+  t.same(Object.keys(changes).sort(), Object.keys(entry).sort(), 'every member is tested')
   for (const [member, value] of Object.entries(changes))
     t.notOk(isSigned(keys, { ...entry, [member]: value } as AuditEntry), member)
   const others = await keysOf(join(folder, 'others'))
-  t.notOk(isSigned(keys, entryOf(others, 'order', event, complianceTags)), 'a key that is not the service’s')
+  t.notOk(isSigned(keys, entryOf(others, 'order', event, complianceTags)), 'a key of another deployment')
 })

@@ -18,14 +18,14 @@ const madeKeys = async (t: Test): Promise<{ folder: string; keys: KeyStore }> =>
   return { folder, keys: createKeyStore({ folder, strict: true }) }
 }
 
-/** Takes a purpose's keys out of what is published. */
+/** Removes the published keys of a purpose. */
 const withdraw = (folder: string, purpose: Purpose): void => {
   const file = join(folder, 'public.json')
   const published: PublicKeys = JSON.parse(readFileSync(file, 'utf8'))
   writeFileSync(file, JSON.stringify({ ...published, [purpose]: { keys: [] } }))
 }
 
-/** How often a key was asked for to sign with. */
+/** Counts the uses of signing keys. */
 const counting = (keys: KeyStore) => {
   const counted = { signed: 0 }
   const signer: KeyStore['signer'] = (purpose) => {
@@ -38,7 +38,7 @@ const counting = (keys: KeyStore) => {
 const person = { actor: { type: 'user', id: '3' }, role: 'support' } as const
 const refused = { code: 'auth.invalid_token' }
 
-t.test('a service token says who calls whom for whom, for at most a minute', async (t) => {
+t.test('a service token names caller, audience and actor, and is valid for at most a minute', async (t) => {
   const { keys } = await madeKeys(t)
   const token = await createServiceTokens(keys, 'gateway').mint('order', person)
   t.ok(isServiceToken(token))
@@ -47,7 +47,7 @@ t.test('a service token says who calls whom for whom, for at most a minute', asy
   const order = createServiceTokens(keys, 'order')
   t.strictSame(await order.verify(token, ['order']), { caller: 'gateway', ...person })
   t.strictSame(await order.verify(token, ['order', 'user']), { caller: 'gateway', ...person })
-  await t.rejects(order.verify(token, ['user']), refused, 'meant for another, though it was seen before')
+  await t.rejects(order.verify(token, ['user']), refused, 'for another audience, even after it was accepted')
   await t.rejects(order.verify(token, []), refused)
 })
 
@@ -67,7 +67,7 @@ t.test('calls for the same person to the same service share a token', async (t) 
   t.equal(new Set([token, ...others]).size, 5)
 })
 
-t.test('a service token of a wrong shape', async (t) => {
+t.test('malformed service tokens are refused', async (t) => {
   const { keys } = await madeKeys(t)
   const order = createServiceTokens(keys, 'order')
   const { kid, key } = keys.signer('service-gateway')
@@ -89,28 +89,28 @@ t.test('a service token of a wrong shape', async (t) => {
   const user = keys.signer('service-user')
   const bad: Record<string, Promise<string>> = {
     expired: sign({ iat: now - 91, exp: now - 31 }),
-    'without an end': sign({ exp: undefined }),
-    'without a beginning': sign({ iat: undefined }),
-    'good for an hour': sign({ exp: now + 3600 }),
-    'from the future': sign({ iat: now + 35, exp: now + 65 }),
-    'not yet good': sign({ nbf: now + 35 }),
+    'without exp': sign({ exp: undefined }),
+    'without iat': sign({ iat: undefined }),
+    'valid for an hour': sign({ exp: now + 3600 }),
+    'issued in the future': sign({ iat: now + 35, exp: now + 65 }),
+    'not valid yet': sign({ nbf: now + 35 }),
     'bound to another credential': sign({ ath: 'hash' }),
-    'of an unknown service': sign({ iss: 'urn:orderhub:service:nobody' }),
-    'of a service in another name': sign({}, { kid: user.kid }, user.key),
-    'of a service without its prefix': sign({ iss: 'gateway' }),
-    'of no service': sign({ iss: 'urn:orderhub:service:' }),
-    'for another': sign({ aud: 'urn:orderhub:service:user' }),
-    'for all': sign({ aud: 'urn:orderhub:service:*' }),
+    'from an unknown service': sign({ iss: 'urn:orderhub:service:nobody' }),
+    'from a service in the name of another': sign({}, { kid: user.kid }, user.key),
+    'from a service without its prefix': sign({ iss: 'gateway' }),
+    'from an empty service name': sign({ iss: 'urn:orderhub:service:' }),
+    'for another audience': sign({ aud: 'urn:orderhub:service:user' }),
+    'for all audiences': sign({ aud: 'urn:orderhub:service:*' }),
     'an access token': sign({}, { typ: 'at+jwt' }),
-    'for an actor of another kind': sign({ actor: { type: 'root', id: '1' } }),
-    'for no actor': sign({ actor: undefined }),
-    'for a number': sign({ actor: { type: 'user', id: 3 } }),
-    'in a role that does not exist': sign({ role: 'root' }),
+    'with an unknown actor type': sign({ actor: { type: 'root', id: '1' } }),
+    'without an actor': sign({ actor: undefined }),
+    'with a number as actor id': sign({ actor: { type: 'user', id: 3 } }),
+    'with an unknown role': sign({ role: 'root' }),
   }
   for (const [what, token] of Object.entries(bad)) await t.rejects(order.verify(await token, ['order']), refused, what)
 })
 
-t.test('a token that was accepted is not after its key is withdrawn', async (t) => {
+t.test('an accepted token is refused after its key is withdrawn', async (t) => {
   const { folder, keys } = await madeKeys(t)
   const verify = createAccessTokenVerifier(keys)
   const { token } = await issueAccessToken(keys, { userId: 3, sessionVersion: 7 })
@@ -135,18 +135,18 @@ t.test('a token that was accepted is not after its key is withdrawn', async (t) 
   )
 })
 
-t.test('what is known of tokens is bounded and ends with them', (t) => {
+t.test('the token cache is bounded, and entries expire with their tokens', (t) => {
   const cache = createCache<number>(3)
   for (const n of [1, 2, 3]) cache.set(String(n), n, Date.now() + 60_000)
   t.equal(cache.get('1'), 1)
   cache.set('4', 4, Date.now() + 60_000)
-  t.strictSame(['1', '2', '3', '4'].map(cache.get), [1, undefined, 3, 4], 'what was not asked for longest went')
+  t.strictSame(['1', '2', '3', '4'].map(cache.get), [1, undefined, 3, 4], 'the least recently used entry was evicted')
   cache.set('1', 1, Date.now())
   t.equal(cache.get('1'), undefined)
   t.end()
 })
 
-t.test('an actor without an account here owns nothing', (t) => {
+t.test('an actor without a local account owns nothing', (t) => {
   const owner = (type: CallContext['actor']['type'], id: string | null) => ownerOf({ scope: 'own', actor: { type, id } })
   t.equal(owner('user', '3'), 3)
   for (const id of ['oidc:3', 'oidc:x', '', '0', '-1', '1e3', '0x3', ' 3', '3.5', '99999999999999999999', null])

@@ -33,7 +33,7 @@ const people: Record<string, Identity> = {
   auditor: { actor: { type: 'user', id: '6' }, role: 'auditor' },
 }
 
-/** Two modules in one process, whose routes answer who asks and what they reach. */
+/** Two modules in one process; their routes return the caller and the scope. */
 const serve = async (t: Test, options: Partial<AuthenticateOptions> = {}) => {
   const folder = join(t.testdir({}), 'keys')
   await initKeys(folder, serviceNames)
@@ -79,7 +79,7 @@ const serve = async (t: Test, options: Partial<AuthenticateOptions> = {}) => {
   return { ask, speak, person }
 }
 
-t.test('a role reaches all, its own, or nothing', async (t) => {
+t.test('a role has access to all data, its own, or none', async (t) => {
   const { ask } = await serve(t)
   t.match(await ask('/api/v1/orders', 'admin'), { status: 200, scope: 'all', role: 'admin', failure: undefined })
   t.notOk('owner' in (await ask('/api/v1/orders', 'admin')))
@@ -88,36 +88,36 @@ t.test('a role reaches all, its own, or nothing', async (t) => {
   t.match(await ask('/api/v1/orders'), { status: 401, code: 'auth.required', failure: 'auth.required' })
   t.match(await ask('/api/v1/orders', 'x'), { status: 401, code: 'auth.invalid_token', failure: 'auth.invalid_token' })
   t.match(await ask('/api/v1/inventory'), { status: 200, scope: 'own', owner: 0, actor: { type: 'anonymous' } })
-  t.match(await ask('/api/v1/inventory', 'x'), { status: 401 }, 'a false token is no token')
+  t.match(await ask('/api/v1/inventory', 'x'), { status: 401 }, 'an invalid token does not count as anonymous')
   t.match(await ask('/health', 'x'), { status: 200 })
   t.match(await ask('/nothing', 'x'), { status: 404, code: 'route.not_found' })
 })
 
-t.test('of a route with several methods each has its own permission', async (t) => {
+t.test('each method of a route has its own permission', async (t) => {
   const { ask } = await serve(t)
   t.match(await ask('/api/v1/orders', 'user', 'POST'), { status: 403 })
   t.match(await ask('/api/v1/orders', 'admin', 'POST'), { status: 200 })
   t.match(await ask('/api/v1/orders', 'admin', 'PUT'), { status: 405, code: 'request.method_not_allowed' })
 })
 
-t.test('when nobody can say who it is, nobody is let in', async (t) => {
+t.test('requests are refused while the identity cannot be checked', async (t) => {
   const { ask } = await serve(t)
   for (const url of ['/api/v1/orders', '/api/v1/inventory'])
     t.match(await ask(url, 'away'), { status: 503, code: 'user.unavailable' })
   t.match(await ask('/health', 'away'), { status: 200 })
 })
 
-t.test('without the second factor that the role demands', async (t) => {
+t.test('without the second factor that the role requires', async (t) => {
   const { ask } = await serve(t)
-  t.match(await ask('/api/v1/users', 'weak-admin'), { status: 200 }, 'the policy marks this one')
+  t.match(await ask('/api/v1/users', 'weak-admin'), { status: 200 }, 'the policy allows this route without it')
   for (const url of ['/api/v1/orders', '/api/v1/inventory'])
     t.match(await ask(url, 'weak-admin'), { status: 403, code: 'auth.mfa_enrolment_required' })
 })
 
-t.test("a service's token is for the module whose route it is", async (t) => {
+t.test("a service token is valid only for its audience's routes", async (t) => {
   const { ask, speak } = await serve(t)
   t.match(await ask('/api/v1/orders', await speak('order')), { status: 200, scope: 'own', owner: 5 })
-  t.match(await ask('/api/v1/orders', await speak('user')), { status: 401 }, 'not for any module of the process')
+  t.match(await ask('/api/v1/orders', await speak('user')), { status: 401 }, 'another module in the same process is not enough')
   t.match(await ask('/api/v1/users', await speak('order')), { status: 401 })
   t.match(await ask('/internal/order/op', await speak('order'), 'POST'), { status: 200, actor: { id: '5' } })
   t.match(await ask('/internal/order/op', await speak('user'), 'POST'), { status: 401, failure: 'auth.invalid_token' })
@@ -127,10 +127,14 @@ t.test("a service's token is for the module whose route it is", async (t) => {
   t.match(await ask('/api/v1/inventory', itself), { status: 200, scope: 'own', owner: 0, role: null })
 })
 
-t.test('who may say who a person is, and who may call what', async (t) => {
+t.test('which service may vouch for a person, and which may call an operation', async (t) => {
   const { ask, speak, person } = await serve(t)
   const claimed = await speak('order', person, 'admin', 'product')
-  t.match(await ask('/api/v1/orders', claimed), { status: 403, code: 'auth.forbidden' }, 'a service has seen no person')
+  t.match(
+    await ask('/api/v1/orders', claimed),
+    { status: 403, code: 'auth.forbidden' },
+    'only the gateway has verified the person',
+  )
   t.match(await ask('/api/v1/inventory', claimed), { status: 200, actor: { type: 'service', id: 'product' }, owner: 0 })
   const [caller, other] = [await speak('user', person, 'user', 'notification'), await speak('user', person, 'user', 'order')]
   t.match(await ask('/internal/user/secret', caller, 'POST'), { status: 200, actor: person })
@@ -138,13 +142,13 @@ t.test('who may say who a person is, and who may call what', async (t) => {
   t.match(await ask('/internal/user/op', other, 'POST'), { status: 200 })
 })
 
-t.test("on the port that is everybody's a service's token means nothing", async (t) => {
+t.test('the public port accepts no service tokens', async (t) => {
   const { ask, speak } = await serve(t, { isPublicPort: true })
   for (const url of ['/api/v1/orders', '/api/v1/inventory'])
     t.match(await ask(url, await speak('order')), { status: 401, code: 'auth.invalid_token' })
 })
 
-t.test('AUTH=off: everybody reaches everything', async (t) => {
+t.test('AUTH=off: everyone has access to everything', async (t) => {
   const { ask } = await serve(t, { serviceTokens: undefined })
   for (const url of ['/api/v1/orders', '/api/v1/users']) t.match(await ask(url, 'x'), { status: 200, scope: 'all' })
   t.match(await ask('/internal/order/op', undefined, 'POST'), { status: 200 })

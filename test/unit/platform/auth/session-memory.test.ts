@@ -6,20 +6,20 @@ const freshMs = 1000
 const lateMs = 300
 const max = 2
 
-/** A question about a person: when it is asked, how long until the store is read, and how long the answer then takes. */
+/** A request for a person's session: its start, the delay until the store is read, and the delay of the response. */
 const question = fc.record({
   id: fc.integer({ min: 1, max: 4 }),
   askedAt: fc.integer({ min: 0, max: 1000 }),
   readAfter: fc.integer({ min: 0, max: 200 }),
   answeredAfter: fc.integer({ min: 0, max: 600 }),
 })
-/** When each person's version rises, and when they are gone. */
+/** When the session version of a person increases, and when the person is deleted. */
 const person = fc.record({
   changes: fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 1, maxLength: 4 }),
   goneAt: fc.option(fc.integer({ min: 0, max: 1000 }), { nil: Infinity }),
 })
 
-t.test('what was once seen changed or gone is never recalled again, in whatever order answers come', async () => {
+t.test('a session that was seen changed or deleted is never returned again, in any order of responses', async () => {
   fc.assert(
     fc.property(
       fc.array(question, { minLength: 20, maxLength: 60 }),
@@ -40,7 +40,7 @@ t.test('what was once seen changed or gone is never recalled again, in whatever 
         }))
         const seen: typeof answers = []
         const check = () => {
-          if (memory.size() > max) throw new Error('more than its size')
+          if (memory.size() > max) throw new Error('larger than its maximum size')
           for (let id = 1; id <= 4; id++)
             for (let version = 1; version <= 5; version++) {
               const recalled = memory.recall(id, version)
@@ -50,7 +50,7 @@ t.test('what was once seen changed or gone is never recalled again, in whatever 
               if (own.some((answer) => answer.version === undefined || answer.version > version))
                 throw new Error(`user ${id}: version ${version} was seen revoked`)
               if (!own.some((answer) => answer.version === version && clock - answer.askedAt <= freshMs))
-                throw new Error('nobody said so lately')
+                throw new Error('no fresh response has this version')
             }
         }
         const steps = [
@@ -78,7 +78,7 @@ t.test('what was once seen changed or gone is never recalled again, in whatever 
   )
 })
 
-t.test('an answer serves for as long as it is fresh, and for its own version', async (t) => {
+t.test('a response is used while it is fresh, and only for its own version', async (t) => {
   let clock = 0
   const memory = createSessionMemory({ freshMs, now: () => clock })
   memory.note(1, { session_version: 3 }, 0)
@@ -92,10 +92,10 @@ t.test('an answer serves for as long as it is fresh, and for its own version', a
   t.same(memory.recall(1, 3), { session_version: 3 })
   memory.note(1, undefined, clock)
   memory.note(1, { session_version: 3 }, clock)
-  t.equal(memory.recall(1, 3), undefined, 'nobody comes back')
+  t.equal(memory.recall(1, 3), undefined, 'a deleted session is not restored')
 })
 
-t.test('without a freshness nothing is recalled', async (t) => {
+t.test('with a freshness of 0 nothing is returned', async (t) => {
   let clock = 0
   const memory = createSessionMemory({ freshMs: 0, now: () => clock })
   memory.note(1, { session_version: 1 }, 0)

@@ -7,7 +7,7 @@ import { findPortHolder, readLsof, readNetstat } from '../../../../src/platform/
 
 const host = '127.0.0.1'
 
-t.test('names the program that has a port, and a line with free ones', async (t) => {
+t.test('names the program that uses a port, and a command with free ports', async (t) => {
   const server = createServer().listen(0, host)
   await once(server, 'listening')
   t.teardown(() => server.close())
@@ -24,7 +24,7 @@ t.test('names the program that has a port, and a line with free ones', async (t)
   t.match(await takenPortLine(port, config, { npm_lifecycle_event: 'dev' }, 'win32'), /: cmd \/c "set PORT=\d+&& npm run dev"$/)
 })
 
-t.test('what lsof and netstat print', (t) => {
+t.test('parses the output of lsof and netstat', (t) => {
   t.same(readLsof('p412\ncControlCenter\nf10\n'), { name: 'ControlCenter', pid: 412 })
   t.equal(readLsof(''), undefined)
   const netstat = [
@@ -38,7 +38,7 @@ t.test('what lsof and netstat print', (t) => {
   t.end()
 })
 
-t.test('a line for the shell of the platform', (t) => {
+t.test("a command line for the platform's shell", (t) => {
   const variables = { PORT: '5050', DATA_DIR: "it's", KEYS_DIR: undefined }
   t.equal(npmLine('start', variables, 'linux'), "PORT=5050 DATA_DIR='it'\\''s' npm start")
   t.equal(

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { abortAfter, endsWithin, setDeadline, withTimeout } from '../../../../src/platform/concurrency/deadline.ts'
 
-t.test('what is in a socket when a deadline passes was in time, even if it is read late', async (t) => {
+t.test('data that is in the socket before the deadline counts as in time, even if it is read later', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
@@ -24,7 +24,7 @@ t.test('what is in a socket when a deadline passes was in time, even if it is re
   t.same(order, ['answer', 'late'])
 })
 
-t.test('a deadline that was cleared does not come', async (t) => {
+t.test('a cleared deadline does not fire', async (t) => {
   let late = false
   const cleared = setDeadline(5, () => {
     late = true
@@ -36,20 +36,20 @@ t.test('a deadline that was cleared does not come', async (t) => {
   t.equal(late, false)
 })
 
-t.test('waiting for an end says whether it came in time, and throws nothing', async (t) => {
+t.test('endsWithin returns whether work ended in time, and does not throw', async (t) => {
   t.equal(await endsWithin(1000, Promise.resolve()), true)
   t.equal(await endsWithin(1000, Promise.reject(new Error('failed'))), true)
   t.equal(await endsWithin(5, new Promise(() => {})), false)
 })
 
-t.test('work that takes too long is given up with an error of its own', async (t) => {
+t.test('withTimeout rejects with the given error if work takes too long', async (t) => {
   const late = () => new Error('too late')
   t.equal(await withTimeout(1000, Promise.resolve(1), late), 1)
   await t.rejects(withTimeout(1000, Promise.reject(new Error('failed')), late), { message: 'failed' })
   await t.rejects(withTimeout(5, new Promise(() => {}), late), { message: 'too late' })
 })
 
-t.test('a signal ends work that can be aborted: after its time, or with an outer one', async (t) => {
+t.test('abortAfter aborts work after its time, or with an outer signal', async (t) => {
   const untilAborted = (signal: AbortSignal) =>
     new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   t.equal(await abortAfter(1000, async () => 1), 1)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createFairQueue } from '../../../../src/platform/concurrency/fair-queue.ts'
 
-/** A queue whose turns the test takes. */
+/** A queue whose turns are run by the test. */
 const inTurns = (mostBytes = 1000) => {
   const turns: (() => void)[] = []
   const queue = createFairQueue({ mostBytes, nextTurn: (step) => turns.push(step) })
@@ -21,23 +21,23 @@ const inTurns = (mostBytes = 1000) => {
   return { queue, turns, events, add, turn: () => turns.shift()?.() }
 }
 
-t.test('one in each turn, in order', async (t) => {
+t.test('runs one item per turn, in order', async (t) => {
   const { add, turn, turns, events, queue } = inTurns()
   for (const name of ['a', 'b', 'c']) add('one', name)
-  t.same(events, [], 'nothing runs in the turn in which it comes')
+  t.same(events, [], 'nothing runs in the turn in which it is added')
   for (const sofar of [['a'], ['a', 'b'], ['a', 'b', 'c']]) {
     t.equal(turns.length, 1)
     turn()
     t.same(events, sofar)
   }
-  t.equal(turns.length, 0, 'no turn is asked for when nothing waits')
+  t.equal(turns.length, 0, 'no turn is scheduled while the queue is empty')
   t.equal(queue.waiting(), 0)
   add('one', 'd')
   turn()
   t.same(events, ['a', 'b', 'c', 'd'])
 })
 
-t.test('clients take turns: one that sends many does not hold up another', async (t) => {
+t.test('clients take turns: one that sends many does not delay another', async (t) => {
   const { add, turn, events } = inTurns()
   for (const name of ['a1', 'a2', 'a3']) add('a', name)
   add('b', 'b1')
@@ -47,7 +47,7 @@ t.test('clients take turns: one that sends many does not hold up another', async
   t.same(events, ['a1', 'b1', 'a2', 'c1', 'a3'])
 })
 
-t.test('an error in one does not stop the others', async (t) => {
+t.test('an error in one item does not stop the others', async (t) => {
   const { add, turn, events } = inTurns()
   const run = () => {
     throw new Error('broken')
@@ -59,7 +59,7 @@ t.test('an error in one does not stop the others', async (t) => {
   t.same(events, ['a1', 'a2'])
 })
 
-t.test('what is gone leaves the queue and takes no turn', async (t) => {
+t.test('an abandoned item leaves the queue and takes no turn', async (t) => {
   const { add, turn, turns, events, queue } = inTurns()
   let gone = false
   add('a', 'a1', { gone: () => gone })
@@ -72,21 +72,21 @@ t.test('what is gone leaves the queue and takes no turn', async (t) => {
   t.equal(queue.waiting(), 0)
 })
 
-t.test('where it is full, what is gone is dropped first, and then the newest of the client that has most', async (t) => {
+t.test('when full, drops abandoned items first, then the newest item of the client with the most', async (t) => {
   const { add, turn, turns, events } = inTurns(10)
   add('gone', 'g', { bytes: 4, gone: () => true })
   add('a', 'a1', { bytes: 4 })
   add('a', 'a2', { bytes: 4 })
   t.same(events, ['g dropped'])
   add('b', 'b1', { bytes: 3 })
-  t.same(events, ['g dropped', 'a2 dropped'], 'not the one that comes last')
+  t.same(events, ['g dropped', 'a2 dropped'], 'not the item that was added last')
   add('c', 'c1', { bytes: 11 })
-  t.same(events.slice(2), ['c1 dropped'], 'nor all of the others for one that is too large')
+  t.same(events.slice(2), ['c1 dropped'], 'an item that is too large does not displace the others')
   while (turns.length > 0) turn()
   t.same(events.slice(3), ['a1', 'b1'])
 })
 
-t.test('whatever comes in whatever order, each is run or dropped once, and no more waits than may', async () => {
+t.test('each item is run or dropped exactly once, and the limit holds, in any order', async () => {
   const coming = fc.record({ client: fc.constantFrom('a', 'b', 'c'), bytes: fc.integer({ min: 1, max: 6 }), gone: fc.boolean() })
   fc.assert(
     fc.property(fc.array(fc.oneof(coming, fc.constant(undefined)), { maxLength: 60 }), (steps) => {

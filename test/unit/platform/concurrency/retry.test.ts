@@ -1,7 +1,7 @@
 import t from 'tap'
 import { backoffAfter, retryFor } from '../../../../src/platform/concurrency/retry.ts'
 
-t.test('the pauses between all tries add up to the hours that are asked for', async (t) => {
+t.test('the pauses between all attempts add up to the configured hours', async (t) => {
   for (const [hours, longest] of [
     [1, 1],
     [1, 300],
@@ -19,7 +19,7 @@ t.test('the pauses between all tries add up to the hours that are asked for', as
   }
 })
 
-t.test('pauses double, up to the longest', async (t) => {
+t.test('pauses double, up to the maximum', async (t) => {
   const pauses = { backoffMs: 500, longestBackoffMs: 3000 }
   t.same(
     [1, 2, 3, 4, 5, 5000].map((attempt) => backoffAfter(attempt, pauses)),

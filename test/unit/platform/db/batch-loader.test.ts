@@ -20,7 +20,7 @@ const start = (answer: (inputs: readonly number[]) => readonly number[] = (input
   return { ask, calls, release }
 }
 
-t.test('inputs that come while a call is under way go together, at most `max`, each with its own output', async (t) => {
+t.test('inputs that arrive during a call are batched, at most `max`, each with its own output', async (t) => {
   const { ask, calls, release } = start()
   const first = ask(1)
   await new Promise((resolve) => setImmediate(resolve))
@@ -30,7 +30,7 @@ t.test('inputs that come while a call is under way go together, at most `max`, e
   t.same(calls, [[1], [2, 3, 4], [5]])
 })
 
-t.test("one input's fault is not everybody's", async (t) => {
+t.test('an error of one input does not affect the others', async (t) => {
   const { ask, calls, release } = start((inputs) => {
     if (inputs.includes(2)) throw new Error('two')
     return inputs
@@ -44,7 +44,7 @@ t.test("one input's fault is not everybody's", async (t) => {
   t.same(calls, [[1, 2, 3], [1], [2], [3]])
 })
 
-t.test('a database that is away is asked once for all', async (t) => {
+t.test('an unavailable database is queried once for the whole batch', async (t) => {
   const { ask, calls, release } = start(() => {
     throw fail('database.unavailable')
   })

@@ -10,7 +10,7 @@ const textOf = (statement: Parameters<PgDialect['sqlToQuery']>[0]) => {
 }
 const columns = { at: sql`created_at`, id: sql`id` }
 
-t.test('conditions that do not apply are left out; a value that is false or 0 applies', async (t) => {
+t.test('undefined conditions are omitted; false and 0 are values', async (t) => {
   t.same(textOf(allOf([undefined, false])), ['true', []])
   t.same(textOf(allOf([equals(sql`a`, undefined), equals(sql`b`, 0), equals(sql`c`, false), ...during(sql`d`, { to: 'x' })])), [
     'b = $1 and c = $2 and d < $3::timestamptz',
@@ -18,7 +18,7 @@ t.test('conditions that do not apply are left out; a value that is false or 0 ap
   ])
 })
 
-t.test('a page begins after its cursor, in a total order, and reads one row more', async (t) => {
+t.test('a page begins after its cursor, in a total order, and reads one extra row', async (t) => {
   t.same(textOf(pageClauses({ limit: 20, after: undefined }, columns)), [
     'where true order by created_at desc, id desc limit $1',
     [21],

@@ -27,7 +27,7 @@ t.test('a URL means the same to both drivers', async (t) => {
   t.match(pgOptions(address, endpoint).ssl, { rejectUnauthorized: true })
 })
 
-t.test('what is no database URL is refused, without its password', async (t) => {
+t.test('an invalid database URL is refused, without its password in the message', async (t) => {
   for (const url of ['mysql://me:hunter2@db/x', 'postgres://me:hunt#er2@db/x', 'hunter2', 'postgres://me:hunter2@db:port/x']) {
     let message = ''
     try {
@@ -40,13 +40,13 @@ t.test('what is no database URL is refused, without its password', async (t) => 
   }
 })
 
-t.test('plain text is what leaves this host unencrypted, or may', async (t) => {
+t.test('plain text means a connection that leaves this host without guaranteed TLS', async (t) => {
   const plain = (url: string) => isPlainText(parseDatabaseUrl(url))
   t.same(['postgres://db/x', 'postgres://127.0.0.1,db/x', 'postgres://db/x?sslmode=prefer'].map(plain), [true, true, true])
   t.same(['postgres://[::1]/x', 'postgres://localhost/x', 'postgres://db/x?sslmode=require'].map(plain), [false, false, false])
 })
 
-t.test('many connections that fail together go on to the next server, not past it', async (t) => {
+t.test('connections that fail together switch to the next server, not past it', async (t) => {
   const endpoints = createEndpoints(parseDatabaseUrl('postgres://a,b/x'))
   const first = endpoints.current()
   for (const _ of [1, 2, 3]) endpoints.failed(first)

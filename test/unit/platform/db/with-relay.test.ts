@@ -7,7 +7,7 @@ interface Row {
   readonly id: number | null
 }
 
-/** A module's view of a database whose statement returns these rows, or fails, when `finish` is called. */
+/** A database whose statement returns these rows, or fails, when `finish` is called. */
 const start = (result: Row[] | Error) => {
   const { promise, resolve: finish } = Promise.withResolvers<void>()
   const run = async () => {
@@ -32,7 +32,7 @@ t.test('the relay is woken once, after the commit', async (t) => {
   t.equal(wakes(), 1)
 })
 
-t.test('a statement that changed nothing wakes nobody', async (t) => {
+t.test('a statement without changes does not wake the relay', async (t) => {
   const none = start([])
   none.finish()
   t.same(await none.write(), [])
@@ -41,7 +41,7 @@ t.test('a statement that changed nothing wakes nobody', async (t) => {
   const unplaced = start([{ id: null }])
   unplaced.finish()
   await unplaced.write(({ id }) => id !== null)
-  t.equal(unplaced.wakes(), 0, 'no row of a change')
+  t.equal(unplaced.wakes(), 0, 'no changed row')
 
   const some = start([{ id: null }, { id: 1 }])
   some.finish()

@@ -2,7 +2,7 @@ import t from 'tap'
 import { createDeliveryLimiter } from '../../../../src/platform/events/delivery-limiter.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 
-/** Work that runs until it is told to end. */
+/** Work that runs until `end` is called. */
 const work = () => {
   const { promise, resolve } = Promise.withResolvers<void>()
   let started = false
@@ -16,7 +16,7 @@ const work = () => {
   }
 }
 
-t.test('all at once while nobody waits, one at a time in order while somebody does', async (t) => {
+t.test('deliveries run concurrently while no request is in flight, otherwise one at a time in order', async (t) => {
   let busy = false
   const limiter = createDeliveryLimiter(() => busy)
   const free = [work(), work(), work()]
@@ -27,7 +27,7 @@ t.test('all at once while nobody waits, one at a time in order while somebody do
   t.equal(limiter.concurrency(5), 5)
 
   busy = true
-  t.equal(limiter.concurrency(5), 1, 'what would wait stays in its queue')
+  t.equal(limiter.concurrency(5), 1, 'a consumer does not take deliveries that would wait')
   const [first, second, third] = [work(), work(), work()]
   const held = [first, second, third].map(({ run }) => limiter.run(run))
   await eventually(() => first.started())
@@ -37,13 +37,13 @@ t.test('all at once while nobody waits, one at a time in order while somebody do
   t.notOk(third.started())
   busy = false
   await eventually(() => third.started())
-  t.pass('the rest goes on when nobody waits any more')
+  t.pass('the rest continues when no request is in flight')
   second.end()
   third.end()
   await Promise.all(held)
 })
 
-t.test('failed work gives its turn back, and fails', async (t) => {
+t.test('failed work rejects and releases its turn', async (t) => {
   const limiter = createDeliveryLimiter(() => true)
   const failed = limiter.run(() => Promise.reject(new Error('no')))
   const next = limiter.run(async () => 'next')
@@ -51,7 +51,7 @@ t.test('failed work gives its turn back, and fails', async (t) => {
   t.equal(await next, 'next')
 })
 
-t.test('work that waits for somebody else does not hold up the others for long', async (t) => {
+t.test('slow work does not delay the others for long', async (t) => {
   const limiter = createDeliveryLimiter(() => true)
   const hanging = work()
   const held = limiter.run(hanging.run)

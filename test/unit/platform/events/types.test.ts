@@ -14,7 +14,7 @@ import { defineModule } from '../../../../src/platform/module.ts'
 const context = serviceContext('order', 1000)
 const source = sql`changed`
 
-/** Is checked by tsc and never called: each `@ts-expect-error` fails the build where the line below it compiles. */
+/** Checked by tsc and never called: `@ts-expect-error` fails the build if the next line compiles. */
 const neverCalled = (..._checks: readonly (() => unknown)[]): void => {}
 
 neverCalled(
@@ -86,18 +86,18 @@ neverCalled(
   () => defineModule({ contract, publishers, create: () => ({ api: {} }) }),
   // @ts-expect-error: a handler is missing
   () => defineModule({ contract, publishers, create: () => ({ api: {}, handlers: { 'points.given': given } }) }),
-  // @ts-expect-error: a handler that takes what the event does not say
+  // @ts-expect-error: a handler for data that the event does not have
   () => defineModule({ contract, publishers, create: () => ({ api: {}, handlers: { ...both, 'order.created': asks } }) }),
   // @ts-expect-error: a handler for an event that it does not subscribe to
   () => defineModule({ contract, publishers, create: () => ({ api: {}, handlers: { ...both, 'order.cancelled': created } }) }),
   // @ts-expect-error: the same, of its own events
   () => defineModule({ contract, publishers, create: () => ({ api: {}, handlers: { ...both, 'points.taken': given } }) }),
-  // @ts-expect-error: nobody among `publishers` has one of the events
+  // @ts-expect-error: none of the `publishers` has one of the events
   () => defineModule({ contract, publishers: [productContract], create: () => ({ api: {}, handlers: both }) }),
   () => defineModule({ contract: defineContract(base), create: () => ({ api: {} }) }),
   // @ts-expect-error: handlers of a module that subscribes to nothing
   () => defineModule({ contract: defineContract(base), create: () => ({ api: {}, handlers: { 'points.given': given } }) }),
-  // @ts-expect-error: a queue apart for an event that it does not subscribe to
+  // @ts-expect-error: a separate queue for an event that it does not subscribe to
   () => defineContract({ ...base, subscribes: ['order.created'], apart: { 'loyalty-late': ['order.cancelled'] } }),
 )
 
@@ -109,7 +109,7 @@ const event = (data: object): EventEnvelope => ({
   data: { ...data },
 })
 
-t.test('data is checked when an event comes, by the contract of its publisher', async (t) => {
+t.test("an event's data is validated against its publisher's contract", async (t) => {
   const seen: unknown[] = []
   const handlers = checkedHandlers(contract, [contract, orderContract], {
     'points.given': async ({ data }) => void seen.push(data),
@@ -120,7 +120,7 @@ t.test('data is checked when an event comes, by the contract of its publisher', 
   t.same(seen, [{ points: 3 }])
 })
 
-t.test('a module without a handler, or with one too many, does not start', async (t) => {
+t.test('a module with a missing or an extra handler does not start', async (t) => {
   const handle = async () => {}
   const check =
     (handlers: EventHandlers, known = [contract, orderContract]) =>

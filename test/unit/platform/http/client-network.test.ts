@@ -1,7 +1,7 @@
 import t from 'tap'
 import { networkOf } from '../../../../src/platform/http/client-network.ts'
 
-t.test('a client is its IPv4 address, or its IPv6 network', async (t) => {
+t.test('a client is identified by its IPv4 address or its IPv6 network', async (t) => {
   t.equal(networkOf('203.0.113.7'), '203.0.113.7')
   t.equal(networkOf('::ffff:203.0.113.7'), '203.0.113.7')
   t.equal(networkOf('2001:db8:0:1:2:3:4:5'), '2001:db8:0:1::/64')

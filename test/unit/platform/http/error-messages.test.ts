@@ -13,7 +13,7 @@ const ann = { name: 'Ann', locale: 'en' } as const
 const ming = { name: '小明', locale: 'zh-TW' } as const
 const token = 'x'.repeat(43)
 
-t.test("each step says the order and the total, in the person's language", async (t) => {
+t.test("each message has the order and the total, in the person's language", async (t) => {
   const english = steps.map((type) => orderMessage(type, { ...facts, to: 'processing' }, ann))
   const chinese = steps.map((type) => orderMessage(type, { ...facts, to: 'processing' }, ming))
   t.same(
@@ -38,7 +38,7 @@ t.test('amounts are in the minor unit of their currency', async (t) => {
   }
 })
 
-t.test('a whole mail, as a customer reads it', async (t) => {
+t.test('the complete text of an e-mail', async (t) => {
   const items = [{ product: '滑鼠', quantity: 2, price: 500 }]
   t.equal(
     orderMessage('order.created', { ...facts, total: 1000, items }, ming).text,
@@ -67,7 +67,7 @@ t.test('a whole mail, as a customer reads it', async (t) => {
   )
 })
 
-t.test('a mail about an account begins with what to do; Chinese has its own punctuation', async (t) => {
+t.test('an account e-mail begins with what to do; Chinese text uses Chinese punctuation', async (t) => {
   for (const purpose of ['activation', 'reset', 'email_change'] as const) {
     for (const user of [ann, ming]) {
       for (const publicUrl of [undefined, 'https://shop.example']) {
@@ -86,7 +86,7 @@ t.test('a mail about an account begins with what to do; Chinese has its own punc
   }
 })
 
-t.test('what a person wrote is text in the HTML, and as it is in the text, on one line', async (t) => {
+t.test('text from users is escaped in HTML, and on one line in plain text', async (t) => {
   const { html, text } = orderMessage('order.created', facts, { name: '<script>1</script>', locale: 'en' })
   t.notMatch(html, /<script|<img/)
   t.match(html, '&lt;img src=x onerror=&quot;alert(1)&quot;&gt;&amp;&#39;')
@@ -101,12 +101,12 @@ t.test('what a person wrote is text in the HTML, and as it is in the text, on on
   t.match(letter.text, /^ {2}1 × Ann, Your order was cancelled: pay at evil\.example {2}NT\$1$/m)
 })
 
-t.test('facts without items still make a message', async (t) => {
+t.test('an order without items still gets a message', async (t) => {
   const { items, ...bare } = facts
   for (const type of steps) t.notMatch(orderMessage(type, bare, ann).html, '<table')
 })
 
-t.test('who may be a stranger is greeted without a name', async (t) => {
+t.test('a recipient who may be a stranger is greeted without a name', async (t) => {
   for (const user of [ann, ming]) {
     const { text, html } = accountMessage('activation', { token, publicUrl: undefined }, { ...user, name: null })
     for (const part of [text, html]) t.notMatch(part, user.name)
@@ -114,7 +114,7 @@ t.test('who may be a stranger is greeted without a name', async (t) => {
   }
 })
 
-t.test('an order that expired says why it was cancelled', async (t) => {
+t.test('the message about an expired order says why it was cancelled', async (t) => {
   const expired = { ...facts, to: 'cancelled', reason: 'expired' } as const
   const english = { subject: 'Your order #12 expired and was cancelled', text: /pending for too long/ }
   t.match(orderMessage('order.cancelled', expired, ann), english)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { healthRoutes } from '../../../../src/platform/http/health.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 
-t.test('however many ask whether it is ready, its dependencies are asked once', async (t) => {
+t.test('concurrent readiness probes share one check of the dependencies', async (t) => {
   let asked = 0
   let fails = false
   let hold: Promise<void> | undefined
@@ -32,8 +32,8 @@ t.test('however many ask whether it is ready, its dependencies are asked once', 
   const second = crowd()
   held.resolve()
   t.same([await first, await second], [new Set([200]), new Set([200])])
-  t.same(await crowd(), new Set([200]), 'also after it was answered')
-  t.ok(asked < 20, `${asked} times for 1200 requests`)
+  t.same(await crowd(), new Set([200]), 'cached after the first response')
+  t.ok(asked < 20, `${asked} checks for 1200 requests`)
 
   fails = true
   await eventually(async () => (await ask()).statusCode === 503)
@@ -46,6 +46,6 @@ t.test('however many ask whether it is ready, its dependencies are asked once', 
   hold = undefined
   await eventually(async () => (await ask()).statusCode === 200, { timeoutMs: 10_000 })
   state.stopping = true
-  t.match(await ask(), { statusCode: 503 }, 'a stop shows at once')
+  t.match(await ask(), { statusCode: 503 }, 'a shutdown is visible at once')
   await app.close()
 })

@@ -21,7 +21,7 @@ const isJson = (text: string): boolean => {
   }
 }
 
-/** JSON as text, with what is known of it: keys are few and spelt with and without escapes, so that some come twice. */
+/** JSON text with its properties. There are few keys, with and without escapes, so that some are duplicates. */
 interface Written {
   readonly text: string
   readonly twice: boolean
@@ -58,7 +58,7 @@ const { json } = fc.letrec<{ json: Written }>((tie) => ({
   ),
 }))
 
-t.test('of JSON it refuses what names a key twice or hides bad text, and nothing else', async (t) => {
+t.test('refuses valid JSON only for duplicate keys or invalid text', async (t) => {
   const seen = { clean: 0, twice: 0, dirty: 0 }
   fc.assert(
     fc.property(json, (written) => {
@@ -82,7 +82,7 @@ t.test('of JSON it refuses what names a key twice or hides bad text, and nothing
   )
 })
 
-t.test('of what is not JSON it makes no other error, and what it passes JSON.parse judges', async (t) => {
+t.test('never throws another error for invalid JSON, which JSON.parse rejects afterwards', async (t) => {
   const sign = fc.constantFrom('"', '\\', '{', '}', '[', ']', ',', ':', '\\u', '\\ud800', 'a', '1', '\0', ' ')
   const broken = fc.oneof(
     fc.array(sign, { maxLength: 40 }).map((signs) => signs.join('')),
@@ -102,7 +102,7 @@ t.test('of what is not JSON it makes no other error, and what it passes JSON.par
   t.ok(valid > 50 && invalid > 1000, `${valid} ${invalid}`)
 })
 
-t.test('limits: up to each is taken, and one more is not, whatever comes after it', async (t) => {
+t.test('accepts up to each limit and refuses one more, whatever follows', async (t) => {
   const { depth, values, members } = jsonLimits
   const nested = (levels: number) => `${'['.repeat(levels)}"\\ud83d\\ude00"${']'.repeat(levels)}`
   const many = (count: number) =>
@@ -119,24 +119,24 @@ t.test('limits: up to each is taken, and one more is not, whatever comes after i
     t.equal(refusal(most), 'none', name)
     t.match(refusal(more), reason, name)
   }
-  t.match(refusal(`{"a":${'['.repeat(500_000)}`), /nested/, 'open brackets alone')
-  t.match(refusal('"'.repeat(500_000)), /more than 2000 values/, 'texts alone')
-  t.equal(refusal(wide(members).replaceAll('{}', '""')), 'none', 'a member has two texts')
-  t.doesNotThrow(() => scanJson(many(values + 1), values + 1), 'where a route takes more')
+  t.match(refusal(`{"a":${'['.repeat(500_000)}`), /nested/, 'only open brackets')
+  t.match(refusal('"'.repeat(500_000)), /more than 2000 values/, 'only strings')
+  t.equal(refusal(wide(members).replaceAll('{}', '""')), 'none', 'a member has two strings')
+  t.doesNotThrow(() => scanJson(many(values + 1), values + 1), 'a route can allow more')
   t.match(refusal(nested(500_000)), /nested/)
-  t.equal(refusal(Array(5).fill(nested(depth)).join()), 'none', 'depth is not counted along')
+  t.equal(refusal(Array(5).fill(nested(depth)).join()), 'none', 'depth is not the sum of siblings')
 })
 
-t.test('a reason names a key only where that is safe', async (t) => {
+t.test('a reason names a key only if that is safe', async (t) => {
   t.match(refusal('{"user_id":1,"user_id":2}'), 'names the key user_id twice')
   t.match(refusal('{"a":1,"\\u0061":2}'), 'names the key a twice')
   for (const key of ['ada@example.com', '鍵', 'x'.repeat(65), '<script>', ''])
     t.equal(refusal(`{"${key}":1,"${key}":2}`), 'request.malformed an object names a key twice', key)
   t.match(refusal('{"\\u005f_proto__":1}'), '__proto__ is not allowed')
-  t.equal(refusal('{"a":{"a":1},"b":[{"a":1},{"a":1}]}'), 'none', 'each object has keys of its own')
+  t.equal(refusal('{"a":{"a":1},"b":[{"a":1},{"a":1}]}'), 'none', 'each object has its own keys')
 })
 
-t.test('text that cannot be stored is refused wherever an escape hides it', async (t) => {
+t.test('escaped text that cannot be stored is refused everywhere', async (t) => {
   for (const bad of ['\\u0000', 'x\\uD800', '\\udc00y', '\\udc00\\ud800', '\\udBff'])
     for (const text of [`"${bad}"`, `["${bad}"]`, `{"a":{"b":[1,"${bad}"]}}`, `{"${bad}":1}`])
       t.equal(refusal(text), 'request.invalid_text', text)

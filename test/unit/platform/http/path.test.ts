@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { pathOf } from '../../../../src/platform/http/path.ts'
 
-/** What it means, in the plainest words; its time grows with the square of a part. */
+/** A simple reference implementation; its time is quadratic in the length of a part. */
 const plain = (url: string): string => (url.split('?', 1)[0] ?? '').replace(/[^/]*%[^/]*/g, '[redacted]')
 
-t.test('a path is written without its query and without parts that are percent-encoded', async () => {
+t.test('a path is logged without its query and without percent-encoded parts', async () => {
   const url = fc.array(fc.constantFrom('/', '%', 'a', '%41', '?', '.', '1'), { maxLength: 16 }).map((signs) => signs.join(''))
   fc.assert(
     fc.property(url, (text) => pathOf(text) === plain(text)),
@@ -13,7 +13,7 @@ t.test('a path is written without its query and without parts that are percent-e
   )
 })
 
-t.test('of a long path little is written', async (t) => {
+t.test('long parts of a path are redacted, and its logged length is bounded', async (t) => {
   t.equal(pathOf(`/api/v1/products/${'a'.repeat(65)}`), '/api/v1/products/[redacted]')
   t.equal(pathOf(`/api/v1/products/${'a'.repeat(64)}`), `/api/v1/products/${'a'.repeat(64)}`)
   fc.assert(

@@ -7,7 +7,7 @@ import { createHttp } from '../../../../src/platform/http/server.ts'
 const listen = async (t: Test) => {
   const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   app.get('/broken', async () => {
-    throw new Error('a secret of the inside')
+    throw new Error('an internal secret')
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
@@ -26,7 +26,7 @@ const sendRaw = async (port: number, text: string): Promise<{ status: number; bo
   return { status: Number(answer.slice(9, 12)), body: JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) }
 }
 
-t.test('what the parser cannot read is a problem too', async (t) => {
+t.test('an HTTP parser error returns a problem', async (t) => {
   const app = await listen(t)
   const { port } = app.addresses()[0] as { port: number }
   t.match(await sendRaw(port, 'no HTTP at all\r\n\r\n'), {
@@ -39,7 +39,7 @@ t.test('what the parser cannot read is a problem too', async (t) => {
   })
 })
 
-t.test('a head that two readers could take for two requests is refused', async (t) => {
+t.test('ambiguous request headers are refused', async (t) => {
   const app = await listen(t)
   const { port } = app.addresses()[0] as { port: number }
   const ask = (version: string, ...headers: string[]) =>
@@ -66,11 +66,11 @@ t.test('a head that two readers could take for two requests is refused', async (
   t.equal((await ask('1.0', 'Transfer-Encoding: chunked')).status, 400)
   for (const host of ['a', 'shop.example:8080', '127.0.0.1:5000', '[::1]:5000', 'a_b', 'a%20b', ''])
     t.equal((await ask('1.1', `Host: ${host}`)).status, 404, host)
-  t.equal((await ask('1.0')).status, 404, 'HTTP/1.0 needs none')
-  t.equal((await ask('1.1', 'Host: a', 'Accept: a', 'Accept: b')).status, 404, 'a list may come in parts')
+  t.equal((await ask('1.0')).status, 404, 'HTTP/1.0 needs no Host')
+  t.equal((await ask('1.1', 'Host: a', 'Accept: a', 'Accept: b')).status, 404, 'a list header may be repeated')
 })
 
-t.test('an error that nobody expected says nothing of the inside', async (t) => {
+t.test('an unexpected error reveals nothing internal', async (t) => {
   const app = await listen(t)
   const { statusCode, body } = await app.inject('/broken')
   t.equal(statusCode, 500)
@@ -78,7 +78,7 @@ t.test('an error that nobody expected says nothing of the inside', async (t) => 
   t.notMatch(body, /secret/)
 })
 
-t.test('a request that came before the server closes is answered, also where it was not read yet', async (t) => {
+t.test('requests that arrived before the server closes get responses, even if not read yet', async (t) => {
   const app = await listen(t)
   const { port } = app.addresses()[0] as { port: number }
   const request = 'GET /none HTTP/1.1\r\nhost: x\r\n\r\n'
@@ -100,7 +100,7 @@ t.test('a request that came before the server closes is answered, also where it 
       return { socket, second: answers(1) }
     }),
   )
-  // Both ends are in this process: what is written here cannot have been read when the server begins to close.
+  // Both ends are in this process: the server cannot have read this when it begins to close.
   for (const { socket } of clients) socket.write(request)
   const closed = app.close()
   t.same(await Promise.all(clients.map(({ second }) => second)), Array(20).fill(true))
@@ -108,7 +108,7 @@ t.test('a request that came before the server closes is answered, also where it 
   await closed
 })
 
-t.test('of long requests one is handled in a turn of the event loop, and short ones do not wait', async (t) => {
+t.test('one long request is handled per event loop turn, and short ones do not wait', async (t) => {
   const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const handled: { kind: string; turn: number }[] = []
   const schema = { body: { type: 'object', required: ['text'] }, querystring: { type: 'object' } } as const
@@ -143,7 +143,7 @@ t.test('of long requests one is handled in a turn of the event loop, and short o
   await app.close()
 })
 
-t.test('clients of one IPv6 /64 share a turn: many addresses do not hold up another client', async (t) => {
+t.test('clients of one IPv6 /64 share a turn: many addresses do not delay another client', async (t) => {
   const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
   const handled: string[] = []
   app.get('/', (request, reply) => {

@@ -10,7 +10,7 @@ import { eventually } from '../../../../testing/eventually.ts'
 t.setTimeout(90_000)
 
 const mebibyte = 1024 * 1024
-/** More than two systems' buffers hold for one connection. */
+/** More than the socket buffers of both sides. */
 const size = 64 * mebibyte
 
 const listen = async (t: Test, options: Partial<HttpOptions> = {}) => {
@@ -58,7 +58,7 @@ const listen = async (t: Test, options: Partial<HttpOptions> = {}) => {
   return { app, open, get, underWay: inFlight.count, connections, release }
 }
 
-t.test('a client that does not read is cut, whatever it sends', async (t) => {
+t.test('a client that does not read is disconnected, even if it sends data', async (t) => {
   let cuts = 0
   const { open, get, connections } = await listen(t, { slowClients: { stallMs: 300, onCut: () => cuts++ } })
   open(get('/long'))
@@ -68,7 +68,7 @@ t.test('a client that does not read is cut, whatever it sends', async (t) => {
   await eventually(async () => cuts === 2 && (await connections()) === 0)
 })
 
-t.test('a client that waits for its answer, or has it and asks no more, is not', async (t) => {
+t.test('a client that waits for a response, or is idle after it, is not disconnected', async (t) => {
   let cuts = 0
   const { open, get, release } = await listen(t, { slowClients: { stallMs: 100, onCut: () => cuts++ } })
   const [waits, rests] = [open(get('/held')), open(get('/short'))]
@@ -82,7 +82,7 @@ t.test('a client that waits for its answer, or has it and asks no more, is not',
   t.equal(cuts, 1)
 })
 
-t.test('a request whose client reads or sends slowly is no work', async (t) => {
+t.test('a request of a client that reads or sends slowly does not count as in flight', async (t) => {
   const { open, get, underWay, connections, release } = await listen(t)
   const clients = [open(get('/long')), open(get('/long')), open(get('/long'))]
   await Promise.all(clients.map((socket) => once(socket, 'readable')))
@@ -98,7 +98,7 @@ t.test('a request whose client reads or sends slowly is no work', async (t) => {
   t.equal(underWay(), 0)
 })
 
-t.test('a request has so long to arrive', async (t) => {
+t.test('a request must arrive within a time limit', async (t) => {
   const { open } = await listen(t, { arrivalMs: 400 })
   const slow = {
     head: open('GET / HTTP/1.1\r\nHost: x\r\n'),

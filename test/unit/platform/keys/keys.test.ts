@@ -37,7 +37,7 @@ const read = <T>(folder: string, file: string): T => JSON.parse(readFileSync(joi
 const kids = ({ keys }: KeySet) => keys.map(({ kid }) => kid)
 const publicKids = (folder: string, purpose: string) => kids(read<PublicKeys>(folder, 'public.json')[purpose] as KeySet)
 
-/** `node src/keys.ts …` as a process. */
+/** Runs `node src/keys.ts …` as a process. */
 const command = (...args: string[]): Promise<{ status: number; out: string; err: string }> =>
   new Promise((resolve) => {
     const entry = new URL('../../../../src/keys.ts', import.meta.url).pathname
@@ -46,7 +46,7 @@ const command = (...args: string[]): Promise<{ status: number; out: string; err:
     )
   })
 
-/** As if the keys had been made this long ago. */
+/** Makes the keys older by this time. */
 const age = (folder: string, seconds: number): void => {
   for (const file of readdirSync(folder)) {
     const older = readFileSync(join(folder, file), 'utf8').replaceAll(
@@ -57,7 +57,7 @@ const age = (folder: string, seconds: number): void => {
   }
 }
 
-t.test('init makes every key, private ones for their owner alone, and keeps what is there', async (t) => {
+t.test('init creates every key, private ones readable only by their owner, and keeps existing ones', async (t) => {
   const folder = join(temporary(t), 'new', 'keys')
   t.match(await command('init', folder), { status: 0, out: /created in .*access-token.*service-gateway.*audit-entry-audit/ })
   for (const file of readdirSync(folder)) {
@@ -65,25 +65,25 @@ t.test('init makes every key, private ones for their owner alone, and keeps what
     t.equal(mode & 0o777, file === 'public.json' ? 0o644 : 0o600, file)
   }
   t.equal(statSync(folder).mode & 0o777, 0o700)
-  t.notMatch(readFileSync(join(folder, 'public.json'), 'utf8'), /"d":/, 'no private half is published')
+  t.notMatch(readFileSync(join(folder, 'public.json'), 'utf8'), /"d":/, 'no private key is published')
   const before = readFileSync(join(folder, 'public.json'), 'utf8')
   t.match(await command('init', folder), { status: 0, out: /every key already/ })
   t.equal(readFileSync(join(folder, 'public.json'), 'utf8'), before)
 })
 
-t.test('init fills a folder that is there, and adds the keys of a service that is new', async (t) => {
+t.test('init fills an existing folder, and adds the keys of a new service', async (t) => {
   const folder = temporary(t)
   await initKeys(folder, ['user'])
   const before = read<PublicKeys>(folder, 'public.json')
   const ring = readFileSync(join(folder, 'data-keys.private.json'), 'utf8')
   t.strictSame(await initKeys(folder, ['user', 'order']), ['service-order', 'audit-entry-order'])
   const after = read<PublicKeys>(folder, 'public.json')
-  t.strictSame({ ...after, ...before }, after, 'what was there stays')
+  t.strictSame({ ...after, ...before }, after, 'existing keys are kept')
   t.ok(existsSync(join(folder, 'service-order.private.json')))
   t.equal(readFileSync(join(folder, 'data-keys.private.json'), 'utf8'), ring)
 })
 
-t.test('processes that make the keys at once use the same ones', async (t) => {
+t.test('processes that create keys concurrently use the same ones', async (t) => {
   const folder = join(temporary(t), 'keys')
   const results = await Promise.all(Array.from({ length: 3 }, () => command('init', folder)))
   t.strictSame(
@@ -94,11 +94,11 @@ t.test('processes that make the keys at once use the same ones', async (t) => {
   t.strictSame(kids(read(folder, 'access-token.private.json')), publicKids(folder, 'access-token'))
   t.notOk(
     readdirSync(folder).some((file) => file.startsWith('.')),
-    'nothing is left over',
+    'no temporary files remain',
   )
 })
 
-t.test('what cannot be done is said in one line', async (t) => {
+t.test('an error is one line', async (t) => {
   const folder = temporary(t)
   writeFileSync(join(folder, 'file'), '')
   for (const bad of [join(folder, 'file'), join(folder, 'file', 'x'), '/proc/none']) {
@@ -133,7 +133,7 @@ t.test('rotate publishes new keys at once and uses them later', async (t) => {
   t.match(await command('rotate', folder, '--after', '3600'), { status: 0, out: /access-token: a new key from 2/ })
   const [kept, added = ''] = publicKids(folder, 'access-token')
   t.equal(kept, old)
-  t.ok(store.verifier('access-token', added), 'a key that is not known is looked for')
+  t.ok(store.verifier('access-token', added), 'an unknown key makes the store read the file again')
   t.equal(createKeyStore({ folder, strict: true }).signer('access-token').kid, old)
   t.equal(createKeyStore({ folder, strict: true }).data().current.id, oldRing)
   for (const purpose of Object.keys(read<PublicKeys>(folder, 'public.json')))
@@ -142,10 +142,10 @@ t.test('rotate publishes new keys at once and uses them later', async (t) => {
   age(folder, 3601)
   await eventually(() => store.signer('access-token').kid === added)
   await eventually(() => store.data().current.id !== oldRing)
-  t.ok(store.data().byId(oldRing), 'the ring still opens what the old key wrapped')
+  t.ok(store.data().byId(oldRing), 'the ring still has the old key')
 })
 
-t.test('of the names alone that are given', async (t) => {
+t.test('rotate with names rotates only those keys', async (t) => {
   const folder = await madeKeys(t)
   await command('rotate', folder, '--after', '0', '--force', 'service-order', 'data-keys')
   t.equal(publicKids(folder, 'service-order').length, 2)
@@ -153,30 +153,33 @@ t.test('of the names alone that are given', async (t) => {
   t.equal(read<DataKeySet>(folder, 'data-keys.private.json').keys.length, 2)
 })
 
-t.test('keys go when nothing that they signed is valid any more, but not those of the audit trail and of the data', async (t) => {
-  const folder = await madeKeys(t)
-  const first = publicKids(folder, 'access-token')[0] as string
-  const rotate = () => rotateKeys({ folder, afterSeconds: 0, names: [] })
-  await rotate()
-  age(folder, 14 * 60)
-  await rotate()
-  t.ok(publicKids(folder, 'access-token').includes(first), 'a token of ten minutes may still be there')
-  age(folder, 2 * 60)
-  await rotate()
-  t.notOk(publicKids(folder, 'access-token').includes(first))
-  t.equal(createKeyStore({ folder, strict: true }).verifier('access-token', first), undefined)
-  for (const purpose of ['access-token', 'service-order']) {
-    t.equal(publicKids(folder, purpose).length, 3, purpose)
-    t.strictSame(publicKids(folder, purpose), kids(read(folder, `${purpose}.private.json`)))
-  }
-  for (const purpose of ['audit-entry-order', 'audit-checkpoint']) {
-    t.equal(publicKids(folder, purpose).length, 4, purpose)
-    t.equal(kids(read(folder, `${purpose}.private.json`)).length, 3, 'an old private half serves nobody')
-  }
-  t.equal(read<DataKeySet>(folder, 'data-keys.private.json').keys.length, 4)
-})
+t.test(
+  'keys are removed when everything that they signed has expired, except those of the audit trail and of the data',
+  async (t) => {
+    const folder = await madeKeys(t)
+    const first = publicKids(folder, 'access-token')[0] as string
+    const rotate = () => rotateKeys({ folder, afterSeconds: 0, names: [] })
+    await rotate()
+    age(folder, 14 * 60)
+    await rotate()
+    t.ok(publicKids(folder, 'access-token').includes(first), 'a token of ten minutes may still be valid')
+    age(folder, 2 * 60)
+    await rotate()
+    t.notOk(publicKids(folder, 'access-token').includes(first))
+    t.equal(createKeyStore({ folder, strict: true }).verifier('access-token', first), undefined)
+    for (const purpose of ['access-token', 'service-order']) {
+      t.equal(publicKids(folder, purpose).length, 3, purpose)
+      t.strictSame(publicKids(folder, purpose), kids(read(folder, `${purpose}.private.json`)))
+    }
+    for (const purpose of ['audit-entry-order', 'audit-checkpoint']) {
+      t.equal(publicKids(folder, purpose).length, 4, purpose)
+      t.equal(kids(read(folder, `${purpose}.private.json`)).length, 3, 'an old private key is not needed')
+    }
+    t.equal(read<DataKeySet>(folder, 'data-keys.private.json').keys.length, 4)
+  },
+)
 
-t.test('rotations at once lose no key, and keep the rights of the files', async (t) => {
+t.test('concurrent rotations lose no key, and keep the mode of the files', async (t) => {
   const folder = await madeKeys(t)
   chmodSync(join(folder, 'service-user.private.json'), 0o640)
   const results = await Promise.all(Array.from({ length: 3 }, () => command('rotate', folder, '--after', '0', '--force')))
@@ -189,7 +192,7 @@ t.test('rotations at once lose no key, and keep the rights of the files', async 
   t.equal(statSync(join(folder, 'service-user.private.json')).mode & 0o777, 0o640)
 })
 
-t.test('the lock of a process that was killed does not hold for ever', async (t) => {
+t.test('the lock of a killed process is released', async (t) => {
   const folder = await madeKeys(t)
   const ended = await new Promise<number>((resolve) => {
     const child = execFile(process.execPath, ['-e', ''], () => resolve(child.pid as number))
@@ -199,18 +202,18 @@ t.test('the lock of a process that was killed does not hold for ever', async (t)
   t.equal(publicKids(folder, 'access-token').length, 2)
 })
 
-t.test('a file that is damaged while it is in use stays as it was', async (t) => {
+t.test('a file that becomes invalid while in use does not replace the known keys', async (t) => {
   const folder = await madeKeys(t)
   const store = createKeyStore({ folder, strict: true })
   const { kid } = store.signer('access-token')
   t.ok(store.verifier('access-token', kid))
   writeFileSync(join(folder, 'public.json'), '{"access-token":')
-  t.equal(store.verifier('access-token', 'unknown'), undefined, 'this looks at the file')
+  t.equal(store.verifier('access-token', 'unknown'), undefined, 'this reads the file')
   t.ok(store.verifier('access-token', kid))
   t.throws(() => createKeyStore({ folder, strict: true }).published('access-token'), { name: 'KeysError' })
 })
 
-t.test('a process needs its own keys alone, and those of its own', async (t) => {
+t.test('a process needs exactly the keys of its own service', async (t) => {
   const own: Record<string, string[]> = {
     gateway: ['service-gateway', 'audit-entry-gateway'],
     user: ['service-user', 'audit-entry-user', 'access-token', 'data-keys'],
@@ -246,7 +249,7 @@ t.test('a process needs its own keys alone, and those of its own', async (t) => 
   }
 })
 
-t.test('a process that calls no other service proves itself to nobody', async (t) => {
+t.test('a process that calls no other service needs no service key', async (t) => {
   const folder = await madeKeys(t)
   for (const name of serviceNames) rmSync(join(folder, `service-${name}.private.json`))
   const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://nowhere/x', KEYS_DIR: folder }
@@ -255,7 +258,7 @@ t.test('a process that calls no other service proves itself to nobody', async (t
   t.throws(() => checkKeys(readConfig({ ...env, ...others, SERVICE: 'order' })), { message: /service-order\S+ is missing/ })
 })
 
-t.test('a production start without a key ends with one line', async (t) => {
+t.test('a production start without a key fails with one line', async (t) => {
   const folder = await madeKeys(t)
   const env = {
     NODE_ENV: 'production',
@@ -273,7 +276,7 @@ t.test('a production start without a key ends with one line', async (t) => {
   t.match(await runToEnd('order', env), { status: 78, output: /^\S+service-order\.private\.json is missing[^\n]*\n$/ })
 })
 
-t.test('every key that is missing has a line, and with AUTH=off fewer are needed', (t) => {
+t.test('each missing key has a line, and AUTH=off needs fewer keys', (t) => {
   const folder = temporary(t)
   const check = (AUTH: string) => {
     try {

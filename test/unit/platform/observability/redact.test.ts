@@ -3,7 +3,7 @@ import t from 'tap'
 import { createLog } from '../../../../src/platform/observability/log.ts'
 import { safeMessage, withoutContacts } from '../../../../src/platform/observability/redact.ts'
 
-t.test('addresses and telephone numbers are taken out of any text', async (t) => {
+t.test('e-mail addresses and phone numbers are redacted in any text', async (t) => {
   for (const [text, shown] of [
     ['550 5.1.1 <ada@example.com>: no such user', '550 5.1.1 <[redacted]>: no such user'],
     ['Key (email)=(Ada.L+x@example.com) exists', 'Key (email)=([redacted]) exists'],
@@ -21,10 +21,10 @@ t.test('addresses and telephone numbers are taken out of any text', async (t) =>
   ])
     t.equal(withoutContacts(text), text)
   const long = `${'a'.repeat(200_000)}@`
-  t.equal(withoutContacts(long), long, 'no text makes it slow')
+  t.equal(withoutContacts(long), long, 'a long text does not make it slow')
 })
 
-t.test('what an error quotes is left out', async (t) => {
+t.test('values that an error quotes are redacted', async (t) => {
   const notJson = (() => {
     try {
       return JSON.parse('Ada Lovelace')
@@ -32,7 +32,7 @@ t.test('what an error quotes is left out', async (t) => {
       return error
     }
   })()
-  t.match(notJson.message, 'Ada', 'as the engine says it')
+  t.match(notJson.message, 'Ada', "the engine's own message")
   t.equal(safeMessage(notJson), 'the text is not JSON')
   const notDate = Object.assign(new Error('invalid input syntax for type date: "Ada "the" Countess"'), { code: '22007' })
   t.equal(safeMessage(notDate), 'invalid input syntax for type date: [redacted]')
@@ -42,7 +42,7 @@ t.test('what an error quotes is left out', async (t) => {
   t.equal(safeMessage(unique), unique.message)
 })
 
-t.test('no log line holds an address, wherever the call puts it', async (t) => {
+t.test('no log line contains an address, in any part of the call', async (t) => {
   const stream = new PassThrough()
   const log = createLog('trace', 'test', stream)
   const email = 'ada@example.com'

@@ -16,7 +16,7 @@ import { freePort } from '../../../../testing/port.ts'
 import { startPostgres } from '../../../../testing/postgres.ts'
 import { hasRedis, startRedis } from '../../../../testing/redis.ts'
 
-// Two servers, outages and killed processes take longer than tap allows by itself.
+// Two servers, outages and killed processes take longer than tap's default timeout.
 t.setTimeout(120_000)
 
 type Line = { level: number; msg: string }
@@ -46,7 +46,7 @@ const openIn = async (test: Test, where: Where, more: Partial<EventQueuesOptions
   return { queues, lines }
 }
 
-/** Consumes into a list; `work` decides how a delivery ends. */
+/** Consumes into a list; `work` determines the result of a delivery. */
 const collect = async (
   queues: Awaited<ReturnType<typeof createEventQueues>>,
   queue: string,
@@ -67,7 +67,7 @@ const collect = async (
 const until = (seen: readonly Delivery[], count: number, timeoutMs = 15_000) =>
   eventually(() => seen.length >= count, { timeoutMs })
 
-const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: Test) => {
+const guarantees = (kind: 'redis' | 'postgres', where: () => Where) => async (t: Test) => {
   t.test('delivers each message once, with its payload', async (t) => {
     const { queues } = await openIn(t, where())
     const queue = nextName()
@@ -94,12 +94,12 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     for (const count of [1, 2, 3]) {
       await queues.publish(queue, [message()])
       const ms = await elapsed(() => until(seen, count))
-      // Without a wake-up it would look again after two seconds.
+      // Without a wake-up it would poll after two seconds.
       if (count > 1) t.ok(ms < 1_000, `${Math.round(ms)} ms`)
     }
   })
 
-  t.test('adds a message that is there already only once', async (t) => {
+  t.test('adds a message with the same id only once', async (t) => {
     const { queues } = await openIn(t, where())
     const queue = nextName()
     const [first, second] = [message({ n: 1 }), message({ n: 2 })]
@@ -118,7 +118,7 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     )
   })
 
-  t.test('tries again with growing pauses and says which try is the last', async (t) => {
+  t.test('retries with growing pauses and marks the last attempt', async (t) => {
     const { queues } = await openIn(t, where(), { attempts: 3, backoffMs: 200 })
     const queue = nextName()
     const times: number[] = []
@@ -165,7 +165,7 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     t.equal((await queues.states(queue, [])).size, 0)
   })
 
-  t.test('runs a failed message again on request, and no other', async (t) => {
+  t.test('retries only failed messages on request', async (t) => {
     const { queues } = await openIn(t, where(), { attempts: 1 })
     const queue = nextName()
     const [good, bad] = [message(), message()]
@@ -182,7 +182,7 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     t.same(seen.at(-1)?.attempt, 1)
   })
 
-  t.test('delivers a message again whose job has ended, and only then', async (t) => {
+  t.test('redelivers a message only if its job has ended', async (t) => {
     const { queues } = await openIn(t, where(), { attempts: 1 })
     const queue = nextName()
     const [good, bad, fresh] = [message({ v: 1 }), message({ v: 1, bad: true }), message({ v: 1 })]
@@ -201,7 +201,7 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     t.same([versions(fresh.id), versions(good.id), versions(bad.id)], [[1], [1, 2], [1, 2]])
   })
 
-  t.test('tells of completed messages in batches', async (t) => {
+  t.test('reports completed messages in batches', async (t) => {
     const { queues } = await openIn(t, where())
     const queue = nextName()
     const batches: string[][] = []
@@ -246,7 +246,7 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
     t.ok(ms < times.lockMs + times.stalledMs + 500, `${Math.round(ms)} ms`)
   })
 
-  t.test('lets running handlers end when it closes', async (t) => {
+  t.test('waits for running handlers when it closes', async (t) => {
     const { queues } = await openIn(t, where())
     const queue = nextName()
     const { promise: finish, resolve } = Promise.withResolvers<void>()
@@ -261,13 +261,13 @@ const promises = (kind: 'redis' | 'postgres', where: () => Where) => async (t: T
   })
 }
 
-t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' }, async (t) => {
+t.test('redis', { skip: !hasRedis() && 'redis-server is not installed' }, async (t) => {
   const shared = await startRedis()
   t.teardown(() => shared.stop())
   const where = { redisUrl: shared.url }
   await t.test(
-    'promises',
-    promises('redis', () => where),
+    'guarantees',
+    guarantees('redis', () => where),
   )
 
   const own = async (t: Test, args: readonly string[] = []) => {
@@ -277,7 +277,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
   }
   const levelsOf = (lines: readonly Line[]) => lines.map(({ level, msg }) => `${level} ${msg}`)
 
-  t.test('delivers again after everything was flushed', async (t) => {
+  t.test('delivers messages again after FLUSHALL', async (t) => {
     const redis = await own(t)
     const { queues } = await openIn(t, { redisUrl: redis.url })
     const client = new Redis(redis.url)
@@ -320,7 +320,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     t.equal(seen.length, 21 * 4)
   })
 
-  t.test('goes on when Redis was killed and is back, and fails fast in between', async (t) => {
+  t.test('continues after Redis was killed and restarted, and fails fast meanwhile', async (t) => {
     const redis = await own(t)
     const { queues, lines } = await openIn(t, { redisUrl: redis.url })
     const queue = nextName()
@@ -337,7 +337,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
       t.ok(ms < 1_000, `${Math.round(ms)} ms`)
     }
     await t.rejects(queues.states(queue, [missed.id]))
-    // Long enough for reconnects to have become rare.
+    // Long enough for the reconnect delay to reach its maximum.
     await eventually(
       async () => {
         await t.rejects(queues.publish(queue, [missed]))
@@ -369,7 +369,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     t.same(levelsOf(lines), ['40 queue: redis is down', '30 queue: redis is up'])
   })
 
-  t.test('fails fast and goes on when Redis hangs', async (t) => {
+  t.test('fails fast while Redis hangs, and continues afterwards', async (t) => {
     const redis = await own(t)
     const { queues } = await openIn(t, { redisUrl: redis.url })
     const queue = nextName()
@@ -385,7 +385,7 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     await eventually(() => idsOf(seen).includes(one.id))
   })
 
-  t.test('closes while Redis is away', async (t) => {
+  t.test('closes while Redis is down', async (t) => {
     const redis = await own(t)
     const { queues } = await openIn(t, { redisUrl: redis.url })
     const never = await openIn(t, { redisUrl: `redis://127.0.0.1:${await freePort()}` })
@@ -399,14 +399,14 @@ t.test('redis', { skip: !hasRedis() && 'there is no redis-server on the PATH' },
     t.ok((await elapsed(() => never.queues.close())) < 4_000)
   })
 
-  t.test('refuses a Redis that evicts', async (t) => {
+  t.test('refuses a Redis that may evict keys', async (t) => {
     const redis = await own(t, ['--maxmemory-policy', 'allkeys-lru'])
     await t.rejects(createEventQueues({ redisUrl: redis.url, log: recorder().log }), {
       message: 'Redis may evict queued events: its maxmemory-policy is allkeys-lru and must be noeviction',
     })
   })
 
-  t.test('reports a Redis that evicts when it appears later', async (t) => {
+  t.test('logs an error if a Redis that starts later may evict keys', async (t) => {
     const port = await freePort()
     const { lines } = await openIn(t, { redisUrl: `redis://127.0.0.1:${port}` })
     const redis = await startRedis({ port, args: ['--maxmemory-policy', 'allkeys-lru'] })
@@ -420,11 +420,11 @@ t.test('postgres', async (t) => {
   t.teardown(() => server.stop())
   const url = await server.createDatabase('shared')
   await t.test(
-    'promises',
-    promises('postgres', () => ({ databaseUrl: url })),
+    'guarantees',
+    guarantees('postgres', () => ({ databaseUrl: url })),
   )
 
-  t.test('starts several times at once on an empty database', async (t) => {
+  t.test('can start several times concurrently on an empty database', async (t) => {
     const databaseUrl = await server.createDatabase('fresh')
     const opened = await Promise.all([1, 2, 3].map(() => openIn(t, { databaseUrl })))
     const queue = nextName()
@@ -440,7 +440,7 @@ t.test('postgres', async (t) => {
     t.same(rows, [{ table_schema: 'bullmq' }])
   })
 
-  t.test('goes on after all its connections were cut, with few lines in the log', async (t) => {
+  t.test('continues after all its connections were terminated, with few log lines', async (t) => {
     const databaseUrl = await server.createDatabase('cut')
     const { queues, lines } = await openIn(t, { databaseUrl })
     const queue = nextName()

@@ -40,26 +40,26 @@ const context = (): CallContext => ({
   scope: 'all',
 })
 
-t.test('input is checked on the way in, and a copy is passed', async (t) => {
+t.test('input is validated, and a copy is passed', async (t) => {
   let seen: unknown
   const { rename } = api(async (input) => {
     seen = input
   })
   await t.rejects(rename({ id: 'one' } as never, context()), { code: 'request.invalid' })
-  t.equal(seen, undefined, 'the other side is not reached')
+  t.equal(seen, undefined, 'the operation is not called')
   const input = { id: 1, note: undefined } as never
   await rename(input, context())
   t.strictSame(seen, { id: 1 })
   t.not(seen, input)
 })
 
-t.test('what comes back has crossed as JSON', async (t) => {
+t.test('the output is converted through JSON', async (t) => {
   const answer = { at: new Date(0), gone: undefined, more: new Map([[1, 2]]) }
   t.strictSame(await api(async () => answer).rename({ id: 1 }, context()), { at: '1970-01-01T00:00:00.000Z', more: {} })
   t.equal(await api(async () => undefined).rename({ id: 1 }, context()), undefined)
 })
 
-t.test('a refusal comes out as it was, anything else as <module>.unavailable', async (t) => {
+t.test('errors of the contract are passed on, all others become <module>.unavailable', async (t) => {
   const refuse = api(() => Promise.reject(fail('user.not_found', { id: 1 }))).rename
   await t.rejects(refuse({ id: 1 }, context()), { code: 'user.not_found', details: { id: 1 } })
   const foreign = failWith({ 'order.gone': { status: 404, en: 'gone', 'zh-TW': '無' } })('order.gone')
@@ -67,7 +67,7 @@ t.test('a refusal comes out as it was, anything else as <module>.unavailable', a
     await t.rejects(api(() => Promise.reject(error)).rename({ id: 1 }, context()), { code: 'user.unavailable', cause: error })
 })
 
-t.test("the shorter of the operation's time and the caller's deadline ends the wait", async (t) => {
+t.test("the shorter of the operation's timeout and the caller's deadline applies", async (t) => {
   const deadlines: number[] = []
   const silent = api((_input, { deadline }) => {
     deadlines.push(deadline)
@@ -78,6 +78,6 @@ t.test("the shorter of the operation's time and the caller's deadline ends the w
   await t.rejects(silent({ id: 1 }, context()), { code: 'user.unavailable' })
   await t.rejects(silent({ id: 1 }, hurried), { code: 'user.unavailable' })
   await t.rejects(silent({ id: 1 }, { ...context(), deadline: started - 1 }), { code: 'user.unavailable' })
-  t.ok((deadlines[0] ?? 0) <= Date.now() + 40, 'the other side is told when it ends')
+  t.ok((deadlines[0] ?? 0) <= Date.now() + 40, 'the operation gets the deadline')
   t.equal(deadlines[1], hurried.deadline)
 })

@@ -24,7 +24,7 @@ const contract = defineContract({
   subscribes: [],
 })
 
-/** A service that treats its first, second, ... call as told; `calls` counts them. */
+/** A service with one behaviour for each call in order; the last one repeats. `calls` counts them. */
 const serviceOf = async (t: Test, ...behaviours: ((request: IncomingMessage, response: ServerResponse) => unknown)[]) => {
   const seen = { calls: 0 }
   const server = createServer((request, response) => {
@@ -59,19 +59,19 @@ const hangs = () => {}
 const refuses = (_request: IncomingMessage, response: ServerResponse) =>
   response.writeHead(404).end('{"code":"product.not_found"}')
 
-t.test('a read whose connection is closed under it is sent again', async (t) => {
+t.test('a read is retried if its connection is closed', async (t) => {
   const { call, seen } = await serviceOf(t, closes, answer(7))
   t.equal(await call('read'), 7)
   t.equal(seen.calls, 2)
 })
 
-t.test('a refusal is an answer', async (t) => {
+t.test('an error response is not retried', async (t) => {
   const { call, seen } = await serviceOf(t, refuses, answer(7))
   await t.rejects(call('read'), { code: 'product.not_found' })
   t.equal(seen.calls, 1)
 })
 
-t.test('a read that fails twice fails, and one past its deadline is not sent again', async (t) => {
+t.test('a read that fails twice fails, and one past its deadline is not retried', async (t) => {
   const broken = await serviceOf(t, closes)
   await t.rejects(broken.call('read'), { code: 'UND_ERR_SOCKET' })
   t.equal(broken.seen.calls, 2)
@@ -80,7 +80,7 @@ t.test('a read that fails twice fails, and one past its deadline is not sent aga
   t.equal(slow.seen.calls, 1)
 })
 
-t.test('what may change something is sent once', async (t) => {
+t.test('a write is sent only once', async (t) => {
   const closing = await serviceOf(t, closes, answer(7))
   await t.rejects(closing.call('write'), { code: 'UND_ERR_SOCKET' })
   t.equal(closing.seen.calls, 1)

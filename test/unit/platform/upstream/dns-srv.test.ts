@@ -30,7 +30,7 @@ t.test('SRV targets are resolved again when the TTL ends', async (t) => {
   t.equal(upstream.pick(), undefined)
   await upstream.ready()
   t.same(upstream.targets(), [{ origin: a.origin, healthy: true }])
-  t.same([...dns.asked.names], [`SRV ${NAME}`], 'the name is asked as it is')
+  t.same([...dns.asked.names], [`SRV ${NAME}`], 'the name is queried unchanged')
 
   b.hold = true
   dns.records.push(srv({ port: b.port, target: 'b.pod.local' }))
@@ -42,10 +42,10 @@ t.test('SRV targets are resolved again when the TTL ends', async (t) => {
 
   dns.records.shift()
   await eventually(() => upstream.targets().length === 1)
-  t.same(upstream.targets(), [{ origin: b.origin, healthy: true }], 'a single target is not probed, so not down')
+  t.same(upstream.targets(), [{ origin: b.origin, healthy: true }], 'a single target is not probed, so it counts as healthy')
 })
 
-t.test('a TTL of 0 is used for a second, and one of a day for five minutes', async (t) => {
+t.test('a TTL of 0 counts as one second, and one of a day as five minutes', async (t) => {
   const dns = await startDns(t)
   dns.records = [srv({ port: 80, ttl: 0 })]
   upstreamOf(t, dns.url)
@@ -70,7 +70,7 @@ t.test('addresses come from the additional section, names are kept without it an
   t.same(origins(secure), ['https://four:5001', 'https://none:5001', 'https://six:5001'])
 })
 
-t.test('a truncated answer is asked for again over TCP', async (t) => {
+t.test('a truncated response is retried over TCP', async (t) => {
   const dns = await startDns(t)
   dns.truncate = true
   dns.records = Array.from({ length: 40 }, (_, index) => srv({ port: 5001 + index }))
@@ -81,7 +81,7 @@ t.test('a truncated answer is asked for again over TCP', async (t) => {
   t.equal(dns.asked.tcp, 1)
 })
 
-t.test('a server that refuses EDNS is asked without it', async (t) => {
+t.test('a query is retried without EDNS if the server refuses it', async (t) => {
   const dns = await startDns(t)
   dns.edns = false
   dns.records = [srv({ port: 5001 })]
@@ -90,7 +90,7 @@ t.test('a server that refuses EDNS is asked without it', async (t) => {
   t.same(origins(upstream), ['http://pod.local:5001'])
 })
 
-t.test("without ?server= the system's servers are asked, the next when one fails", async (t) => {
+t.test("without ?server= the system's servers are queried, the next one if one fails", async (t) => {
   const [silent, dns] = [await startDns(t), await startDns(t)]
   silent.silent = true
   dns.records = [srv({ port: 5001 })]
@@ -101,7 +101,7 @@ t.test("without ?server= the system's servers are asked, the next when one fails
   t.equal(silent.asked.udp.length, 1)
 })
 
-t.test('a name that does not exist, has no records or only "." has no targets until it has', async (t) => {
+t.test('a name that does not exist, has no records or only "." has no targets until records appear', async (t) => {
   for (const [rcode, records] of [[NXDOMAIN, []] as const, [0, []] as const, [0, [srv({ port: 0, target: '.' })]] as const]) {
     const dns = await startDns(t)
     Object.assign(dns, { rcode, records: [...records] })
@@ -109,13 +109,13 @@ t.test('a name that does not exist, has no records or only "." has no targets un
     await upstream.ready()
     t.equal(upstream.pick(), undefined)
     t.same(upstream.targets(), [])
-    t.equal(dns.asked.udp.length, 1, 'it is an answer, so nobody else is asked')
+    t.equal(dns.asked.udp.length, 1, 'this is a valid response, so no other server is queried')
     Object.assign(dns, { rcode: 0, records: [srv({ port: 5001 })] })
     await eventually(() => upstream.pick() === 'http://pod.local:5001')
   }
 })
 
-t.test('the last known targets are kept while resolving fails', async (t) => {
+t.test('the last known targets are kept while DNS fails', async (t) => {
   const dns = await startDns(t)
   dns.records = [srv({ port: 5001 })]
   const warned: string[] = []
@@ -132,7 +132,7 @@ t.test('the last known targets are kept while resolving fails', async (t) => {
   await eventually(() => upstream.pick() === 'http://pod.local:5002', { timeoutMs: 20_000 })
 })
 
-t.test('after failures it waits longer and longer', async (t) => {
+t.test('the pause grows after each failure', async (t) => {
   const dns = await startDns(t)
   dns.rcode = NXDOMAIN
   upstreamOf(t, dns.url)
@@ -141,7 +141,7 @@ t.test('after failures it waits longer and longer', async (t) => {
   t.ok(two - one > 900 && three - two > 1_900, `${two - one} ms, ${three - two} ms`)
 })
 
-t.test('ready does not reject without a server, and close ends a query under way', async (t) => {
+t.test('ready does not reject without a server, and close aborts a query', async (t) => {
   const dns = await startDns(t)
   dns.silent = true
   const closed = await startService(t)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { createUpstream, parseUpstream } from '../../../../src/platform/upstream/upstream.ts'
 import { NAME } from '../../../../testing/upstream.ts'
 
-t.test('parseUpstream reads the three forms', async (t) => {
+t.test('parseUpstream accepts the three forms', async (t) => {
   t.same(parseUpstream('http://user:5001/'), { kind: 'static', origins: ['http://user:5001'] })
   t.same(parseUpstream('https://a, http://b:1,https://a/'), { kind: 'static', origins: ['https://a', 'http://b:1'] })
   t.same(parseUpstream(`dns+srv://${NAME}`), { kind: 'srv', scheme: 'http', name: NAME, server: undefined })

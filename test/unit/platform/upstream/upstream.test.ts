@@ -32,16 +32,16 @@ t.test('a single target is always picked and never probed', async (t) => {
   t.same(upstream.targets(), [{ origin: one.origin, healthy: true }])
 })
 
-t.test('a list is used in turn', async (t) => {
+t.test('the targets of a list are used round robin', async (t) => {
   const services = await startServices(t, 3)
   const upstream = upstreamOf(t, services.map(({ origin }) => origin).join())
   await upstream.ready()
   const turns = Array.from({ length: 9 }, () => upstream.pick())
-  t.same(turns.slice(3), turns.slice(0, 6), 'the same order again and again')
+  t.same(turns.slice(3), turns.slice(0, 6), 'always the same order')
   t.equal(new Set(turns.slice(0, 3)).size, 3)
 })
 
-t.test('a target that is not ready or does not answer is left out until it is ready', async (t) => {
+t.test('a target that is not ready or does not respond is not used until it is ready', async (t) => {
   const [a, b, c] = (await startServices(t, 3)) as [Service, Service, Service]
   const upstream = upstreamOf(t, [a.origin, b.origin, c.origin].join())
   a.status = 503
@@ -54,7 +54,7 @@ t.test('a target that is not ready or does not answer is left out until it is re
   t.same(picks(upstream, 9), { [a.origin]: 3, [b.origin]: 3, [c.origin]: 3 })
 })
 
-t.test('when all are down all are tried', async (t) => {
+t.test('if all targets are down, all are tried', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   const upstream = upstreamOf(t, `${a.origin},${b.origin}`)
   a.status = 503
@@ -63,7 +63,7 @@ t.test('when all are down all are tried', async (t) => {
   t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 })
 })
 
-t.test('when none is up, one whose answer is late is used before one that refuses', async (t) => {
+t.test('if none is healthy, a slow target is preferred to one that refuses connections', async (t) => {
   const [busy, stopped] = (await startServices(t, 2)) as [Service, Service]
   const upstream = upstreamOf(t, `${busy.origin},${stopped.origin}`)
   await stopped.stop()
@@ -72,10 +72,10 @@ t.test('when none is up, one whose answer is late is used before one that refuse
   await eventually(() => !healthOf(upstream, busy.origin))
   t.same(picks(upstream, 4), { [busy.origin]: 4 })
   upstream.reportFailure(busy.origin)
-  t.same(picks(upstream, 4), { [busy.origin]: 2, [stopped.origin]: 2 }, 'a failure is more than a late answer')
+  t.same(picks(upstream, 4), { [busy.origin]: 2, [stopped.origin]: 2 }, 'a reported failure outweighs a slow probe')
 })
 
-t.test('a reported failure lasts until a probe that began after it', async (t) => {
+t.test('a reported failure lasts until a later probe succeeds', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   a.hold = true
   const upstream = upstreamOf(t, `${a.origin},${b.origin}`)
@@ -85,25 +85,25 @@ t.test('a reported failure lasts until a probe that began after it', async (t) =
   t.same(picks(upstream, 4), { [b.origin]: 4 })
   a.held[0]?.end()
   await eventually(() => a.held.length === 2)
-  t.equal(healthOf(upstream, a.origin), false, 'the answer to the older probe does not count')
+  t.equal(healthOf(upstream, a.origin), false, 'the response to an older probe does not count')
   a.held[1]?.end()
   await eventually(() => healthOf(upstream, a.origin))
   t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 })
 })
 
-t.test('a target that closes its connections after an answer is about to stop', async (t) => {
+t.test('a target that sends Connection: close is about to shut down', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   a.hold = true
   const upstream = upstreamOf(t, `${a.origin},${b.origin}`)
   await eventually(() => a.held.length === 1)
   upstream.reportAnswer(a.origin, 200, { connection: 'keep-alive' })
   upstream.reportAnswer(a.origin, 413, { connection: 'close' })
-  t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 }, 'a refusal closes the connection of one client')
+  t.same(picks(upstream, 4), { [a.origin]: 2, [b.origin]: 2 }, 'an error response closes only one connection')
   upstream.reportAnswer(a.origin, 200, { connection: 'close' })
   t.same(picks(upstream, 4), { [b.origin]: 4 })
 })
 
-t.test('a connection to a service serves for 4 s, used or not, and no request asks the service to close it', async (t) => {
+t.test('a connection to a service is used for at most 4 s, idle or not, without Connection: close', async (t) => {
   const [busy, used, idle] = (await startServices(t, 3)) as [Service, Service, Service]
   const dispatcher = new Agent(serviceConnections)
   t.teardown(() => dispatcher.close())
@@ -118,7 +118,7 @@ t.test('a connection to a service serves for 4 s, used or not, and no request as
   await wait(1_000)
   await send(used)
   t.same([used.connections, idle.open], [1, 1])
-  // It is never idle for so long that it would end for that.
+  // It is never idle long enough to be closed for that reason.
   await wait(1_600)
   await send(used)
   await wait(1_600)
@@ -134,10 +134,10 @@ t.test('probes do not pile up on a target that hangs', async (t) => {
   upstreamOf(t, `${a.origin},${b.origin}`)
   await eventually(() => b.probes >= 10)
   const seconds = Math.floor((performance.now() - began) / 990)
-  t.ok(a.probes <= 1 + seconds, `${a.probes} probes, each of a second, in ${seconds} s`)
+  t.ok(a.probes <= 1 + seconds, `${a.probes} probes, of one second each, in ${seconds} s`)
 })
 
-t.test('every probe opens a connection, so that a server that has stopped listening is seen', async (t) => {
+t.test('every probe opens a new connection, so that a server that stopped listening is detected', async (t) => {
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   upstreamOf(t, `${a.origin},${b.origin}`)
   await eventually(() => a.probes > 2)
@@ -152,7 +152,7 @@ t.test('close ends the probes', async (t) => {
   const before = a.probes
   upstreamOf(t, `${clock.origin},${other.origin}`)
   await eventually(() => clock.probes > 5)
-  t.ok(a.probes <= before + 1, 'at most the one that was under way')
+  t.ok(a.probes <= before + 1, 'at most the probe that was in progress')
 })
 
 t.test('a rolling restart loses no request', async (t) => {
@@ -185,7 +185,7 @@ t.test('a rolling restart loses no request', async (t) => {
   t.ok(seen.ok > 60)
 })
 
-t.test('neither probes nor resolving keep the process alive', async (t) => {
+t.test('probes and DNS queries do not keep the process alive', async (t) => {
   const dns = await startDns(t)
   const [a, b] = (await startServices(t, 2)) as [Service, Service]
   dns.records = [srv({ port: a.port }), srv({ port: b.port })]
@@ -202,7 +202,7 @@ t.test('neither probes nor resolving keep the process alive', async (t) => {
   t.equal(stdout.trim(), '4')
 })
 
-t.test('weight 0 beside others has a very small chance, and the addresses of one target share its weight', async (t) => {
+t.test('weight 0 next to others has a very small chance, and the addresses of one target share its weight', async (t) => {
   const dns = await startDns(t)
   const weights: [string, number][] = [
     ['none', 0],
@@ -214,7 +214,7 @@ t.test('weight 0 beside others has a very small chance, and the addresses of one
   const upstream = upstreamOf(t, dns.url, { probeEveryMs: 60_000 })
   await upstream.ready()
   for (const origin of origins(upstream)) upstream.reportFailure(origin)
-  t.equal(Object.keys(picks(upstream, 4)).length, 4, 'all down: all in turn')
+  t.equal(Object.keys(picks(upstream, 4)).length, 4, 'all down: round robin')
   await upstream.close()
   const fresh = upstreamOf(t, dns.url, { probeEveryMs: 60_000 })
   await fresh.ready()

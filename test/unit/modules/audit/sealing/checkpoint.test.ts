@@ -34,19 +34,19 @@ t.test('a checkpoint is a C2SP note: origin, size, root, an Ed25519 signature wi
   t.ok(verify(null, text, createPublicKey({ key: jwk as never, format: 'jwk' }), bytes.subarray(4)))
 })
 
-t.test('only what this log’s key signed is opened', async (t) => {
+t.test('only notes that were signed with this log’s key are accepted', async (t) => {
   const keys = await newKeys(t)
   const note = signCheckpoint(keys, { size: 5, root })
   t.same(openCheckpoint(keys, note), { size: 5, root })
   const [text = '', signature = ''] = note.split('\n\n')
   const other = '— witness.example AAAAAAAA\n'
-  t.same(openCheckpoint(keys, `${text}\n\n${other}${signature}`), { size: 5, root }, 'others may sign as well')
+  t.same(openCheckpoint(keys, `${text}\n\n${other}${signature}`), { size: 5, root }, 'additional signatures are allowed')
 
   const forgeries = {
     'another size': note.replace('\n5\n', '\n6\n'),
     'another root': note.replace(root.toString('base64'), Buffer.alloc(32, 8).toString('base64')),
     'another origin': note.replaceAll('orderhub/audit', 'orderhub/other'),
-    'another name at the signature': note.replace('— orderhub/audit', '— orderhub/other'),
+    'another name in the signature line': note.replace('— orderhub/audit', '— orderhub/other'),
     'a changed signature': note.replace(/.(?=.{5}\n$)/, (c) => (c === 'A' ? 'B' : 'A')),
     'no signature': `${text}\n\n`,
     'a size with a leading zero': note.replace('\n5\n', '\n05\n'),

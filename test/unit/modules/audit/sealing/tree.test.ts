@@ -12,7 +12,7 @@ import {
   type TreeNode,
 } from '../../../../../src/modules/audit/sealing/tree.ts'
 
-/** The leaves of Certificate Transparency's own tests, and the roots of their first n. */
+/** The leaves of the Certificate Transparency tests, and the roots of the first n leaves. */
 const leaves = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) =>
   Buffer.from(hex, 'hex'),
 )
@@ -38,7 +38,7 @@ const grow = (count: number) => {
   return { tree, nodes }
 }
 
-/** MTH of RFC 9162, 2.1.1, word by word. */
+/** MTH of RFC 9162, 2.1.1, literally. */
 const mth = (hashes: readonly Buffer[]): Buffer => {
   if (hashes.length === 0) return hash('sha256', Buffer.alloc(0), 'buffer')
   if (hashes.length === 1) return hashes[0] as Buffer
@@ -56,7 +56,7 @@ const path = (m: number, hashes: readonly Buffer[]): Buffer[] => {
     : [...path(m - k, hashes.slice(k)), mth(hashes.slice(0, k))]
 }
 
-t.test('the roots of Certificate Transparency’s leaves are the published ones', async (t) => {
+t.test('the roots of the Certificate Transparency leaves equal the published ones', async (t) => {
   const tree = createTree()
   t.equal(tree.root().toString('hex'), roots[0])
   for (const [n, leaf] of leaves.entries()) {
@@ -65,7 +65,7 @@ t.test('the roots of Certificate Transparency’s leaves are the published ones'
   }
 })
 
-t.test('a tree goes on from its peaks as if it had never stopped', async (t) => {
+t.test('a tree that continues from its peaks gets the same root', async (t) => {
   fc.assert(
     fc.property(fc.nat(300), fc.integer({ min: 1, max: 100 }), (first, more) => {
       const { tree: whole } = grow(first + more)
@@ -83,7 +83,7 @@ t.test('a tree goes on from its peaks as if it had never stopped', async (t) => 
   t.throws(() => lookUp([])({ level: 3, index: 1 }), { message: /no node 3 1/ })
 })
 
-t.test('roots and inclusion proofs are those of RFC 9162, for every leaf of every size', async (t) => {
+t.test('roots and inclusion proofs equal those of RFC 9162, for every leaf of every size', async (t) => {
   const most = 70
   const { nodes } = grow(most)
   const hashOf = lookUp(nodes)
@@ -102,7 +102,7 @@ t.test('roots and inclusion proofs are those of RFC 9162, for every leaf of ever
   t.equal(compared, (most * (most + 1)) / 2)
 })
 
-t.test('a proof needs few nodes, also where numbers no longer fit 32 bits', async (t) => {
+t.test('a proof needs few nodes, even if indexes exceed 32 bits', async (t) => {
   const parts = inclusionParts(2 ** 33 + 5, 2 ** 34 + 12_345).flat()
   t.ok(parts.length < 60, `${parts.length}`)
   t.ok(parts.every(({ index }) => Number.isSafeInteger(index)))

@@ -13,27 +13,27 @@ t.test('argon2id in PHC form with the stated parameters, salted', async (t) => {
   t.equal(await passwords.matches(one, 'correct horsf'), false)
 })
 
-t.test('who has no password never matches', async (t) => {
+t.test('an account without a password never matches', async (t) => {
   const passwords = createPasswords()
   for (const password of ['', 'dummy', 'correct horse']) t.equal(await passwords.matches(null, password), false)
 })
 
-t.test('the same letters in another Unicode form are the same password', async (t) => {
+t.test('Unicode forms of the same password match', async (t) => {
   const passwords = createPasswords()
   t.equal(await passwords.matches(await passwords.hash('Ame\u0301lie 12'), 'Am\u00e9lie 12'), true)
 })
 
-t.test('as many as have a place are served, the others are told when to come again', async (t) => {
+t.test('requests beyond the queue limit are refused with Retry-After', async (t) => {
   const passwords = createPasswords({ concurrency: 1, queue: 3 })
   const results = await Promise.allSettled(Array.from({ length: 10 }, () => passwords.matches(null, 'x')))
   t.equal(results.filter(({ status }) => status === 'fulfilled').length, 4)
   const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Failure] : []))
   t.equal(refused.length, 6)
   for (const failure of refused) t.match(failure, { code: 'auth.busy', status: 503, details: { retry_after: Number } })
-  t.equal(await passwords.matches(null, 'x'), false, 'and later there is a place again')
+  t.equal(await passwords.matches(null, 'x'), false, 'later requests succeed again')
 })
 
-t.test('a password that is set', async (t) => {
+t.test('rules for new passwords', async (t) => {
   const ada = { name: 'Augusta Ada King', email: 'Augusta.Ada@example.com' }
   const refused = (password: string, code: string) =>
     t.rejects(
@@ -68,10 +68,10 @@ t.test('a password that is set', async (t) => {
     'zxcvbnm,./',
   ])
     await t.resolves(assertPassword(good, ada, 'password'), good)
-  await t.resolves(assertPassword(`${'long '.repeat(25)}end`, ada, 'password'), 'of 128 characters')
+  await t.resolves(assertPassword(`${'long '.repeat(25)}end`, ada, 'password'), '128 characters')
 })
 
-t.test('the 3000 most common of those that are long enough are refused', async (t) => {
+t.test('the 3000 most common passwords of sufficient length are refused', async (t) => {
   const list = (dictionary['passwords-common'] as readonly string[]).filter((password) => password.length >= 8)
   t.ok(list.length >= 3000, `${list.length}`)
   for (const password of list.slice(0, 3000))
