@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
 /**
- * `watch.ts --namespace NAME --digest sha256:…` watches a digest being rolled out: exit 0 when every pod of the namespace runs it and
- * has answered well for the hold time, 1 when it is to be taken back. It judges by the metrics of that digest's own pods, whatever
- * strategy rolls them out. PROMETHEUS_URL and, where needed, PROMETHEUS_TOKEN say whom to ask: a Prometheus that scrapes the pods,
- * kube-state-metrics and the Argo Rollouts controller.
+ * `watch.ts --namespace NAME --digest sha256:…` watches the rollout of a digest. Exit status 0: every pod of the namespace runs it and
+ * was healthy for the hold time. 1: it must be rolled back. It uses the metrics of the pods with that digest, with any rollout
+ * strategy. PROMETHEUS_URL and, if needed, PROMETHEUS_TOKEN: a Prometheus that scrapes the pods, kube-state-metrics and the Argo
+ * Rollouts controller.
  */
 const { values } = parseArgs({
   options: {
@@ -13,9 +13,9 @@ const { values } = parseArgs({
     digest: { type: 'string' },
     'success-rate': { type: 'string', default: '0.99' },
     'p99-seconds': { type: 'string', default: '0.5' },
-    /** Requests a second below which answers say nothing. */
+    /** Requests per second; with fewer, latency is not significant. */
     'minimum-traffic': { type: 'string', default: '1' },
-    /** Bad measurements in a row that end it. */
+    /** Consecutive bad measurements that cause a rollback. */
     failures: { type: 'string', default: '2' },
     'interval-seconds': { type: 'string', default: '15' },
     'hold-seconds': { type: 'string', default: '120' },
@@ -38,7 +38,7 @@ const ofNew = (metric: string, labels = '') =>
   `rate(${metric}{namespace="${namespace}",route!~"/health.*"${labels}}[2m]) * on (namespace, pod) group_left () ${pods}`
 
 const queries = {
-  /** Containers of the digest that are ready, those that are not yet, and those of any other digest. */
+  /** Number of containers with the digest that are ready or not ready, and with any other digest. */
   ready: `count(${containers(digest)} and ${ready}) or vector(0)`,
   unready: `count((${containers(digest)}) unless ${ready}) or vector(0)`,
   others: `count((${containers('.*')}) unless on (namespace, pod) ${pods}) or vector(0)`,
@@ -56,10 +56,10 @@ const ask = async (query: string): Promise<number> => {
     body: new URLSearchParams({ query }),
     signal: AbortSignal.timeout(10_000),
   })
-  if (!response.ok) throw new Error(`Prometheus answers ${response.status}`)
+  if (!response.ok) throw new Error(`Prometheus returned ${response.status}`)
   const { data } = (await response.json()) as { data: { result: { value: [number, string] }[] } }
   const [sample] = data.result
-  if (!sample) throw new Error(`no answer to ${query}`)
+  if (!sample) throw new Error(`no result for ${query}`)
   return Number(sample.value[1])
 }
 
@@ -69,9 +69,9 @@ const measure = async (): Promise<Measured> => {
 }
 
 const fault = ({ degraded, traffic, errors, p99 }: Measured, seen: boolean): string | undefined => {
-  // Before its pods have been seen, it is an earlier release that was taken back.
-  if (seen && degraded > 0) return 'Argo Rollouts took it back'
-  // Below the minimum, errors are measured against that traffic: a single one does not condemn, many do.
+  // Before its first pod was seen, the state is that of an earlier release.
+  if (seen && degraded > 0) return 'Argo Rollouts aborted it'
+  // Below the minimum traffic, errors are divided by the minimum: a single one does not cause a rollback, many do.
   const rate = 1 - errors / Math.max(traffic, Number(values['minimum-traffic']))
   if (rate < Number(values['success-rate'])) return `success rate ${rate.toFixed(4)}`
   if (traffic >= Number(values['minimum-traffic']) && p99 > Number(values['p99-seconds'])) return `p99 ${p99.toFixed(3)} s`
@@ -87,7 +87,7 @@ const watch = async (): Promise<string | undefined> => {
     const measured = await measure().catch((error: Error) => error)
     const now = Date.now()
     if (measured instanceof Error) {
-      // No data is not good: the hold time starts again.
+      // Without data, the hold time starts again.
       console.log(measured.message)
       completeSince = undefined
     } else {
@@ -104,11 +104,11 @@ const watch = async (): Promise<string | undefined> => {
       completeSince = complete ? (completeSince ?? now) : undefined
       if (completeSince !== undefined && now - completeSince >= Number(values['hold-seconds']) * 1000) return undefined
     }
-    if (now > deadline) return 'it is not complete in time'
+    if (now > deadline) return 'not complete in time'
     await delay(Number(values['interval-seconds']) * 1000)
   }
 }
 
 const reason = await watch()
-console.log(reason ? `taken back: ${reason}` : 'complete, and it answers well')
+console.log(reason ? `roll back: ${reason}` : 'complete and healthy')
 process.exit(reason ? 1 : 0)

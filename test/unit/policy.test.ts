@@ -7,7 +7,7 @@ import { createHttp } from '../../src/platform/http/server.ts'
 import { roles } from '../../src/platform/permission.ts'
 import { policy } from '../../src/policy.ts'
 
-/** What each version of the policy said. A change of the routes is a new version: add it with its digest, and keep the old. */
+/** A digest of each version of the policy. A change of the routes needs a new version: add its digest, and keep the old ones. */
 const digests: Record<string, string> = {
   '2026-11-23.1': 'ce6584228ccec77c5a7e87ecaec9c9dc7ee3942f9f4e7cd7f58ef6c5c99d86f3',
   '2026-11-28.1': '4c049056657cfa05f4f93bdd23541468ca4579b6b1b7f49bf3d43e0055506cf1',
@@ -17,16 +17,16 @@ const digests: Record<string, string> = {
   '2026-11-28.5': '886b0ac81e5040d85d2c37f5fcd826133590e3602e08103764f0217332bfdcc1',
 }
 
-t.test('what the policy says goes with its version', async (t) => {
+t.test('each change of the policy has a new version', async (t) => {
   const said = Object.entries(policy.routes)
     .map(([route, permission]) => [route, Object.entries(permission).sort(([a], [b]) => a.localeCompare(b))] as const)
     .sort(([a], [b]) => a.localeCompare(b))
   const digest = createHash('sha256').update(JSON.stringify(said)).digest('hex')
-  t.equal(Object.keys(digests).at(-1), policy.version, 'the newest')
-  t.equal(digest, digests[policy.version], 'raise `version` in src/policy.ts with each change of its routes')
+  t.equal(Object.keys(digests).at(-1), policy.version, 'the current version is the newest')
+  t.equal(digest, digests[policy.version], 'change `version` in src/policy.ts with each change of its routes')
 })
 
-t.test('what is for anybody is little, and known', async (t) => {
+t.test('the list of anonymous routes', async (t) => {
   const open = Object.entries(policy.routes).filter(([, { anonymous }]) => anonymous)
   t.same(
     open
@@ -36,11 +36,11 @@ t.test('what is for anybody is little, and known', async (t) => {
     ['GET /api/v1/inventory', 'GET /api/v1/products', 'GET /api/v1/products/:id', 'POST /api/v1/users'],
   )
   for (const [route, { all, own, anonymous, tokenIgnored }] of Object.entries(policy.routes)) {
-    t.ok(anonymous || all.length + own.length > 0, `${route} is for somebody`)
+    t.ok(anonymous || all.length + own.length > 0, `${route} is allowed for at least one role`)
     t.same(
       roles.filter((role) => all.includes(role) && own.includes(role)),
       [],
-      `${route}: one reach for each role`,
+      `${route}: one scope for each role`,
     )
     if (tokenIgnored) t.ok(anonymous, route)
   }
@@ -48,7 +48,7 @@ t.test('what is for anybody is little, and known', async (t) => {
 
 const serve = async (routes: AuthenticateOptions['routes']) => {
   const app = await createHttp({ log: pino({ level: 'silent' }), trustProxy: false, budgetMs: 1000, stopping: () => false })
-  const identify = () => Promise.reject(new Error('nobody asks'))
+  const identify = () => Promise.reject(new Error('not called'))
   await app.register(
     createAuthentication({
       routes,
@@ -63,7 +63,7 @@ const serve = async (routes: AuthenticateOptions['routes']) => {
   return app
 }
 
-t.test('a route that the policy does not have stops the start', async (t) => {
+t.test('a route that is missing in the policy fails the start', async (t) => {
   const { 'GET /api/v1/orders': orders, ...others } = policy.routes
   const app = await serve(others)
   t.doesNotThrow(() => app.get('/api/v1/products', async () => ''))
@@ -76,13 +76,13 @@ t.test('a route that the policy does not have stops the start', async (t) => {
   t.ok(orders)
 })
 
-t.test('internal routes are judged otherwise, AUTH=off or not', async (t) => {
+t.test('internal routes need no entry in the policy, even with AUTH=off', async (t) => {
   const app = await serve({})
   t.doesNotThrow(() => app.post('/internal/user/getUser', async () => ''))
   t.throws(() => app.get('/internals', async () => ''), /is not in/)
 })
 
-t.test('the route of a URL, for every method', async (t) => {
+t.test('matches a method and URL to a route', async (t) => {
   const routes = Object.fromEntries(Object.keys(policy.routes).map((route) => [route, route]))
   const match = matchRoutes(routes)
   const found: [method: string, url: string, route: string | undefined][] = [

@@ -27,7 +27,7 @@ const good: Sessions = async ({ ids }) => ids.map((id) => ({ id, role: 'user', s
 const away: Sessions = () => Promise.reject(fail('user.unavailable'))
 const silent: Sessions = () => new Promise(() => {})
 
-/** An identity whose answers come from what `answers` holds at the time. */
+/** An identity check with replaceable responses: `answers.from` is the current one. */
 const identityOf = (staleMs: number) => {
   const answers = { from: good }
   const warned: string[] = []
@@ -46,7 +46,7 @@ const identityOf = (staleMs: number) => {
 }
 const owner = { actor: { type: 'user', id: '7' }, role: 'user' }
 
-t.test('a read goes on while there is no answer, a write does not', async (t) => {
+t.test('while the user service does not respond, reads continue and writes are refused', async (t) => {
   const { answers, warned, stale, ask } = identityOf(60_000)
   t.match(await ask(true), owner)
   for (const nothing of [away, silent, away]) {
@@ -65,7 +65,7 @@ t.test('a read goes on while there is no answer, a write does not', async (t) =>
   t.equal(stale(), 3)
 })
 
-t.test('a refusal is an answer, and so is nobody', async (t) => {
+t.test('a refusal and an empty result are valid responses, so no stale data is used', async (t) => {
   const { answers, stale, ask } = identityOf(60_000)
   await ask(true)
   answers.from = () => Promise.reject(fail('auth.forbidden'))
@@ -77,7 +77,7 @@ t.test('a refusal is an answer, and so is nobody', async (t) => {
   t.equal(stale(), 0)
 })
 
-t.test('0 turns it off', async (t) => {
+t.test('0 turns stale sessions off', async (t) => {
   const { answers, ask } = identityOf(0)
   await ask(true)
   answers.from = away

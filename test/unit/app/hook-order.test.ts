@@ -32,11 +32,11 @@ const authentication = createAuthentication({
   gatewayName: 'gateway',
   isPublicPort: true,
   asOfNow: [],
-  identify: () => Promise.reject(new Error('nobody asks')),
+  identify: () => Promise.reject(new Error('not called')),
   after: ['start-gate', 'rate-limit'],
 })
 
-/** Every plugin with a hook, in an order that is right, with its options. */
+/** Every plugin with a hook, in a correct order, with its options. */
 const plugins: readonly (readonly [Plugin, object?])[] = [
   [routeMethods],
   [plugin(requestContext), { contextOf: newContext(1000, 'p1'), needsCertificate: false }],
@@ -63,7 +63,7 @@ const plugins: readonly (readonly [Plugin, object?])[] = [
 const metaOf = (one: Plugin): { name: string; dependencies?: string[] } =>
   (one as unknown as Record<symbol, never>)[Symbol.for('plugin-meta')] as never
 
-/** A server with these, in this order. */
+/** Starts a server with these plugins in this order. */
 const start = async (list: typeof plugins) => {
   const app = Fastify()
   try {
@@ -74,14 +74,14 @@ const start = async (list: typeof plugins) => {
   }
 }
 
-t.test('each plugin of hooks has a name of its own, and in its place the server starts', async (t) => {
+t.test('each plugin with hooks has a unique name, and in the correct order the server starts', async (t) => {
   const names = plugins.map(([one]) => metaOf(one).name)
   t.equal(new Set(names).size, plugins.length)
   t.notOk(names.some((name) => /-auto-\d+$/.test(name)))
   await t.resolves(start(plugins))
 })
 
-t.test('a plugin before one that it must come after stops the start', async (t) => {
+t.test('the start fails if a plugin comes before its dependency', async (t) => {
   const named = (name: string): (typeof plugins)[0] => [fp(async () => {}, { name })]
   let tried = 0
   for (const [one, options] of plugins) {

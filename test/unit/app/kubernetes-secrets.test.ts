@@ -14,7 +14,7 @@ import { rotateKeys } from '../../../src/platform/keys/rotate-keys.ts'
 import { certificateFolder, createAuthority, hasOpenssl } from '../../../testing/certificates.ts'
 
 if (!hasOpenssl()) {
-  t.pass('left out: there is no openssl here to make certificates with')
+  t.pass('skipped: openssl is not installed')
   process.exit()
 }
 
@@ -32,12 +32,12 @@ interface Stored {
   data: Record<string, string>
 }
 
-/** Answers about Secrets as a cluster's API does: versions, conflicts, and rights by name. */
+/** A fake of the Kubernetes API for Secrets: with resource versions, conflicts, and permissions by name. */
 const startApi = async (t: Test, allowed: readonly string[] = names) => {
   const stored = new Map<string, Stored>()
   const writes: string[] = []
   let version = 0
-  /** Runs before a write is carried out, as another client would. */
+  /** Runs before each write, like a concurrent client. */
   let before: (name: string) => void = () => {}
   const store = (name: string, body: Stored): Stored => {
     version += 1
@@ -110,7 +110,7 @@ const credentials = (t: Test, own: Record<string, string> = {}): string => {
   return folder
 }
 
-/** A folder with a Secret's files, as a pod has them. */
+/** A folder with the files of a Secret, as mounted in a pod. */
 const mounted = (t: Test, { data }: Stored): string => {
   const folder = mkdtempSync(join(tmpdir(), 'orderhub-mounted-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -121,7 +121,7 @@ const mounted = (t: Test, { data }: Stored): string => {
 const decoded = <T>({ data }: Stored, file: string): T => JSON.parse(Buffer.from(data[file] ?? '', 'base64').toString())
 const snapshot = (stored: Map<string, Stored>) => JSON.stringify([...stored].map(([name, { data }]) => [name, data]).sort())
 
-t.test('makes a Secret of everything and one for each service, which is all that it needs', async (t) => {
+t.test('creates one Secret with all keys, and one for each service with exactly the keys that it needs', async (t) => {
   const api = await startApi(t)
   t.strictSame(await keepKeysInSecrets(prefix, serviceNames, api.url, credentials(t)), names)
   t.strictSame([...api.stored.keys()], names)
@@ -130,14 +130,14 @@ t.test('makes a Secret of everything and one for each service, which is all that
     const env = { NODE_ENV: 'production', DATABASE_URL: 'postgres://nowhere/x', KEYS_DIR }
     t.doesNotThrow(() => checkKeys(readConfig({ ...env, SERVICE: name })), name)
     for (const other of serviceNames.filter((other) => other !== name))
-      t.throws(() => checkKeys(readConfig({ ...env, SERVICE: other })), { name: 'KeysError' }, `${name} is not ${other}`)
+      t.throws(() => checkKeys(readConfig({ ...env, SERVICE: other })), { name: 'KeysError' }, `${name} has no keys of ${other}`)
   }
   const KEYS_DIR = mounted(t, api.secret(prefix))
   t.doesNotThrow(() => checkKeys(readConfig({ NODE_ENV: 'production', DATABASE_URL: 'postgres://nowhere/x', KEYS_DIR })))
   t.match(api.secret(prefix).metadata.labels, { 'app.kubernetes.io/managed-by': 'orderhub-keys' })
 })
 
-t.test('writes nothing when nothing is missing, and gives back what was deleted', async (t) => {
+t.test('writes nothing if nothing is missing, and restores deleted Secrets', async (t) => {
   const api = await startApi(t)
   const again = () => keepKeysInSecrets(prefix, serviceNames, api.url, credentials(t))
   await again()
@@ -146,11 +146,11 @@ t.test('writes nothing when nothing is missing, and gives back what was deleted'
   api.stored.delete(`${prefix}-order`)
   t.strictSame(await again(), [`${prefix}-order`])
   api.stored.delete(prefix)
-  t.strictSame(await again(), [prefix], 'all keys are still with the services')
+  t.strictSame(await again(), [prefix], 'the services still have all keys')
   t.equal(snapshot(api.stored), before)
 })
 
-t.test('adds the keys of a service that is new; the others and what else is there stay', async (t) => {
+t.test('adds the keys of a new service, and keeps existing keys and other data', async (t) => {
   const api = await startApi(t)
   await keepKeysInSecrets(prefix, ['user', 'order'], api.url, credentials(t))
   const before = decoded<PublicKeys>(api.secret(prefix), 'public.json')
@@ -165,7 +165,7 @@ t.test('adds the keys of a service that is new; the others and what else is ther
   t.equal(api.secret(`${prefix}-order`).data['public.json'], api.secret(prefix).data['public.json'])
 })
 
-t.test('several at once agree on one set of keys', async (t) => {
+t.test('concurrent runs agree on one set of keys', async (t) => {
   const api = await startApi(t)
   await Promise.all(Array.from({ length: 4 }, () => keepKeysInSecrets(prefix, serviceNames, api.url, credentials(t))))
   t.strictSame([...new Set(api.writes)].length, api.writes.length, 'each Secret was written once')
@@ -176,7 +176,7 @@ t.test('several at once agree on one set of keys', async (t) => {
   }
 })
 
-t.test('a Secret that changes under its hands is read again', async (t) => {
+t.test('a Secret that changes concurrently is read again', async (t) => {
   const api = await startApi(t)
   await keepKeysInSecrets(prefix, ['user'], api.url, credentials(t))
   let changes = 0
@@ -196,7 +196,7 @@ t.test('a Secret that changes under its hands is read again', async (t) => {
   })
 })
 
-t.test('a rotation of the Secret with everything reaches the services, and no key of personal data is lost', async (t) => {
+t.test('a rotation in the Secret with all keys is copied to the services, and no data key is lost', async (t) => {
   const api = await startApi(t)
   const run = () => keepKeysInSecrets(prefix, serviceNames, api.url, credentials(t))
   await run()
@@ -235,7 +235,7 @@ t.test('a lost private key is not replaced', async (t) => {
   t.strictSame(api.writes, [])
 })
 
-t.test('what goes wrong is said in one line', async (t) => {
+t.test('an error is one line', async (t) => {
   const api = await startApi(t, [prefix])
   const run = (folder: string, url = api.url) => keepKeysInSecrets(prefix, serviceNames, url, folder)
   const says = (message: RegExp) => ({ name: 'KeysError', message })

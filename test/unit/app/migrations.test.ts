@@ -11,7 +11,7 @@ t.test('migrations', async (t) => {
   const targets = migrationTargets(readConfig({ DATABASE_URL: url }))
   const modules = targets.map(({ module }) => module)
 
-  await t.test('a database is behind until its migrations have run, with several processes at once', async (t) => {
+  await t.test('a database is behind until its migrations have run, even in several concurrent processes', async (t) => {
     t.same(await modulesBehind(targets), modules)
     await Promise.all([runMigrations(targets), runMigrations(targets), runMigrations(targets.toReversed())])
     t.same(await modulesBehind(targets), [])
@@ -26,7 +26,7 @@ t.test('migrations', async (t) => {
     t.same(await modulesBehind(targets), ['order'])
   })
 
-  await t.test('a service migrates its own module alone, in the database that it is named', async (t) => {
+  await t.test('a service migrates only its own module, in its configured database', async (t) => {
     const own = await server.createDatabase('own')
     await runMigrations(migrationTargets(readConfig({ SERVICE: 'order', DATABASE_URL: url, ORDER_DATABASE_URL: own })))
     const sql = postgres(own, { max: 1 })
@@ -38,7 +38,7 @@ t.test('migrations', async (t) => {
     )
   })
 
-  await t.test('without a database the missing keys are named', async (t) => {
+  await t.test('without a database the error names the missing keys', async (t) => {
     t.throws(() => migrationTargets(readConfig({ SERVICE: 'order' })), { message: /DATABASE_URL.*ORDER_DATABASE_URL/ })
   })
 })

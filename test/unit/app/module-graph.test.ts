@@ -15,7 +15,7 @@ const sourcesOf = (folder: string) =>
 const linesOf = (calls: readonly Pick<Edge, 'to' | 'ops'>[], from: (call: never) => string) =>
   calls.flatMap((call) => call.ops.map((op) => `${from(call as never)} ${call.to}.${op}`)).toSorted()
 
-t.test('a module calls what it names among its dependencies, and names nothing else', async (t) => {
+t.test('a module calls exactly the operations in its dependencies', async (t) => {
   const found = moduleNames.flatMap((from) => {
     const { dependencies, optionalDependencies } = entryOf(from)
     const source = sourcesOf(`src/modules/${from}`)
@@ -47,7 +47,7 @@ t.test('the callers of an operation are the modules that depend on it', async (t
     for (const op of Object.keys(entryOf(name).contract.ops)) t.not(callersOf(name, op)?.length, 0, `${name}.${op} is called`)
 })
 
-t.test('what every process may call is what the composition root calls', async (t) => {
+t.test('the operations that every process may call are those that the composition root calls', async (t) => {
   const root = sourcesOf('src/app')
   const called = [...root.matchAll(/use\((\w+)Contract, '(\w+)'\)/g)].map(([, to, op]) => `process ${to}.${op}`)
   const open = [...calledByEveryProcess].map(([to, ops]) => ({ to, ops }))
@@ -65,12 +65,12 @@ t.test('docs/modules.md shows these calls and no others', async (t) => {
   t.same(linesOf(shown, from), linesOf([...edges, ...every], from))
 })
 
-t.test('a misspelt operation does not compile, nor does a call of one that is not named', async (t) => {
+t.test('a misspelt operation does not compile, nor does a call to an operation outside the dependencies', async (t) => {
   // @ts-expect-error: the contract has getProducts
   t.ok(use(productContract, 'getProduct'))
   const users = use(userContract, 'getUser')
   type Users = Client<typeof users>
-  // @ts-expect-error: only getUser was named
+  // @ts-expect-error: only getUser is a dependency
   type Other = Users['getUsers']
   t.same(users.ops, ['getUser'] satisfies (keyof Users)[])
   t.equal(undefined as unknown as Other, undefined)

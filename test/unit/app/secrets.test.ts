@@ -4,21 +4,21 @@ import { parse, parseAllDocuments } from 'yaml'
 import { readersOf, secretKeys } from '../../../src/config/secret-files.ts'
 import { serviceNames } from '../../../src/environment.ts'
 
-/** The secrets that a service reads, as the configuration says. */
+/** The secrets that a service reads, according to the configuration. */
 const secretsOf = (service: string): string[] => secretKeys.filter((key) => readersOf(key)?.includes(service) ?? true).sort()
 
-t.test('the chart hands each service the secrets that it reads, and no others', (t) => {
+t.test('the chart gives each service exactly the secrets that it reads', (t) => {
   const template = readFileSync('charts/orderhub/templates/_modules.tpl', 'utf8')
   const [, table = ''] = /define "orderhub.secretKeys" -\}\}\n([\s\S]*?)\{\{- end/.exec(template) ?? []
   const given = parse(table) as Record<string, string[]>
   t.same(Object.keys(given).sort(), [...serviceNames].sort())
-  // The address of the administrator goes with the password.
+  // ADMIN_EMAIL is passed together with the password.
   for (const service of serviceNames)
     t.same(given[service]?.filter((key) => key !== 'ADMIN_EMAIL').sort(), secretsOf(service), service)
   t.end()
 })
 
-t.test('so does the base for GitOps, and nobody reads a whole Secret but the migrations', (t) => {
+t.test('so does the GitOps base, and only the migrations read a whole Secret', (t) => {
   const documents = readdirSync('deploy/gitops/base').flatMap((file) =>
     parseAllDocuments(readFileSync(`deploy/gitops/base/${file}`, 'utf8')).map((document) => document.toJS()),
   )
@@ -42,7 +42,7 @@ t.test('so does the compose file', (t) => {
   }
   const given = (name: string) => Object.keys(services[name]?.environment ?? {}).filter((key) => secretKeys.includes(key))
   for (const service of serviceNames) {
-    // Each has a database of its own.
+    // Each service has its own database.
     const own = secretsOf(service).filter((key) => key !== 'DATABASE_URL')
     t.same(given(service).sort(), own, service)
   }

@@ -11,14 +11,14 @@ const lines = (file: string): string[] =>
 
 const rules = lines('.dockerignore').map((line) => ({ pattern: line.replace(/^!/, ''), isSent: line.startsWith('!') }))
 
-/** The last pattern that matches a path, or a folder above it, decides: https://docs.docker.com/build/concepts/context/#dockerignore-files */
+/** The last pattern that matches a path or a folder above it applies: https://docs.docker.com/build/concepts/context/#dockerignore-files */
 const isSent = (path: string): boolean => {
   const names = path.split('/')
   const paths = names.map((_, index) => names.slice(0, index + 1).join('/'))
   return rules.findLast(({ pattern }) => paths.some((one) => matchesGlob(one, pattern)))?.isSent ?? true
 }
 
-t.test('the build gets every file that the Dockerfile copies', (t) => {
+t.test('the build context has every file that the Dockerfile copies', (t) => {
   const copied = lines('Dockerfile')
     .filter((line) => /^COPY (?!--from)/.test(line))
     .flatMap((line) => line.split(' ').slice(1, -1))
@@ -30,7 +30,7 @@ t.test('the build gets every file that the Dockerfile copies', (t) => {
   t.end()
 })
 
-t.test('and nothing else', (t) => {
+t.test('the build context has nothing else', (t) => {
   for (const path of ['README.md', 'test/compose/run.ts', 'scripts/generate.ts', 'node_modules/tap/package.json'])
     t.notOk(isSent(path), path)
   t.end()

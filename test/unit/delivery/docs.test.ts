@@ -26,7 +26,7 @@ const linkedPaths = (file: string, text: string): string[] =>
 const missingIn = (file: string, text: string): string[] =>
   [...namedPaths(text), ...linkedPaths(file, text)].filter((path) => !existsSync(path))
 
-t.test('every path that a page names or links exists', async (t) => {
+t.test('every path and link in the documentation exists', async (t) => {
   t.ok(pages.length > 50, `${pages.length} pages`)
   t.same(
     pages.flatMap((file) => missingIn(file, readFileSync(file, 'utf8')).map((path) => `${file}: ${path}`)),
@@ -37,7 +37,7 @@ t.test('every path that a page names or links exists', async (t) => {
   t.same(missingIn('docs/page.md', bad), ['src/gone.ts', 'scripts/gone.ts', 'docs/gone.md'])
 })
 
-/** Words that have a plainer one. Keep this list short: a word belongs here only if it is never right. */
+/** Words with a plainer alternative. Only words that are never right belong here. */
 const plainer: Readonly<Record<string, RegExp>> = {
   'anyone, or the role': /\bwhoever\b/i,
   'at most': /\bat the most\b/i,

@@ -8,7 +8,7 @@ import t from 'tap'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** openapi-typescript prints with the JavaScript API of TypeScript, which TypeScript 7 has no more: that of an older one. */
+/** openapi-typescript needs the JavaScript API of TypeScript, which TypeScript 7 lacks: this is an older version. */
 const compiler = join(dirname(createRequire(import.meta.url).resolve('@ts-morph/common')), 'typescript.js')
 registerHooks({
   resolve: (specifier, context, next) =>
@@ -47,7 +47,7 @@ export const order: components['schemas']['Order'] | undefined = placed?.data
 await client.POST('/api/v1/orders', { body: { items: [{ product_id: 2, quantitty: 2 }] } })
 `
 
-t.test('a client that is generated from the document compiles, and its mistakes do not', async (t) => {
+t.test('a client that is generated from the OpenAPI document compiles, and wrong calls do not', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'orderhub-client-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const { default: generate, astToString } = await import('openapi-typescript')
@@ -59,7 +59,7 @@ t.test('a client that is generated from the document compiles, and its mistakes 
   await cp(join(root, 'tsconfig.json'), join(folder, 'tsconfig.base.json'))
   await writeFile(join(folder, 'tsconfig.json'), '{ "extends": "./tsconfig.base.json", "include": ["*.ts"] }')
 
-  // The compiler itself: the test runner's loader takes no part of a script that starts it.
+  // Runs the executable directly: a Node.js script that starts it would load the test runner's hooks.
   const path = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'lib/getExePath.js')
   const { default: getExePath } = (await import(pathToFileURL(path).href)) as { default: () => string }
   const faults = await new Promise<string>((resolve) => {

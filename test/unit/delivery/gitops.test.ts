@@ -29,7 +29,7 @@ const named = (manifests: Manifest[], kind: string) =>
 const base = all('base')
 const namespace = one('policies/namespace/namespace.yaml')
 
-t.test('Kustomize as it is now', async (t) => {
+t.test('no kustomization uses deprecated fields', async (t) => {
   const deprecated = [
     'bases',
     'commonLabels',
@@ -51,7 +51,7 @@ t.test('Kustomize as it is now', async (t) => {
   }
 })
 
-t.test('the base holds every service, and nothing that is for Helm or for a trial', async (t) => {
+t.test('the base has every service, and nothing that is only for Helm or for a trial', async (t) => {
   const names = serviceNames.map((name) => `orderhub-${name}`).sort()
   for (const kind of ['Deployment', 'HorizontalPodAutoscaler', 'PodDisruptionBudget'])
     t.same(named(base, kind).sort(), names, kind)
@@ -64,12 +64,12 @@ t.test('the base holds every service, and nothing that is for Helm or for a tria
   t.same(named(base, 'Job'), ['orderhub-migrate'], 'no trial keys')
 })
 
-t.test('every pod is restricted, and cannot write to its image', async (t) => {
+t.test('every pod meets the restricted Pod Security standard and has a read-only root filesystem', async (t) => {
   for (const { kind, metadata, spec } of base.filter(({ kind }) => kind === 'Deployment' || kind === 'Job')) {
     const pod = spec.template.spec
     t.match(pod.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } }, `${kind} ${metadata.name}`)
-    t.equal(pod.automountServiceAccountToken, false, 'no token')
-    for (const { secret } of pod.volumes) if (secret) t.equal(secret.defaultMode, 0o440, 'keys that not everybody reads')
+    t.equal(pod.automountServiceAccountToken, false, 'no service account token')
+    for (const { secret } of pod.volumes) if (secret) t.equal(secret.defaultMode, 0o440, 'keys are not world-readable')
     for (const container of [...(pod.initContainers ?? []), ...pod.containers]) {
       t.match(container.securityContext, {
         allowPrivilegeEscalation: false,
@@ -81,7 +81,7 @@ t.test('every pod is restricted, and cannot write to its image', async (t) => {
   }
 })
 
-t.test('what the migrations need, the migrations, the rest', async (t) => {
+t.test('sync order: what the migrations need, then the migrations, then the rest', async (t) => {
   const wave = ({ metadata }: Manifest) => Number(metadata.annotations?.['argocd.argoproj.io/sync-wave'] ?? 0)
   const job = base.find(({ kind }) => kind === 'Job') as Manifest
   const pod = job.spec.template.spec
@@ -95,10 +95,10 @@ t.test('what the migrations need, the migrations, the rest', async (t) => {
   for (const manifest of needed) t.ok(wave(manifest) < wave(job), `${manifest.kind} ${manifest.metadata.name}`)
   for (const manifest of base.filter(({ kind }) => kind === 'Deployment')) t.ok(wave(manifest) > wave(job))
   t.equal(job.metadata.annotations['argocd.argoproj.io/hook'], 'Sync')
-  t.equal(job.metadata.annotations['kustomize.toolkit.fluxcd.io/force'], 'enabled', 'a Job cannot be changed')
+  t.equal(job.metadata.annotations['kustomize.toolkit.fluxcd.io/force'], 'enabled', 'a Job is immutable, so it must be replaced')
 })
 
-t.test('the namespace enforces Pod Security, and denies what no policy allows', async (t) => {
+t.test('the namespace enforces Pod Security, and denies network traffic by default', async (t) => {
   for (const mode of ['enforce', 'audit', 'warn']) {
     t.equal(namespace.metadata.labels[`pod-security.kubernetes.io/${mode}`], 'restricted')
     t.equal(namespace.metadata.labels[`pod-security.kubernetes.io/${mode}-version`], 'latest')
@@ -106,7 +106,7 @@ t.test('the namespace enforces Pod Security, and denies what no policy allows', 
   t.same(one('policies/namespace/network-policies.yaml').spec, { podSelector: {}, policyTypes: ['Ingress', 'Egress'] })
 })
 
-t.test('nobody reads secrets, opens a shell, or may do everything', async (t) => {
+t.test('no role can read secrets, open a shell, or use wildcards', async (t) => {
   const rules = all('policies/namespace').flatMap((manifest) => (manifest.kind === 'Role' ? manifest.rules : []))
   t.ok(rules.length > 0)
   for (const { apiGroups, resources, verbs } of rules) {
@@ -123,8 +123,8 @@ t.test('environments', async (t) => {
       const kustomization = overlay(environment)
       const space = `orderhub-${environment}`
       t.equal(kustomization.namespace, space)
-      t.same(kustomization.labels[0].pairs, { environment }, 'the label that admission looks at')
-      t.notOk(kustomization.labels[0].includeSelectors, 'selectors cannot change')
+      t.same(kustomization.labels[0].pairs, { environment }, 'the label that admission policies match')
+      t.notOk(kustomization.labels[0].includeSelectors, 'selectors are immutable')
       const [image] = kustomization.images
       t.equal(image.name, 'ghcr.io/orderhub/orderhub')
       if (environment !== 'dev') t.match(image.digest, /^sha256:[0-9a-f]{64}$/)
@@ -132,7 +132,7 @@ t.test('environments', async (t) => {
       t.match(
         kustomization.patches.find((patch: Manifest) => patch.target.kind === 'ExternalSecret').patch,
         new RegExp(`ClusterSecretStore, name: ${space} `),
-        'a store of its own',
+        'its own secret store',
       )
       t.match(readFileSync(join(gitops, 'overlays', environment, 'alerts.yaml'), 'utf8'), `namespace="${space}"`)
 
@@ -163,7 +163,7 @@ t.test('environments', async (t) => {
   }
 })
 
-t.test('every Secret that the pods name comes from the store', async (t) => {
+t.test('every Secret that a pod uses comes from the secret store', async (t) => {
   const used = new Set<string>()
   for (const { spec } of base.filter(({ kind }) => kind === 'Deployment' || kind === 'Job')) {
     const pod = spec.template.spec
@@ -176,7 +176,7 @@ t.test('every Secret that the pods name comes from the store', async (t) => {
   t.same(named(all('components/external-secrets'), 'ExternalSecret').sort(), [...used].sort())
 })
 
-t.test('the Argo CD project allows each kind that is deployed, and no other', async (t) => {
+t.test('the Argo CD project allows exactly the kinds that are deployed', async (t) => {
   const { clusterResourceWhitelist, namespaceResourceWhitelist } = one('argocd/project.yaml').spec
   const allowed = [...clusterResourceWhitelist, ...namespaceResourceWhitelist].map(({ group, kind }) => `${group}/${kind}`)
   const deployed = [...base, ...all('overlays'), ...all('policies/namespace'), ...all('components')]

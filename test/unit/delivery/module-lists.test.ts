@@ -8,10 +8,10 @@ const sorted = (names: Iterable<string>) => [...names].toSorted()
 const services = sorted(serviceNames)
 const withMonolith = sorted([...serviceNames, 'monolith'])
 
-/** The names between two marks, as each language separates them. */
+/** The names in the first group of `form`, with any separator. */
 const namesIn = (text: string, form: RegExp): string[] => sorted(form.exec(text)?.[1]?.match(/[a-z]+/g) ?? [])
 
-t.test('lists of services that are written by hand are those of the registry', async (t) => {
+t.test('hand-written lists of services match the registry', async (t) => {
   t.same(sorted(Object.keys(parse(textOf('charts/orderhub/values.yaml')).services)), services, 'values of the chart')
   t.same(namesIn(textOf('deploy/compose/keys.sh'), /for service in ([a-z ]+);/), services, 'key folders')
   t.same(namesIn(textOf('deploy/compose/observability/prometheus.yml'), /- names: \[([^\]]+)\]/), withMonolith, 'targets')
@@ -26,7 +26,7 @@ t.test('lists of services that are written by hand are those of the registry', a
   }
 })
 
-t.test('the external Secrets of the keys are one for each service', async (t) => {
+t.test('each service has one external Secret for its keys', async (t) => {
   const documents = parseAllDocuments(textOf('deploy/gitops/components/external-secrets/secrets.yaml'))
   const names = documents
     .map((document) => document.toJS()?.metadata?.name as string)
@@ -34,7 +34,7 @@ t.test('the external Secrets of the keys are one for each service', async (t) =>
   t.same(sorted(names.map((name) => name.replace('orderhub-keys-', ''))), services)
 })
 
-t.test('the compose file runs each service, with its keys, its database and the addresses of all', async (t) => {
+t.test('the compose file runs each service with its keys, its database and the addresses of the others', async (t) => {
   const { services: containers } = parse(textOf('docker-compose.yml'), { merge: true }) as {
     services: Record<
       string,

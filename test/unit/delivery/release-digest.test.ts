@@ -14,13 +14,13 @@ images:
 patches: []
 `
 
-t.test('the digest of our image is read and replaced, and nothing else', async (t) => {
+t.test('reads and replaces only the digest of our image', async (t) => {
   t.equal(digestOf(kustomization), sha('a'))
   t.equal(withDigest(kustomization, sha('b')), kustomization.replace(sha('a'), sha('b')))
   t.equal(digestOf(`images: [{ name: ghcr.io/orderhub/orderhub, digest: ${sha('a')} }]`), sha('a'))
 })
 
-t.test('what is not one digest of our image is refused', async (t) => {
+t.test('refuses a file without exactly one digest of our image', async (t) => {
   for (const text of [
     'images: []',
     kustomization.replace(sha('a'), 'sha256:abc'),
@@ -34,7 +34,7 @@ t.test('what is not one digest of our image is refused', async (t) => {
     t.throws(() => withDigest(kustomization, digest), /not a digest/)
 })
 
-t.test('as a program it reads and writes a file', async (t) => {
+t.test('the program reads and writes a file', async (t) => {
   const file = join(t.testdir({ 'kustomization.yaml': kustomization }), 'kustomization.yaml')
   const program = (...args: string[]) =>
     execFileSync(process.execPath, ['deploy/release/digest.ts', file, ...args], { encoding: 'utf8', stdio: 'pipe' })

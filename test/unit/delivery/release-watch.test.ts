@@ -9,7 +9,7 @@ const digest = `sha256:${'a'.repeat(64)}`
 type Metrics = Record<'ready' | 'unready' | 'others' | 'degraded' | 'traffic' | 'errors' | 'p99', number>
 const good: Metrics = { ready: 3, unready: 0, others: 0, degraded: 0, traffic: 20, errors: 0, p99: 0.05 }
 
-/** Which of the watch's questions this is. */
+/** Identifies a query of the watch. */
 const asked = (query: string): keyof Metrics => {
   if (query.includes('"Degraded"')) return 'degraded'
   if (query.includes('histogram_quantile')) return 'p99'
@@ -19,7 +19,7 @@ const asked = (query: string): keyof Metrics => {
   return query.includes('unless') ? 'unready' : 'ready'
 }
 
-/** Runs the watch against a Prometheus that answers these metrics in turn, the last ones from then on; null is a failure to answer. */
+/** Runs the watch against a Prometheus that returns these metrics in order, then repeats the last ones; null is an error response. */
 const watch = async (t: Test, steps: readonly (Partial<Metrics> | null)[], options: readonly string[] = []) => {
   let questions = 0
   const server = createServer(async (request, response) => {
@@ -50,7 +50,7 @@ const watch = async (t: Test, steps: readonly (Partial<Metrics> | null)[], optio
   return { status, last: output.trim().split('\n').at(-1), questions }
 }
 
-t.test('a release that answers well to the end is complete', async (t) => {
+t.test('a release that stays healthy is complete', async (t) => {
   const { status, last, questions } = await watch(t, [
     { ready: 0, others: 3 },
     { ready: 1, unready: 1, others: 2 },
@@ -58,37 +58,37 @@ t.test('a release that answers well to the end is complete', async (t) => {
     {},
   ])
   t.equal(status, 0)
-  t.equal(last, 'complete, and it answers well')
-  t.ok(questions > 7 * 4, 'it went on measuring for the hold time')
+  t.equal(last, 'complete and healthy')
+  t.ok(questions > 7 * 4, 'it measured for the whole hold time')
 })
 
 for (const [what, bad, reason] of [
-  ['errors of its own pods', { errors: 2, others: 2 }, 'taken back: success rate 0.9000'],
-  ['slow answers', { p99: 0.9, others: 2 }, 'taken back: p99 0.900 s'],
-  ['an abort by Argo Rollouts', { degraded: 1, ready: 0, others: 3 }, 'taken back: Argo Rollouts took it back'],
+  ['errors of its own pods', { errors: 2, others: 2 }, 'roll back: success rate 0.9000'],
+  ['slow responses', { p99: 0.9, others: 2 }, 'roll back: p99 0.900 s'],
+  ['an abort by Argo Rollouts', { degraded: 1, ready: 0, others: 3 }, 'roll back: Argo Rollouts aborted it'],
 ] as const) {
-  t.test(`${what} take it back`, async (t) => t.match(await watch(t, [{ others: 2 }, bad]), { status: 1, last: reason }))
+  t.test(`${what} cause a rollback`, async (t) => t.match(await watch(t, [{ others: 2 }, bad]), { status: 1, last: reason }))
 }
 
-t.test('one bad measurement alone does not take it back', async (t) =>
+t.test('a single bad measurement does not cause a rollback', async (t) =>
   t.match(await watch(t, [{ errors: 2 }, {}, { p99: 3 }, {}]), { status: 0 }),
 )
 
-t.test('hardly any traffic condemns nobody', async (t) =>
+t.test('with very little traffic, errors do not cause a rollback', async (t) =>
   t.match(await watch(t, [{ traffic: 0.01, errors: 0.005, p99: 3 }]), { status: 0 }),
 )
 
-t.test('an earlier release that was taken back is not this one', async (t) =>
+t.test('the rollback of an earlier release does not count', async (t) =>
   t.match(await watch(t, [{ ready: 0, others: 3, degraded: 1 }, { ready: 0, others: 3, degraded: 1 }, {}]), { status: 0 }),
 )
 
-t.test('what is not complete in time is taken back', async (t) =>
+t.test('a release that is not complete in time is rolled back', async (t) =>
   t.match(await watch(t, [{ others: 1 }], ['--deadline-seconds=0.3']), {
     status: 1,
-    last: 'taken back: it is not complete in time',
+    last: 'roll back: not complete in time',
   }),
 )
 
-t.test('without an answer nothing is approved', async (t) =>
-  t.match(await watch(t, [null], ['--deadline-seconds=0.3']), { status: 1, last: 'taken back: it is not complete in time' }),
+t.test('without metrics a release is not approved', async (t) =>
+  t.match(await watch(t, [null], ['--deadline-seconds=0.3']), { status: 1, last: 'roll back: not complete in time' }),
 )

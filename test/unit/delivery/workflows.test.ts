@@ -29,11 +29,11 @@ const workflows = [...texts.keys()].map((name) => [name, workflow(name)] as cons
 const jobs = workflows.flatMap(([file, { jobs }]) => Object.entries(jobs).map(([id, job]) => [`${file} ${id}`, job] as const))
 const steps = jobs.flatMap(([id, { steps = [] }]) => steps.map((step) => [`${id}: ${step.name}`, step] as const))
 
-t.test('the workflows are there', async (t) => {
+t.test('the list of workflows', async (t) => {
   t.same([...texts.keys()].sort(), ['ci.yml', 'deploy.yml', 'publish.yml', 'release.yml', 'security.yml'])
 })
 
-t.test('every action is pinned by the full SHA of a version, which a comment names', async (t) => {
+t.test('every action is pinned to the full SHA of a version, with the version in a comment', async (t) => {
   const versions = new Map<string, string>()
   for (const [file, text] of texts) {
     for (const [line, used] of text.matchAll(/^.*\buses: *(.*)$/gm)) {
@@ -46,12 +46,12 @@ t.test('every action is pinned by the full SHA of a version, which a comment nam
   }
 })
 
-t.test('no workflow has permissions, and each job only those that it names', async (t) => {
+t.test('workflows have no permissions by default, and each job declares its own', async (t) => {
   for (const [file, { permissions }] of workflows) t.same(permissions, {}, file)
   for (const [id, { permissions }] of jobs) t.type(permissions, 'object', id)
 })
 
-t.test('only what signs has an identity, and it runs nothing of what it signs', async (t) => {
+t.test('only jobs that sign have an OIDC identity, and they do not run the code that they sign', async (t) => {
   const signers = jobs.filter(([, job]) => job.permissions?.['id-token'])
   t.same(signers.map(([id]) => id).sort(), ['publish.yml chart', 'publish.yml image', 'release.yml publish'])
   const builder = workflow('publish.yml').jobs.build
@@ -61,42 +61,42 @@ t.test('only what signs has an identity, and it runs nothing of what it signs', 
   }
 })
 
-t.test('a checkout leaves no credentials behind', async (t) => {
+t.test('a checkout does not persist credentials', async (t) => {
   for (const [id, step] of steps) {
     if (step.uses?.startsWith('actions/checkout@')) t.equal(step.with?.['persist-credentials'], false, id)
   }
 })
 
-t.test('every job ends in time', async (t) => {
+t.test('every job has a time limit', async (t) => {
   for (const [id, job] of jobs) if (!job.uses) t.ok(Number(job['timeout-minutes']) <= 90, id)
 })
 
 t.test('a release or a deployment is never cancelled', async (t) => {
   for (const [file, { on, concurrency }] of workflows) {
-    if ('workflow_call' in on) continue // it is part of its caller
+    if ('workflow_call' in on) continue // it runs as part of its caller
     t.type(concurrency?.group, 'string', file)
     if (!('pull_request' in on)) t.equal(concurrency?.['cancel-in-progress'], false, file)
   }
-  t.equal(workflow('deploy.yml').concurrency?.queue, 'max', 'nor while it waits')
+  t.equal(workflow('deploy.yml').concurrency?.queue, 'max', 'not even while it is queued')
 })
 
-t.test('no expression stands in a command: text from outside comes by the environment', async (t) => {
+t.test('no command contains an expression: external text is passed through the environment', async (t) => {
   for (const [id, { run = '' }] of steps) t.notOk(run.includes('${{'), id)
 })
 
-t.test('no workflow runs the code of a pull request with the rights of the repository', async (t) => {
+t.test('no workflow runs the code of a pull request with the permissions of the repository', async (t) => {
   for (const [file, { on }] of workflows) {
     for (const event of ['pull_request_target', 'workflow_run', 'issue_comment']) t.notOk(event in on, `${file} ${event}`)
   }
 })
 
-t.test('production waits for its environment, and staging comes first', async (t) => {
+t.test('production waits for the approval of its environment, after staging', async (t) => {
   const { production } = workflow('deploy.yml').jobs
   t.match(production, { environment: { name: 'production' }, needs: ['resolve', 'staging-check'] })
   const waiting = jobs.filter(([, { environment }]) => typeof environment === 'object' && environment.name === 'production')
   t.same(
     waiting.map(([id]) => id),
     ['deploy.yml production'],
-    'one approval is asked for',
+    'only one approval is needed',
   )
 })
