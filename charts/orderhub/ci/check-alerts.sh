@@ -12,7 +12,7 @@ cp alerts-test.yaml "$folder"
 promtool check rules "$folder/rules.yaml"
 promtool test rules "$folder/alerts-test.yaml"
 
-# Each alert's page has the heading that it names.
+# The runbook has a heading for each alert.
 grep -o 'runbooks.md#[a-z-]*' "$folder/rules.yaml" | sort -u | cut -d'#' -f2 | while read -r name; do
   grep -qx "## $name" ../../../docs/runbooks.md || { echo "docs/runbooks.md has no heading $name"; exit 1; }
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything about the chart that needs no cluster. Needs helm, helm-unittest, helm-docs, node and kubeconform, or what KUBECONFORM names.
+# All checks of the chart that need no cluster. Needs helm, helm-unittest, helm-docs, node, and kubeconform or the command in KUBECONFORM.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-// `helm test`: what a customer does, from signing in to a cancelled order. Leaves nothing on sale behind.
+// `helm test`: signs in, places an order and cancels it. Leaves no product for sale behind.
 import { randomUUID } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 
@@ -16,7 +16,7 @@ const once = async (method, path, body, more) => {
   return { status: response.status, replayed: response.headers.get('idempotency-replayed'), ...(await response.json()) }
 }
 
-/** Again and again where nobody answers: pods that have just started may not be known everywhere. */
+/** Retries without a response: new pods may not be in all endpoints yet. */
 const send = async (...request) => {
   for (let attempt = 1; ; attempt++) {
     const answer = await once(...request).catch((error) => ({ status: 0, detail: error.cause?.code ?? error.message }))
@@ -29,7 +29,7 @@ const send = async (...request) => {
 const expect = async (what, status, ...request) => {
   const answer = await send(...request)
   if (answer.status !== status)
-    throw new Error(`${what}: ${status} expected, ${answer.status} came: ${answer.code ?? ''} ${answer.detail ?? ''}`)
+    throw new Error(`${what}: expected ${status}, got ${answer.status}: ${answer.code ?? ''} ${answer.detail ?? ''}`)
   console.log(`ok: ${what}`)
   return answer
 }
@@ -39,10 +39,10 @@ const placeOrder = async (product) => {
   const key = { 'idempotency-key': mark }
   const { data: placed } = await expect('an order is placed', 201, 'POST', '/orders', order(2), key)
   const again = await expect('the same request with the same key', 201, 'POST', '/orders', order(2), key)
-  if (again.data.id !== placed.id || again.replayed !== 'true') throw new Error('it made another order')
+  if (again.data.id !== placed.id || again.replayed !== 'true') throw new Error('it created another order')
   await expect('another request with the same key is refused', 422, 'POST', '/orders', order(1), key)
   const { data: stock } = await expect('stock is read', 200, 'GET', `/inventory?product_ids=${product.id}`)
-  if (stock[0]?.available !== 3) throw new Error(`3 of 5 must be left, not ${stock[0]?.available}`)
+  if (stock[0]?.available !== 3) throw new Error(`expected 3 of 5 in stock, got ${stock[0]?.available}`)
   return placed
 }
 
@@ -61,7 +61,7 @@ const run = async () => {
   const { data: tokens } = await expect('the administrator signs in', 200, 'POST', '/auth/login', { email, password })
   headers = { authorization: `Bearer ${tokens.access_token}` }
   const fields = { sku: `helm-test-${mark}`, name: 'helm test', price: 100 }
-  const { data: product } = await expect('a product is made', 201, 'POST', '/products', fields)
+  const { data: product } = await expect('a product is created', 201, 'POST', '/products', fields)
   try {
     await expect('it has stock', 200, 'PUT', `/inventory/${product.id}`, { available: 5 })
     const order = await placeOrder(product)

@@ -9,7 +9,7 @@ istio: security.istio.io/v1
 keda: keda.sh/v1alpha1
 {{- end }}
 
-{{/* Not empty when a feature is asked for and its API is there. Takes (list . feature). */}}
+{{/* Not empty if a feature is enabled and the cluster has its API. Takes (list . feature). */}}
 {{- define "orderhub.active" -}}
 {{- $root := index . 0 -}}
 {{- $feature := index . 1 -}}
@@ -19,7 +19,7 @@ true
 {{- end }}
 {{- end }}
 
-{{/* Features that are asked for and left out because the cluster does not have their API, as a JSON list of sentences. */}}
+{{/* Enabled features that are skipped because the cluster lacks their API, as a JSON list of sentences. */}}
 {{- define "orderhub.missingApis" -}}
 {{- $missing := list }}
 {{- range $feature, $api := include "orderhub.apis" . | fromYaml }}

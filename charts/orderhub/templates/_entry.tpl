@@ -2,7 +2,7 @@
 {{- .Values.certificate.secretName | default (printf "%s-tls" (include "orderhub.fullname" .)) -}}
 {{- end }}
 
-{{/* The Service that the outside speaks to, whatever runs behind it. */}}
+{{/* The public Service, in both modes. */}}
 {{- define "orderhub.entryService" -}}
 {{ include "orderhub.fullname" . }}-gateway
 {{- end }}

@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Never more than these: a Deployment's selector cannot be changed. Takes (list . component). */}}
+{{/* Must never change: a Deployment's selector is immutable. Takes (list . component). */}}
 {{- define "orderhub.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "orderhub.name" $root }}
@@ -44,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 
 {{/*
-What runs, as a JSON list: {name, service, values} with the values of each put over the defaults.
+The enabled components, as a JSON list of {name, service, values}. `values` are merged over the defaults.
 */}}
 {{- define "orderhub.components" -}}
 {{- $result := list }}
@@ -63,12 +63,12 @@ What runs, as a JSON list: {name, service, values} with the values of each put o
 {{- $result | toJson }}
 {{- end }}
 
-{{/* Name of the component that the outside speaks to; empty where it is not run here. */}}
+{{/* Name of the public component; empty if this chart does not run it. */}}
 {{- define "orderhub.entry" -}}
 {{- if eq .Values.mode "monolith" -}}monolith{{- else if .Values.services.gateway.enabled -}}gateway{{- end -}}
 {{- end }}
 
-{{/* Not empty where a proxy of the cluster is in front, which says who the client is (X-Forwarded-For). */}}
+{{/* Not empty if a proxy of the cluster is in front, which sets X-Forwarded-For. */}}
 {{- define "orderhub.hasFront" -}}
 {{- if or .Values.ingress.enabled .Values.httpRoute.enabled }}true{{ end }}
 {{- end }}
@@ -93,7 +93,7 @@ http://{{ include "orderhub.fullname" $root }}-{{ index . 1 }}:8080
 {{- end }}
 {{- end }}
 
-{{/* Not empty where the hook makes the keys: they are wanted, and not given for every component. */}}
+{{/* Not empty if the hook creates keys: `keys.generate` is set, and a component has no existing Secret. */}}
 {{- define "orderhub.generatesKeys" -}}
 {{- if .Values.keys.generate }}
 {{- range include "orderhub.components" . | fromJsonArray }}
@@ -113,7 +113,7 @@ http://{{ include "orderhub.fullname" $root }}-{{ index . 1 }}:8080
 {{- end }}
 
 {{/*
-Seconds that a pod may take to stop: the sleep, the farewell, the longest request, and something to close with.
+Seconds that a pod may take to stop: the sleep, SHUTDOWN_DELAY_MS, the longest request, and 10 s to close.
 Takes (list sleep-seconds environment).
 */}}
 {{- define "orderhub.gracePeriod" -}}
@@ -122,18 +122,18 @@ Takes (list sleep-seconds environment).
 {{- add (index . 0) (div (add $milliseconds 999) 1000) 10 }}
 {{- end }}
 
-{{/* A value of `config` as text; YAML's whole numbers come as floats, which would be written as 1e+06. */}}
+{{/* A value of `config` as text. Integers in YAML arrive as floats, which would be printed as 1e+06. */}}
 {{- define "orderhub.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end }}
 {{- end }}
 
-{{/* Whether a component proves who it is by a token of its service account: where it calls others. Takes (list . component). */}}
+{{/* Not empty if a component authenticates with service account tokens: if it calls other services. Takes (list . component). */}}
 {{- define "orderhub.hasToken" -}}
 {{- if and (index . 0).Values.serviceAccountTokens.enabled (has (index . 1).name (keys (include "orderhub.calls" (index . 0) | fromYaml))) }}true{{ end }}
 {{- end }}
 
 {{/*
-A component's environment without what is secret, as a JSON map. Its own config goes over that of all.
+A component's environment without secrets, as a JSON map. Its own config overrides the shared one.
 Takes (list . component).
 */}}
 {{- define "orderhub.environment" -}}
@@ -170,15 +170,15 @@ Takes (list . component).
 {{- end }}
 
 {{/*
-The ConfigMap of a component, named after what is in it: pods of an earlier version that start again, beside a canary or after a
-rollback, must read what that version read. Takes (list . component).
+The name of a component's ConfigMap, with a hash of its content: pods of an earlier version that restart, during a canary or after a
+rollback, must read the configuration of that version. Takes (list . component).
 */}}
 {{- define "orderhub.configName" -}}
 {{- $hash := include "orderhub.environment" . | sha256sum | trunc 10 -}}
 {{- printf "%s-%s-%s" (include "orderhub.fullname" (index . 0)) (index . 1).name $hash -}}
 {{- end }}
 
-{{/* What sets the number of pods of a component: hpa, keda, or nothing. Takes (list . component). */}}
+{{/* The autoscaler of a component: hpa, keda, or empty. Takes (list . component). */}}
 {{- define "orderhub.scaledBy" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}

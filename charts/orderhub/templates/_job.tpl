@@ -1,6 +1,6 @@
 {{/*
-The pod of a Job or a test, without its containers: runs once, under a service account of its own.
-Takes (dict "root" . "name" component "token" whether its container speaks to the cluster's API).
+The pod of a Job or a test, without its containers: runs once, with its own service account.
+Takes (dict "root" . "name" component "token" whether its container calls the Kubernetes API).
 */}}
 {{- define "orderhub.oncePodMetadata" -}}
 labels:
@@ -15,7 +15,7 @@ serviceAccountName: {{ include "orderhub.fullname" .root }}-{{ .name }}
 automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 restartPolicy: Never
-# What is cut off in the middle is rolled back, or made again.
+# An interrupted run is rolled back or repeated.
 terminationGracePeriodSeconds: 5
 {{- with $values.imagePullSecrets }}
 imagePullSecrets:
@@ -43,7 +43,7 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
 
-{{/* Head of an object that a hook makes. Takes (list . component name weight). */}}
+{{/* Metadata of an object that a hook creates. Takes (list . component name weight). */}}
 {{- define "orderhub.hookMetadata" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 2 }}
@@ -53,6 +53,6 @@ labels:
 annotations:
   helm.sh/hook: pre-install,pre-upgrade
   helm.sh/hook-weight: {{ index . 3 | quote }}
-  # What failed stays, with its log.
+  # A failed hook is kept, with its log.
   helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}

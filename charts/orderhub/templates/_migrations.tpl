@@ -1,6 +1,6 @@
 {{/*
-The containers that migrate, as a JSON list of {name, service, values}: one for all services that take their environment from the
-same place, and one for each that has an environment of its own, since the same key may mean something else there.
+The migration containers, as a JSON list of {name, service, values}: one for all services with the shared environment, and one for
+each service with its own environment, because the same key may have another value there.
 */}}
 {{- define "orderhub.migrations" -}}
 {{- $shared := list }}

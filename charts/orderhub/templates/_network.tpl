@@ -19,7 +19,7 @@ labels:
 {{- end }}
 {{- end }}
 
-{{- /* Ports of a pod's HTTP; in Istio's ambient mode it travels in a tunnel. */}}
+{{- /* The HTTP ports of a pod; in Istio's ambient mode, HTTP goes through a tunnel. */}}
 {{- define "orderhub.httpPorts" -}}
 - { protocol: TCP, port: 8080 }
 {{- if include "orderhub.active" (list . "istio") }}

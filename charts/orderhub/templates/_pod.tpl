@@ -124,14 +124,14 @@ spec:
       projected:
         defaultMode: 0440
         sources:
-          # One for each service that it calls: none of them can show its own to another.
+          # One for each service that it calls: a service cannot use the token that it received to call another.
           {{- range index (include "orderhub.calls" $root | fromYaml) $component.name }}
           - serviceAccountToken:
               path: token-{{ . }}
               audience: orderhub-{{ . }}
               expirationSeconds: {{ $root.Values.serviceAccountTokens.expirationSeconds }}
           {{- end }}
-          # For the cluster's issuer, where it gives its public keys to nobody without a token.
+          # For the cluster's issuer, which may require a token to read its public keys.
           - serviceAccountToken:
               path: api-token
               expirationSeconds: {{ $root.Values.serviceAccountTokens.expirationSeconds }}

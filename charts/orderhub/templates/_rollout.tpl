@@ -1,9 +1,9 @@
-{{/* A component's Service; the entry's has one name in both modes. Takes (list . component-name). */}}
+{{/* A component's Service; the public one has the same name in both modes. Takes (list . component-name). */}}
 {{- define "orderhub.componentService" -}}
 {{ include "orderhub.fullname" (index . 0) }}-{{ ternary "gateway" (index . 1) (eq (index . 1) "monolith") }}
 {{- end }}
 
-{{/* Not empty where Gateway API divides the requests between the versions. Takes (list . component-name). */}}
+{{/* Not empty if the Gateway API splits traffic between the versions. Takes (list . component-name). */}}
 {{- define "orderhub.weighted" -}}
 {{- $root := index . 0 -}}
 {{- if and (eq $root.Values.release.strategy "Canary") (eq (index . 1) (include "orderhub.entry" $root)) (include "orderhub.active" (list $root "httpRoute")) -}}
@@ -12,8 +12,8 @@ true
 {{- end }}
 
 {{/*
-A Service's selector. Argo Rollouts adds the version's hash to those that it manages, and an upgrade must keep it: without it
-requests go to both versions until the controller has seen the change. Takes (list . component-name service-name).
+A Service's selector. Argo Rollouts adds the hash of the version to the Services that it manages, and an upgrade must keep it.
+Otherwise requests go to both versions until the controller has seen the change. Takes (list . component-name service-name).
 */}}
 {{- define "orderhub.serviceSelector" -}}
 {{- $root := index . 0 -}}
@@ -51,7 +51,7 @@ blueGreen:
   scaleDownDelaySeconds: {{ $release.blueGreen.scaleDownDelaySeconds }}
   abortScaleDownDelaySeconds: 60
   {{- if $release.analysis.enabled }}
-  # Before it is active nobody but the probes speaks to the new version: first its health, then its answers.
+  # Before promotion, the new version gets only probes: so its health is measured first, its responses afterwards.
   prePromotionAnalysis:
     {{- include "orderhub.analysisTemplates" (list $root $name "health") | nindent 4 }}
   postPromotionAnalysis:
@@ -73,7 +73,7 @@ canary:
   {{- end }}
   {{- if $release.analysis.enabled }}
   analysis:
-    # In the background, from the first weight on until the new version has all requests.
+    # Runs in the background from the first weight until the new version has all requests.
     startingStep: 1
     {{- include "orderhub.analysisTemplates" (list $root $name "requests") | nindent 4 }}
   {{- end }}

@@ -1,4 +1,4 @@
-{{/* The object whose number of pods is set. Takes (list . component-name). */}}
+{{/* The object that is scaled. Takes (list . component-name). */}}
 {{- define "orderhub.scaleTarget" -}}
 {{- $root := index . 0 -}}
 {{- $rolling := eq $root.Values.release.strategy "RollingUpdate" -}}

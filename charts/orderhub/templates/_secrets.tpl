@@ -1,5 +1,5 @@
 {{/*
-The shared Secret that holds a key: what External Secrets makes, or existingSecret; empty where there is neither.
+The shared Secret that has a key: the one of External Secrets, or existingSecret; empty if there is neither.
 Takes (list . key).
 */}}
 {{- define "orderhub.sharedSecretOf" -}}
@@ -12,13 +12,13 @@ Takes (list . key).
 {{- end }}
 {{- end }}
 
-{{/* Not empty where there is a Secret for all services. */}}
+{{/* Not empty if there is a Secret for all services. */}}
 {{- define "orderhub.hasSharedSecret" -}}
 {{- if or .Values.externalSecrets.enabled .Values.existingSecret }}true{{ end }}
 {{- end }}
 
 {{/*
-Entries of `env` from the shared Secrets, as a JSON list. Takes (list . keys names), without those names that have a value already.
+Entries of `env` from the shared Secrets, as a JSON list. Takes (list . keys names): keys in `names` already have a value.
 */}}
 {{- define "orderhub.fromSharedSecrets" -}}
 {{- $root := index . 0 -}}
@@ -42,8 +42,8 @@ Entries of `env` from the shared Secrets, as a JSON list. Takes (list . keys nam
 {{- end }}
 
 {{/*
-What a component reads of the shared Secrets, as a JSON list of keys. One that has a Secret of its own has its database there: a
-DATABASE_URL for all would be over it. Takes (list . component).
+The keys that a component reads from the shared Secrets, as a JSON list. If it has its own Secret, its database URL is there: a shared
+DATABASE_URL would override it. Takes (list . component).
 */}}
 {{- define "orderhub.sharedKeys" -}}
 {{- $root := index . 0 -}}
@@ -57,7 +57,7 @@ DATABASE_URL for all would be over it. Takes (list . component).
 {{- concat $keys $root.Values.sharedSecretKeys | uniq | sortAlpha | toJson }}
 {{- end }}
 
-{{/* Entries of `env` of a component, as a JSON list: extraEnv, and its own part of the shared Secrets. Takes (list . component). */}}
+{{/* Entries of `env` of a component, as a JSON list: extraEnv, and its keys of the shared Secrets. Takes (list . component). */}}
 {{- define "orderhub.env" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -68,8 +68,8 @@ DATABASE_URL for all would be over it. Takes (list . component).
 {{- end }}
 
 {{/*
-What a container that migrates reads of the shared Secrets, as a JSON list of keys: the addresses of its databases. With
-migrations.existingSecret none, but for those that name the logins to make. Takes (list . migration).
+The keys that a migration container reads from the shared Secrets, as a JSON list: the URLs of its databases. With
+migrations.existingSecret only those with the logins to create. Takes (list . migration).
 */}}
 {{- define "orderhub.migrationKeys" -}}
 {{- $root := index . 0 -}}
@@ -92,7 +92,7 @@ migrations.existingSecret none, but for those that name the logins to make. Take
 {{- $keys | uniq | sortAlpha | toJson }}
 {{- end }}
 
-{{/* Entries of `env` of a container that migrates, as a JSON list. Takes (list . migration). */}}
+{{/* Entries of `env` of a migration container, as a JSON list. Takes (list . migration). */}}
 {{- define "orderhub.migrationEnv" -}}
 {{- $root := index . 0 -}}
 {{- $migration := index . 1 -}}
@@ -109,7 +109,7 @@ migrations.existingSecret none, but for those that name the logins to make. Take
 {{- concat $env (include "orderhub.fromSharedSecrets" (list $root $keys $taken) | fromJsonArray) | toJson }}
 {{- end }}
 
-{{/* Secrets whose keys all become environment of a container that migrates, as a JSON list of names. Takes (list . migration). */}}
+{{/* Names of the Secrets whose keys all become environment variables of a migration container, as a JSON list. Takes (list . migration). */}}
 {{- define "orderhub.migrationSecrets" -}}
 {{- $own := (index . 0).Values.migrations -}}
 {{- $names := list }}

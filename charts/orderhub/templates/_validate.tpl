@@ -1,4 +1,4 @@
-{{/* Names of environment variables that a component is given in the open, as a JSON list. Takes (list . component). */}}
+{{/* Names of a component's environment variables that are visible in the values, as a JSON list. Takes (list . component). */}}
 {{- define "orderhub.givenNames" -}}
 {{- $root := index . 0 -}}
 {{- $values := (index . 1).values -}}
@@ -7,7 +7,7 @@
 {{- $names | toJson }}
 {{- end }}
 
-{{/* Combinations of a component's values that cannot work, as a JSON list of sentences. Takes (list . component). */}}
+{{/* Invalid combinations of a component's values, as a JSON list of sentences. Takes (list . component). */}}
 {{- define "orderhub.componentProblems" -}}
 {{- $root := index . 0 -}}
 {{- $name := (index . 1).name -}}
@@ -22,7 +22,7 @@
 {{- range index (include "orderhub.dependencies" $root | fromYaml) $name }}
 {{- $key := printf "%s_SERVICE_URL" (upper .) }}
 {{- if not (has $key $given) }}
-{{- $problems = append $problems (printf "%s needs %s, which is not enabled: say where it is in config.%s" $name . $key) }}
+{{- $problems = append $problems (printf "%s needs %s, which is not enabled: set its address in config.%s" $name . $key) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -31,7 +31,7 @@
 {{- end }}
 {{- $environment := include "orderhub.environment" . | fromJson }}
 {{- if eq (get $environment "AUTH" | default "on") "off" }}
-{{- $problems = append $problems (printf "AUTH=off for %s: the image is production's, which refuses it" $name) }}
+{{- $problems = append $problems (printf "AUTH=off for %s: the image refuses it, because it runs in production mode" $name) }}
 {{- end }}
 {{- range $key, $expected := dict "PORT" "8080" "METRICS_PORT" "9464" "SERVICE" (index . 1).service }}
 {{- if ne (get $environment $key) $expected }}
@@ -44,7 +44,7 @@
 {{- if and (eq .name "TRUST_PROXY") (hasKey . "value") }}{{ $trusted = .value }}{{ end }}
 {{- end }}
 {{- if has $trusted (list "" "0" "false") }}
-{{- $problems = append $problems (printf "TRUST_PROXY=%s for %s: behind ingress or httpRoute every client would have the proxy's address; leave it out for one proxy, or give their number" $trusted $name) }}
+{{- $problems = append $problems (printf "TRUST_PROXY=%s for %s: behind ingress or httpRoute every client would have the proxy's address; remove it for one proxy, or set the number of proxies" $trusted $name) }}
 {{- end }}
 {{- end }}
 {{- $startup := $root.Values.probes.startup }}
@@ -61,7 +61,7 @@
 {{- $problems = append $problems (printf "%s.autoscaling: minReplicas %d is more than maxReplicas %d" $place (int .minReplicas) (int .maxReplicas)) }}
 {{- end }}
 {{- if and .enabled (not (dig "requests" "cpu" "" $values.resources)) }}
-{{- $problems = append $problems (printf "%s.autoscaling needs resources.requests.cpu, of which it counts per cent" $place) }}
+{{- $problems = append $problems (printf "%s.autoscaling needs resources.requests.cpu, because its target is a percentage of that" $place) }}
 {{- end }}
 {{- if and .enabled $root.Values.keda.enabled (eq $name "notification") }}
 {{- $problems = append $problems "keda.enabled and services.notification.autoscaling.enabled both set the number of pods: choose one" }}
@@ -70,7 +70,7 @@
 {{- $problems | toJson }}
 {{- end }}
 
-{{/* Combinations of values that cannot work, as a JSON list of sentences. */}}
+{{/* Invalid combinations of values, as a JSON list of sentences. */}}
 {{- define "orderhub.problems" -}}
 {{- $problems := list }}
 {{- $components := include "orderhub.components" . | fromJsonArray }}
@@ -84,11 +84,11 @@
 {{- $entry := include "orderhub.entry" $ }}
 {{- range $front := list "ingress" "httpRoute" }}
 {{- if and (index $.Values $front).enabled (not $entry) }}
-{{- $problems = append $problems (printf "%s.enabled leads nowhere: services.gateway is not enabled" $front) }}
+{{- $problems = append $problems (printf "%s.enabled has no backend: services.gateway is not enabled" $front) }}
 {{- end }}
 {{- end }}
 {{- if and .httpRoute.enabled (not .httpRoute.parentRefs) }}
-{{- $problems = append $problems "httpRoute.enabled needs httpRoute.parentRefs, the Gateways that it belongs to" }}
+{{- $problems = append $problems "httpRoute.enabled needs httpRoute.parentRefs, the Gateways that it is attached to" }}
 {{- end }}
 {{- if .certificate.enabled }}
 {{- if not .certificate.issuerRef.name }}
@@ -107,24 +107,24 @@
 {{- end }}
 {{- end }}
 {{- if and .migrations.logins (not .migrations.existingSecret) }}
-{{- $problems = append $problems "migrations.logins needs migrations.existingSecret, with DATABASE_URL of a login that owns the schemas and may create roles" }}
+{{- $problems = append $problems "migrations.logins needs migrations.existingSecret, with the DATABASE_URL of a login that owns the schemas and may create roles" }}
 {{- end }}
 {{- if and .externalSecrets.enabled .externalSecrets.dataFrom .existingSecret }}
-{{- $problems = append $problems "externalSecrets.dataFrom and existingSecret: nobody can tell which of the two has a key; name the keys in externalSecrets.data, or use one of the two" }}
+{{- $problems = append $problems "externalSecrets.dataFrom and existingSecret: it is unknown which of the two has a key; list the keys in externalSecrets.data, or use only one of the two" }}
 {{- end }}
 {{- if .keda.enabled }}
 {{- if not (or .keda.redisAddress .keda.prometheusAddress) }}
-{{- $problems = append $problems "keda.enabled needs keda.redisAddress, or keda.prometheusAddress where events travel through PostgreSQL" }}
+{{- $problems = append $problems "keda.enabled needs keda.redisAddress, or keda.prometheusAddress if events go through PostgreSQL" }}
 {{- end }}
 {{- if or (eq .mode "monolith") (not .services.notification.enabled) }}
-{{- $problems = append $problems "keda.enabled scales notification, which is not a Deployment of its own here" }}
+{{- $problems = append $problems "keda.enabled scales notification, which has no separate Deployment here" }}
 {{- end }}
 {{- if gt (int .keda.minReplicas) (int .keda.maxReplicas) }}
 {{- $problems = append $problems "keda.minReplicas is more than keda.maxReplicas" }}
 {{- end }}
 {{- end }}
 {{- if and .keys.existingSecrets (include "orderhub.generatesKeys" $) }}
-{{- $problems = append $problems "keys.existingSecrets names no Secret for some services: with keys of different origin they do not believe each other" }}
+{{- $problems = append $problems "keys.existingSecrets names no Secret for some services: services with keys of different origin do not trust each other" }}
 {{- end }}
 {{- end }}
 {{- $problems | toJson }}

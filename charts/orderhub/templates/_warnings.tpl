@@ -1,16 +1,16 @@
-{{/* Keys of a `config` that belong into a Secret, as a JSON list of sentences. Takes (list config place). */}}
+{{/* Warnings about secrets in a `config`, as a JSON list of sentences. Takes (list config place). */}}
 {{- define "orderhub.openSecrets" -}}
 {{- $place := index . 1 -}}
 {{- $warnings := list }}
 {{- range $key, $value := index . 0 }}
 {{- if or (regexMatch "(PASSWORD|SECRET_ACCESS_KEY|DATABASE_URL)$" $key) (regexMatch "^[a-z+]+://[^/@]*:[^/@]*@" (toString $value)) }}
-{{- $warnings = append $warnings (printf "%s in %sconfig is in a ConfigMap, which many may read: move it to a Secret, %sexistingSecret." $key $place $place) }}
+{{- $warnings = append $warnings (printf "%s in %sconfig is in a ConfigMap, which is not secret: move it to a Secret, %sexistingSecret." $key $place $place) }}
 {{- end }}
 {{- end }}
 {{- $warnings | toJson }}
 {{- end }}
 
-{{/* What is not as it should be in production, as a JSON list of sentences. */}}
+{{/* Settings that are unsafe in production, as a JSON list of sentences. */}}
 {{- define "orderhub.warnings" -}}
 {{- $warnings := include "orderhub.missingApis" . | fromJsonArray }}
 {{- if include "orderhub.generatesKeys" . }}
@@ -20,12 +20,12 @@
 {{- $warnings = append $warnings "image.digest is not set: a tag can be moved to another image." }}
 {{- end }}
 {{- if not .Values.networkPolicy.enabled }}
-{{- $warnings = append $warnings "networkPolicy.enabled is false: every pod of the cluster reaches every service." }}
+{{- $warnings = append $warnings "networkPolicy.enabled is false: every pod of the cluster can reach every service." }}
 {{- else if not .Values.networkPolicy.ingressFrom }}
-{{- $warnings = append $warnings "networkPolicy.ingressFrom is empty: every pod of the cluster reaches the gateway." }}
+{{- $warnings = append $warnings "networkPolicy.ingressFrom is empty: every pod of the cluster can reach the gateway." }}
 {{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.tlsSecret) (not .Values.certificate.enabled) }}
-{{- $warnings = append $warnings "the Ingress has no TLS: passwords and tokens travel in the open. Set ingress.tlsSecret, or certificate." }}
+{{- $warnings = append $warnings "the Ingress has no TLS: passwords and tokens are sent unencrypted. Set ingress.tlsSecret, or certificate." }}
 {{- end }}
 {{- $warnings = concat $warnings (include "orderhub.openSecrets" (list .Values.config "") | fromJsonArray) }}
 {{- range $component := include "orderhub.components" . | fromJsonArray }}
@@ -33,11 +33,11 @@
 {{- $warnings = concat $warnings (include "orderhub.openSecrets" (list $component.values.config (printf "%s." $place)) | fromJsonArray) }}
 {{- $config := mustMergeOverwrite (dict) $.Values.config $component.values.config }}
 {{- if eq (toString (get $config "TRUST_PROXY")) "true" }}
-{{- $warnings = append $warnings (printf "TRUST_PROXY is true for %s: it believes whatever address a client writes. Give the number of proxies in front." $component.name) }}
+{{- $warnings = append $warnings (printf "TRUST_PROXY is true for %s: clients can forge their address. Set the number of proxies in front." $component.name) }}
 {{- end }}
 {{- if has $component.name (list "user" "monolith") }}
 {{- if ne (toString (get $config "REQUIRE_ADMIN_MFA")) "true" }}
-{{- $warnings = append $warnings "REQUIRE_ADMIN_MFA is not true: a password alone makes an administrator." }}
+{{- $warnings = append $warnings "REQUIRE_ADMIN_MFA is not true: administrators can sign in with only a password." }}
 {{- end }}
 {{- if eq (toString (get $config "SEED")) "true" }}
 {{- $warnings = append $warnings "SEED is true: the sample data is written to an empty database." }}
@@ -53,7 +53,7 @@
 {{- end }}
 {{- end }}
 {{- if and (lt (int $component.values.replicas) 2) (not (include "orderhub.scaledBy" (list $ $component))) }}
-{{- $warnings = append $warnings (printf "%s has fewer than two pods: it is away while one is replaced." $component.name) }}
+{{- $warnings = append $warnings (printf "%s has fewer than two pods: it is unavailable while one is replaced." $component.name) }}
 {{- end }}
 {{- end }}
 {{- $warnings | uniq | toJson }}
