@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
-# One image for every service: SERVICE selects. For both architectures:
+# One image for every service, which SERVICE selects. For both architectures:
 #   docker buildx build --platform linux/amd64,linux/arm64 .
 
 # To build on a fixed base: --build-arg BASE=node:24-bookworm-slim@sha256:...
 ARG BASE=node:24-bookworm-slim
 
-# What it makes is the same on every architecture, so it runs on the builder's own.
+# The output is the same for every architecture, so it runs on the builder's own.
 FROM --platform=$BUILDPLATFORM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -23,10 +23,10 @@ COPY deploy/image/prune.sh ./
 RUN ./prune.sh node_modules
 
 FROM ${BASE}
-# Nothing installs packages at run time.
+# No packages are installed at run time.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
       /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* \
-    # Where volumes go: one that is new takes over the owner.
+    # Mount points: a new volume gets their owner.
     && install -d -o 1000 -g 1000 /keys /data
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
@@ -44,7 +44,7 @@ EXPOSE 5000-5005 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --start-interval=3s --retries=3 CMD ["node", "healthcheck.js"]
 CMD ["node", "dist/main.js"]
 
-# Last, since they change with each build.
+# Last, because they change with each build.
 ARG VERSION=0.0.0-dev
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes (init) or renews (rotate) all keys in /keys/all, and gives each service a folder with its own and the public ones.
+# Creates (init) or rotates (rotate) all keys in /keys/all, and gives each service a folder with its own keys and the public ones.
 set -eu
 umask 077
 mkdir -p /keys/all
 node dist/keys.js "$1" /keys/all
 
-# give SERVICE FILE: whole or not at all, since the service may be reading it.
+# give SERVICE FILE: copies atomically, because the service may be reading the file.
 give() {
   cp -p "/keys/all/$2" "/keys/$1/.$2"
   mv "/keys/$1/.$2" "/keys/$1/$2"

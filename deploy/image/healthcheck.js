@@ -1,4 +1,4 @@
-// Exit status 0 when this container's service is ready: the image's HEALTHCHECK. Runs often, so it loads little.
+// The image's HEALTHCHECK: exit status 0 if the container's service is ready. Runs often, so it loads little code.
 const { SERVICE = 'all', PORT, TLS_CERT_FILE } = process.env
 const names = SERVICE.split(',').map((name) => name.trim())
 const isEdge = names.includes('all') || names.includes('gateway')
@@ -8,7 +8,7 @@ const defaultPort = async () => {
   return ports[isEdge ? 'gateway' : serviceNames.find((name) => names.includes(name))]
 }
 
-// Health is there for those without a certificate, and it is this container itself that answers.
+// Health routes need no client certificate. The server certificate is not verified, because it is this container.
 const { request } = await import(TLS_CERT_FILE && !isEdge ? 'node:https' : 'node:http')
 const options = {
   host: '127.0.0.1',

@@ -12,7 +12,7 @@ docker run --privileged --rm "$binfmt" --install arm64 > /dev/null
 docker buildx create --name release --driver docker-container --driver-opt "image=$buildkit" > /dev/null
 digest=$(docker buildx imagetools inspect "$base" --format '{{.Manifest.Digest}}')
 echo "on $base@$digest"
-# Provenance and SBOMs are signed by another job, which runs nothing of what is built here.
+# Another job signs provenance and SBOMs; it does not run the code that is built here.
 docker buildx build . --builder release --platform linux/amd64,linux/arm64 --provenance=false --sbom=false \
   --build-arg BASE="$base@$digest" --build-arg VERSION="$version" --build-arg REVISION="$(git rev-parse HEAD)" \
   --build-arg CREATED="$(date --utc --date="@$time" +%FT%TZ)" --build-arg SOURCE_DATE_EPOCH="$time" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# chart.sh VERSION DIGEST FOLDER: packs the chart as this version, with the image's digest as its default. Needs helm.
+# chart.sh VERSION DIGEST FOLDER: packages the chart with this version and the image's digest as default. Needs helm.
 set -euo pipefail
 
 version=${1#v} digest=$2 folder=$3

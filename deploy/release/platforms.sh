@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# platforms.sh LAYOUT FOLDER: for each platform of an OCI layout with one image index, a layout FOLDER/ARCHITECTURE with that image alone
-# (the same blobs, so the same digests). Prints ARCHITECTURE DIGEST lines.
+# platforms.sh LAYOUT FOLDER: for each platform of an OCI layout with one image index, creates a layout FOLDER/ARCHITECTURE with only that
+# image (the same blobs, so the same digests). Prints ARCHITECTURE DIGEST lines.
 set -euo pipefail
 
 layout=$1 folder=$2

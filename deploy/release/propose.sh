@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# propose.sh ENVIRONMENT DIGEST BRANCH TITLE: a pull request that gives the environment's overlay another digest, merged as soon as its
-# checks pass; waits for that. Prints previous=DIGEST and commit=SHA. Needs gh with GH_TOKEN and GH_REPO.
+# propose.sh ENVIRONMENT DIGEST BRANCH TITLE: opens a pull request that changes the digest in the environment's overlay, and waits until
+# it is merged after its checks. Prints previous=DIGEST and commit=SHA. Needs gh with GH_TOKEN and GH_REPO.
 set -euo pipefail
 
 exec 3>&1 >&2
@@ -21,7 +21,7 @@ if [ "$previous" = "$digest" ]; then
 fi
 node "$here/digest.ts" "$work/kustomization.yaml" "$digest"
 
-# Through the API: the commit is signed by GitHub, and no credentials lie in a work tree.
+# Through the API: GitHub signs the commit, and no credentials are stored in a work tree.
 gh api "repos/$GH_REPO/git/refs" --raw-field ref="refs/heads/$branch" --raw-field sha="$head" > /dev/null
 base64 --wrap=0 "$work/kustomization.yaml" > "$work/content"
 gh api --method PUT "repos/$GH_REPO/contents/$file" --raw-field branch="$branch" --raw-field message="$title" \
@@ -29,7 +29,7 @@ gh api --method PUT "repos/$GH_REPO/contents/$file" --raw-field branch="$branch"
 
 url=$(gh pr create --base main --head "$branch" --title "$title" --body "$previous -> $digest")
 echo "$url"
-# A pull request by GITHUB_TOKEN starts no workflow; a dispatch does, and its checks belong to the same commit.
+# A pull request with GITHUB_TOKEN starts no workflow; a dispatch does, and its checks count for the same commit.
 gh workflow run ci.yml --ref "$branch"
 gh pr merge "$url" --auto --squash --delete-branch
 
@@ -42,5 +42,5 @@ for ((waited = 0; waited < ${MERGE_SECONDS:-2700}; waited += ${POLL_SECONDS:-15}
   sleep "${POLL_SECONDS:-15}"
 done
 gh pr close "$url" --delete-branch
-echo "$url is not merged in time"
+echo "$url was not merged in time"
 exit 1

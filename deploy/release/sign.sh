@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # sign.sh REPOSITORY VERSION: pushes the scanned layout `image` by digest, without a tag, and signs it and its SBOMs from `sbom`.
-# Prints digest=DIGEST. Needs crane and cosign, and a workflow's OpenID Connect identity.
+# Prints digest=DIGEST. Needs crane and cosign, and the OpenID Connect identity of a workflow.
 set -euo pipefail
 
 exec 3>&1 >&2

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * `smoke.ts BASE_URL`: what a deployment must do before people use it. SMOKE_EMAIL and SMOKE_PASSWORD are an account's of its own;
- * SMOKE_WAIT_SECONDS (120) is how long it may take to become ready. Changes nothing.
+ * `smoke.ts BASE_URL`: smoke test of a deployment; changes nothing. SMOKE_EMAIL and SMOKE_PASSWORD: a separate account.
+ * SMOKE_WAIT_SECONDS (120): how long the deployment may take to become ready.
  */
 const { SMOKE_EMAIL: email, SMOKE_PASSWORD: password, SMOKE_WAIT_SECONDS: wait = '120' } = process.env
 const base = process.argv[2]
@@ -50,9 +50,9 @@ const untilReady = async () => {
 const smoke = async () => {
   await untilReady()
   await expect('is healthy', call('/health'), 200, ({ status }) => status === 'healthy')
-  await expect('shows the catalogue to anybody', call('/api/v1/products'), 200, ({ data }) => Array.isArray(data))
-  await expect('refuses without a token', call('/api/v1/orders'), 401, ({ code }) => code === 'auth.required')
-  await expect('refuses a made-up token', call('/api/v1/orders', bearer('made.up.token')), 401)
+  await expect('shows the catalogue to anyone', call('/api/v1/products'), 200, ({ data }) => Array.isArray(data))
+  await expect('refuses a request without a token', call('/api/v1/orders'), 401, ({ code }) => code === 'auth.required')
+  await expect('refuses an invalid token', call('/api/v1/orders', bearer('made.up.token')), 401)
   const { data } = await expect(
     'signs in',
     call('/api/v1/auth/login', {
@@ -63,7 +63,7 @@ const smoke = async () => {
     200,
   )
   const token = (data as { access_token?: unknown } | undefined)?.access_token
-  await expect('knows who that is', call('/api/v1/auth/me', bearer(token)), 200)
+  await expect('returns the account', call('/api/v1/auth/me', bearer(token)), 200)
   await expect('lists orders', call('/api/v1/orders', bearer(token)), 200, ({ data }) => Array.isArray(data))
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# verify.sh ARTIFACT@DIGEST VERSION: who signed it and its SBOMs, and where it was built, as anybody can ask.
+# verify.sh ARTIFACT@DIGEST VERSION: verifies, as anyone can, who signed it and its SBOMs, and where it was built.
 # Needs cosign, crane, jq, and gh with GH_TOKEN.
 set -euo pipefail
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a certificate for this machine where there is none.
+# Creates a certificate for this machine if there is none.
 set -eu
 cd /certificate
 if [ -e tls.crt ] && [ -e tls.key ]; then exit 0; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# At the first start: a database for each service, which its own login alone may enter.
+# Runs at the first start: creates a database for each service, to which only the service's own login can connect.
 set -euo pipefail
 
 sql() { psql -v ON_ERROR_STOP=1 --quiet --username "${POSTGRES_USER:-postgres}" --dbname "$1" "${@:2}"; }
@@ -18,7 +18,7 @@ database order order_service "$ORDER_DATABASE_PASSWORD"
 database product product_service "$PRODUCT_DATABASE_PASSWORD"
 database notification notification_service "$NOTIFICATION_DATABASE_PASSWORD"
 
-# The trail's owner migrates; the service is a member of the role that may add to it and nothing else (drizzle/audit/rights.sql).
+# The owner of the trail migrates. The service only has the role that may add entries (drizzle/audit/rights.sql).
 database audit audit_owner "$AUDIT_DATABASE_OWNER_PASSWORD"
 sql postgres -v password="$AUDIT_DATABASE_PASSWORD" <<'SQL'
 CREATE ROLE orderhub_audit_owner NOLOGIN;

@@ -1,7 +1,7 @@
 terraform {
   required_version = ">= 1.11"
 
-  # Where the state is: `terraform init -backend-config=FILE` names bucket, key and region.
+  # `terraform init -backend-config=FILE` sets bucket, key and region of the state.
   backend "s3" {}
 
   required_providers {

@@ -1,10 +1,10 @@
 variable "kubeconfig" {
-  description = "File that says how to reach the cluster."
+  description = "kubeconfig file of the cluster."
   type        = string
 }
 
 variable "context" {
-  description = "The cluster's context in that file; named, so that nobody deploys to the cluster that happens to be current."
+  description = "The cluster's context in that file. Required, so that nobody deploys to the current context by accident."
   type        = string
 }
 
@@ -38,6 +38,6 @@ variable "keys" {
 }
 
 variable "secrets_revision" {
-  description = "Counted up when secrets or keys change."
+  description = "Increase when secrets or keys change."
   type        = number
 }

@@ -13,13 +13,13 @@ locals {
     image          = { digest = var.image_digest }
     config         = var.config
     existingSecret = kubernetes_secret_v1.environment.metadata[0].name
-    # The owner's login migrates, and makes those of the services.
+    # The owner's login migrates, and creates the logins of the services.
     migrations = { existingSecret = kubernetes_secret_v1.migrations.metadata[0].name, logins = true }
     keys = {
       generate        = false
       existingSecrets = { for name, secret in kubernetes_secret_v1.keys : name => secret.metadata[0].name }
     }
-    # Pods read their environment once; a new revision rolls them.
+    # Pods read their environment only at the start; a new revision replaces them.
     podAnnotations = { "orderhub/secrets-revision" = tostring(var.secrets_revision) }
   }
 }

@@ -1,5 +1,5 @@
 output "namespace" {
-  description = "Where OrderHub runs."
+  description = "Namespace of OrderHub."
   value       = kubernetes_namespace_v1.this.metadata[0].name
 }
 

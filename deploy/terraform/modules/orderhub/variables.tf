@@ -15,7 +15,7 @@ variable "chart_repository" {
 }
 
 variable "chart_version" {
-  description = "Version of the chart, exactly."
+  description = "Exact version of the chart."
   type        = string
 
   validation {
@@ -35,7 +35,7 @@ variable "image_digest" {
 }
 
 variable "mode" {
-  description = "split runs a Deployment for each service, monolith one for all of them."
+  description = "split: one Deployment per service. monolith: one Deployment for all."
   type        = string
   default     = "split"
 
@@ -46,33 +46,33 @@ variable "mode" {
 }
 
 variable "config" {
-  description = "Environment of all services; nothing secret."
+  description = "Environment of all services, without secrets."
   type        = map(string)
   default     = {}
 }
 
 variable "values" {
-  description = "Further values of the chart; they win over those of this module."
+  description = "Additional values of the chart, which override those of this module."
   type        = any
   default     = {}
 }
 
 variable "secrets" {
-  description = "Secret environment, of which each service gets the keys that it reads: USER_DATABASE_URL, ORDER_DATABASE_URL, …, REDIS_URL, SMTP_URL, …"
+  description = "Secret environment. Each service gets only the keys that it reads: USER_DATABASE_URL, ORDER_DATABASE_URL, …, REDIS_URL, SMTP_URL, …"
   type        = map(string)
   sensitive   = true
   ephemeral   = true
 }
 
 variable "migration_secrets" {
-  description = "DATABASE_URL of the schemas' owner, who migrates and makes the logins that the addresses in `secrets` name."
+  description = "DATABASE_URL of the schemas' owner, which migrates and creates the logins in the URLs of `secrets`."
   type        = map(string)
   sensitive   = true
   ephemeral   = true
 }
 
 variable "keys" {
-  description = "Files of each service's key folder, by service (or monolith): what `node dist/keys.js init DIR` made, each file where it belongs."
+  description = "Files of each service's key folder, by service (or monolith): the files that `node dist/keys.js init DIR` creates, each in the folders of the services that need it."
   type        = map(map(string))
   sensitive   = true
   ephemeral   = true
@@ -87,12 +87,12 @@ variable "keys" {
 }
 
 variable "secrets_revision" {
-  description = "Counted up when secrets or keys change: what is write-only cannot be compared."
+  description = "Increase when secrets or keys change: write-only values cannot be compared."
   type        = number
 }
 
 variable "quota" {
-  description = "Hard limits of the namespace, as in a ResourceQuota."
+  description = "Hard limits of the namespace's ResourceQuota."
   type        = map(string)
   default = {
     "requests.cpu"           = "16"

@@ -1,5 +1,5 @@
 terraform {
-  # Write-only arguments and ephemeral variables, which keep secrets out of the state.
+  # Needed for write-only arguments and ephemeral variables, which keep secrets out of the state.
   required_version = ">= 1.11"
 
   required_providers {
