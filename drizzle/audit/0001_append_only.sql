@@ -1,5 +1,5 @@
--- What the schema's description cannot say: the entries become a table in monthly partitions, and rows stay as they were written.
--- No statement here or elsewhere removes a partition: entries are to be kept for five years at the least.
+-- What tables.ts cannot express: the entries become a table with monthly partitions, and rows cannot be changed.
+-- No statement removes a partition: entries must be kept for at least five years.
 ALTER TABLE audits.entries RENAME TO entries_plain;--> statement-breakpoint
 CREATE TABLE audits.entries (LIKE audits.entries_plain INCLUDING ALL) PARTITION BY RANGE (recorded_at);--> statement-breakpoint
 DROP TABLE audits.entries_plain;--> statement-breakpoint
@@ -16,7 +16,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audits.nodes FOR EACH ROW 
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audits.nodes FOR EACH STATEMENT EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audits.checkpoints FOR EACH ROW EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audits.checkpoints FOR EACH STATEMENT EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
--- For what no month has a partition yet: no entry is refused because a job did not run.
+-- For months without a partition: no entry is refused because a job did not run.
 CREATE TABLE audits.entries_default PARTITION OF audits.entries DEFAULT;--> statement-breakpoint
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audits.entries_default FOR EACH STATEMENT EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
 CREATE FUNCTION audits.make_partitions(months_ahead integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET timezone = 'UTC' AS $$
@@ -32,8 +32,8 @@ BEGIN
         EXECUTE format('CREATE TABLE audits.%I PARTITION OF audits.entries FOR VALUES FROM (%L) TO (%L)', part, month, month + interval '1 month');
         EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audits.%I FOR EACH STATEMENT EXECUTE FUNCTION audits.refuse_change()', part);
       EXCEPTION
-        WHEN duplicate_table THEN NULL; -- made meanwhile
-        WHEN check_violation THEN NULL; -- the default partition holds entries of this month: they stay there, and so do the others
+        WHEN duplicate_table THEN NULL; -- created concurrently
+        WHEN check_violation THEN NULL; -- the default partition has entries of this month: all entries of the month stay there
       END;
     END IF;
     month := month + interval '1 month';

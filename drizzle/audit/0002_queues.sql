@@ -5,7 +5,7 @@ CREATE TABLE "audits"."subscriptions" (
 	CONSTRAINT "subscriptions_type_queue" PRIMARY KEY("type","queue")
 );
 --> statement-breakpoint
--- The version before writes rows without a queue, and finds and deletes those with one by their id.
+-- The previous version writes rows without a queue, and finds and deletes all rows by their id.
 ALTER TABLE "audits"."outbox" ADD COLUMN "queue" text DEFAULT '' NOT NULL;--> statement-breakpoint
 ALTER TABLE "audits"."outbox" DROP CONSTRAINT "outbox_pkey", ADD CONSTRAINT "outbox_id_queue" PRIMARY KEY("id","queue");--> statement-breakpoint
 DROP INDEX "audits"."outbox_available";--> statement-breakpoint

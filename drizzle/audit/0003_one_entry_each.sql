@@ -14,14 +14,14 @@ CREATE TABLE "audits"."parked" (
 CREATE INDEX "parked_by_key" ON "audits"."parked" USING btree ("service","key_id");--> statement-breakpoint
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audits.event_ids FOR EACH ROW EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audits.event_ids FOR EACH STATEMENT EXECUTE FUNCTION audits.refuse_change();--> statement-breakpoint
--- As its owner: the service's role cannot write here by itself, and so cannot keep out an entry that is still to come. The
--- version before inserts entries without looking here: it is held to the rule as well.
+-- Runs with the owner's privileges: the service's role cannot write to event_ids, so it cannot block a future entry. The trigger also
+-- applies to the previous version, which does not know this table.
 CREATE FUNCTION audits.take_event_id() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   INSERT INTO audits.event_ids (event_id, service) VALUES (NEW.event_id, NEW.service);
   RETURN NEW;
 END $$;--> statement-breakpoint
--- Holds off writers until the migration is done; what is there is added before them.
+-- CREATE TRIGGER blocks writers until the migration is committed; the existing entries are added before.
 CREATE TRIGGER one_entry_each BEFORE INSERT ON audits.entries FOR EACH ROW EXECUTE FUNCTION audits.take_event_id();--> statement-breakpoint
--- Events that have several entries from before keep them, and `audit.js verify` names them.
+-- Events that already have several entries keep them, and `audit.js verify` reports them.
 INSERT INTO audits.event_ids (event_id, service) SELECT DISTINCT ON (event_id) event_id, service FROM audits.entries ORDER BY event_id, id;

@@ -1,5 +1,5 @@
--- Run after the migrations, each time: who owns the trail, and what the service may do with it. Roles belong to the whole
--- cluster, so that another database's migration may make them at the same moment.
+-- Runs after the migrations, each time: sets the owner of the trail and the privileges of the service. Roles belong to the whole
+-- cluster, so the migration of another database may create them concurrently.
 DO $$
 DECLARE
   wanted text;
@@ -11,8 +11,8 @@ BEGIN
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
       END;
     END IF;
-    -- A login that may create roles, without being a superuser, hands its tables over as a member. Since PostgreSQL 16 it is one
-    -- of what it makes that may not yet act for it.
+    -- A login with CREATEROLE that is not a superuser must be a member of the role to give it its tables. Since PostgreSQL 16, it is a
+    -- member of the roles that it creates, but without the SET option.
     IF NOT pg_has_role(current_user, wanted, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
       EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
     END IF;
@@ -52,6 +52,6 @@ GRANT SELECT, INSERT (size, note) ON audits.checkpoints TO orderhub_audit;
 GRANT SELECT, INSERT, DELETE ON audits.pending, audits.inbox, audits.parked TO orderhub_audit;
 GRANT SELECT, INSERT, UPDATE, DELETE ON audits.outbox, audits.dead_letters TO orderhub_audit;
 GRANT SELECT, INSERT, UPDATE ON audits.subscriptions TO orderhub_audit;
--- To see whether the database is up to date.
+-- The service checks whether the migrations are up to date.
 GRANT USAGE ON SCHEMA orderhub_migrations TO orderhub_audit;
 GRANT SELECT ON orderhub_migrations.audit TO orderhub_audit;

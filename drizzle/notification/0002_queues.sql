@@ -5,7 +5,7 @@ CREATE TABLE "notifications"."subscriptions" (
 	CONSTRAINT "subscriptions_type_queue" PRIMARY KEY("type","queue")
 );
 --> statement-breakpoint
--- The version before writes rows without a queue, and finds and deletes those with one by their id.
+-- The previous version writes rows without a queue, and finds and deletes all rows by their id.
 ALTER TABLE "notifications"."outbox" ADD COLUMN "queue" text DEFAULT '' NOT NULL;--> statement-breakpoint
 ALTER TABLE "notifications"."outbox" DROP CONSTRAINT "outbox_pkey", ADD CONSTRAINT "outbox_id_queue" PRIMARY KEY("id","queue");--> statement-breakpoint
 DROP INDEX "notifications"."outbox_available";--> statement-breakpoint
