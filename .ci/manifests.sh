@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The chart with every combination of charts/orderhub/ci, its unit tests, the overlays and the admission policies, against the Kubernetes
-# API's own schemas. Needs what charts/orderhub/ci/check.sh needs, and kubectl or kustomize.
+# Checks the chart with every combination of charts/orderhub/ci, its unit tests, the overlays and the admission policies, against the
+# Kubernetes API schemas. Needs the tools of charts/orderhub/ci/check.sh, and kubectl or kustomize.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 charts/orderhub/ci/check.sh
-if command -v promtool > /dev/null; then charts/orderhub/ci/check-alerts.sh; else echo 'left out: promtool is not here'; fi
+if command -v promtool > /dev/null; then charts/orderhub/ci/check-alerts.sh; else echo 'skipped: promtool is not installed'; fi
 
 build() { if command -v kubectl > /dev/null; then kubectl kustomize "$1"; else kustomize build "$1"; fi; }
 said=$(mktemp)

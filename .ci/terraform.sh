@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The Terraform module and its environments: format, validity, and the module's tests on mocked providers. Needs terraform, and the
-# registry of its providers.
+# Checks the Terraform module and its environments: format, validation, and the module's tests with mocked providers. Needs terraform
+# and access to the provider registry.
 set -euo pipefail
 cd "$(dirname "$0")/../deploy/terraform"
 
 terraform fmt -check -diff -recursive
-# In a copy: what init writes belongs to no checkout.
+# In a copy, because init writes files.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R . "$copy"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh NAME…: installs tools at pinned versions into ${TOOLS_BIN:-~/.local/bin}. Go's checksum database vouches for the modules,
-# the hashes in requirements.txt for the wheels (name: python).
+# tools.sh NAME…: installs tools at pinned versions into ${TOOLS_BIN:-~/.local/bin}. Go's checksum database verifies the modules; the
+# hashes in requirements.txt verify the wheels (name: python).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -19,7 +19,7 @@ declare -A modules=(
   [syft]=github.com/anchore/syft@v1.57.0//cmd/syft
 )
 
-# Built as the main module, not by `go install`, so that its replace lines and its go.sum hold.
+# Built as the main module, not by `go install`, so that its replace directives and its go.sum apply.
 install_module() {
   local module=${modules[$1]%%//*} package=${modules[$1]#*//} folder flags='-s -w'
   folder=$(go mod download -json "$module" | jq -re .Dir)

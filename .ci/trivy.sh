@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# trivy.sh ARGUMENT…: Trivy from its image, by digest, on the current folder and the registry that `docker login` knows.
+# trivy.sh ARGUMENT…: runs Trivy from its image, by digest, with the current folder and the credentials of `docker login`.
 set -euo pipefail
 
 image=ghcr.io/aquasecurity/trivy:0.74.0@sha256:62b1e65e8869bc4b4c6aa4fa2b21595256c7c2f6018a9d9ad61caf87187c1969

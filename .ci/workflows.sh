@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What lints the workflows, the scripts, the YAML files and the Dockerfile. Needs actionlint, zizmor, shellcheck, yamllint and hadolint.
+# Lints the workflows, the scripts, the YAML files and the Dockerfile. Needs actionlint, zizmor, shellcheck, yamllint and hadolint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-/** Runs before `npm run build`: copies the files for browsers to dist/, beside the code that serves them. */
+/** Runs before `npm run build`: copies the files for browsers to dist/, next to the code that serves them. */
 import { copyFileSync, globSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

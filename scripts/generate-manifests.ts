@@ -26,8 +26,8 @@ const without = (entries: Record<string, string> = {}, leaves: (key: string) => 
   Object.fromEntries(Object.entries(entries).filter(([key]) => !leaves(key)))
 
 /**
- * Argo CD applies waves in order: what the migrations need, the migrations, the rest. Flux has no waves; its two Kustomizations
- * distinguish the stages by this annotation. `force` replaces a finished Job, which cannot be changed.
+ * Argo CD applies waves in order: what the migrations need, then the migrations, then the rest. Flux has no waves; its two Kustomizations
+ * distinguish the stages by this annotation. `force` replaces a finished Job, which is immutable.
  */
 const stage = ({ kind }: Manifest): Record<string, string> => {
   if (prerequisites.has(kind)) return { 'argocd.argoproj.io/sync-wave': '-2' }
@@ -80,7 +80,7 @@ const render = (folder: string, namespace: string): Manifest[] | undefined => {
     ],
     { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
   )
-  // EACCES: PATH has a folder that this user may not enter, and helm in none of the others.
+  // EACCES: PATH has a folder without access for this user, and helm is in none of the others.
   if (error && 'code' in error && /^(ENOENT|EACCES)$/.test(String(error.code))) return undefined
   if (error) throw error
   if (status !== 0) throw new Error(`helm template: ${stderr}`)

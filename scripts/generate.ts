@@ -1,7 +1,7 @@
 /**
  * Writes the generated files: migrations, docs/openapi.json, docs/modules.md, the configuration tables of the READMEs, .env.example
  * and, if helm is installed, the manifests of deploy/gitops.
- * CI runs it and fails on a difference. `npm run generate -- NAME` moduleNames a new migration.
+ * CI runs it and fails on a difference. `npm run generate -- NAME` sets the name of a new migration.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

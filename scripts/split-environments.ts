@@ -19,7 +19,7 @@ export type Places = Readonly<Record<ServiceName, Place>>
 const loopback = '127.0.0.1'
 const everywhere = new Set(['0.0.0.0', '::'])
 
-/** The error of a port in use, as a server that binds it would get. */
+/** The error that a server gets if the port is in use. */
 const taken = (port: number): Error => Object.assign(new Error(`port ${port} is in use`), { code: 'EADDRINUSE', port })
 
 /**
@@ -29,7 +29,7 @@ const taken = (port: number): Error => Object.assign(new Error(`port ${port} is 
 export const findPlaces = async ({ host, port, metricsPort }: Config): Promise<Places> => {
   const given = new Set<number>()
   const take = async (wanted: number, on: string): Promise<number> => {
-    const distance = randomInt(7000, 20_000) // Far from each other, where two of us start at once.
+    const distance = randomInt(7000, 20_000) // Random, so that two concurrent starts do not choose the same ports.
     const found = await freePort(on, wanted === 0 ? distance + 5000 : wanted, distance, given)
     given.add(found)
     return found
@@ -65,7 +65,7 @@ const ownDatabases = async (embedded: EmbeddedPostgres, env: Env): Promise<Env> 
 export interface Environments {
   /** The environment of this service's process. */
   of(name: ServiceName): Env
-  /** As if all services were in one process, with the databases of the split form. */
+  /** The environment of all services in one process, with the databases of the split topology. */
   readonly together: Env
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs the tests within one run: a PostgreSQL and a folder that all files share. `--full` gives the long proofs their whole
- * length, `--coverage` measures coverage; other arguments are tap's, as in `npm test -- test/unit/config/*.test.ts --jobs=1`.
+ * Runs the tests with one PostgreSQL and one folder that all files share. `--full` runs long tests at full size, `--coverage` measures
+ * coverage; other arguments are passed to tap: `npm test -- test/unit/config/*.test.ts --jobs=1`.
  */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
