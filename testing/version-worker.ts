@@ -40,7 +40,7 @@ const commit = async (type: string) => {
     traceparent: '',
     policyVersion: '',
   })
-  await db.run(sql`${appendEvent(outbox, event, sql`(select 1 as id, 1 as version)`)}`)
+  await db.write(sql`${appendEvent(outbox, event, sql`(select 1 as id, 1 as version)`)}`)
   process.stdout.write(`${event.id}\n`)
 }
 process.stdout.write('ready\n')

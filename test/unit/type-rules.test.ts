@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { findAlwaysTrue } from '../../testing/always-true.ts'
 import { root } from '../../testing/source.ts'
 import { openProject } from '../../testing/type-checker.ts'
+import { findUnannouncedEvents } from '../../testing/unannounced-events.ts'
 
 const project = openProject(root)
 t.teardown(() => project.close())
@@ -50,4 +51,36 @@ t.test('it finds an outcome and a promise as a condition, and nothing else', asy
     'sample.ts:12 done is Reset',
     'sample.ts:12 done is Reset',
   ])
+})
+
+t.test('a statement that appends events runs with db.write', async (t) => {
+  t.same(findUnannouncedEvents(project), [], 'db.write wakes the relay after the commit (docs/adr/0055)')
+})
+
+const statements = `
+interface Database { run(statement: object): void; prepare(statement: object): void; write(statement: object): void }
+declare const sql: (texts: TemplateStringsArray, ...values: unknown[]) => object
+declare const appendEvent: (event: object) => object
+declare const outbox: object
+declare const stock: object
+const event = (): object => sql\`event as (\${appendEvent({})})\`
+const events = { all: () => sql\`with \${event()}\` }
+const change = (db: Database, statement: object) => db.write(sql\`with \${statement}, \${event()}\`)
+export const all = (db: Database) => {
+  db.run(sql\`with \${appendEvent({})}\`)
+  db.run(sql\`with \${event()} select 1\`)
+  const statement = sql\`\${events.all()}\`
+  db.prepare(statement)
+  db.run(sql\`insert into \${stock} default values; insert into \${outbox} default values\`)
+}
+export const none = (db: Database, given: object) => {
+  db.write(sql\`with \${event()} select 1\`)
+  db.run(sql\`with \${given} insert into \${stock} select from \${outbox}\`)
+  db.run({ change })
+}
+`
+
+t.test('it finds such a statement wherever its event is defined', async (t) => {
+  const found = ['11 db.run()', '12 db.run()', '14 db.prepare()', '15 db.run()'].map((place) => `sample.ts:${place}`)
+  t.same(findUnannouncedEvents(openSample(t, statements)), found)
 })

@@ -26,7 +26,7 @@ const start = async (t: Test, name: string) => {
   /** Commits an event as a module does. */
   const commit = async (type: string) => {
     const event = newEvent({ events: { [type]: Type.Object({}) } }, type, context)
-    await db.run(statement`${appendEvent(outbox, event, statement`(select 1 as id, 1 as version)`)}`)
+    await db.write(statement`${appendEvent(outbox, event, statement`(select 1 as id, 1 as version)`)}`)
     return event.id
   }
   /** Writes a row as the previous version does: without a queue. */
