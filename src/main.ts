@@ -7,7 +7,7 @@ limitHeap(process.env)
 const { startTelemetry, wantsTelemetry } = await import('./platform/observability/telemetry.ts')
 const endTelemetry = wantsTelemetry(process.env) ? await startTelemetry(`orderhub-${process.env.SERVICE ?? 'all'}`) : undefined
 
-const { loadDrizzle } = await import('./platform/boot/drizzle-loading.ts')
-await loadDrizzle()
+const { loadPackages } = await import('./platform/boot/package-loading.ts')
+await loadPackages()
 const { run } = await import('./app/start.ts')
 await run(process.env, endTelemetry)

@@ -25,4 +25,8 @@ export const amounts = {
   /** With fewer, not every route returns a success. */
   fuzzRuns: 150,
   shops: amount(15, 10),
+  /** Of the folder of a first start; a private one is the harder case. */
+  folderModes: full ? [0o755, 0o700] : [0o700],
+  /** Of the three callers who name each column in a body, the first is refused for its name alone. */
+  callersOfColumns: amount(3, 1),
 } as const

@@ -24,7 +24,7 @@ const importsWhere =
 /** Programs. Only these read the environment and do something when they are imported. */
 export const entries = /^src\/(main|migrate|keys|audit|seed|reset-admin|platform\/db\/embedded-postgres-host)\.ts$/
 const holdsSql =
-  /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup|with-relay)|queue\/postgres-[\w-]+|boot\/drizzle-loading)\.ts$/
+  /\/([\w-]*repository[\w-]*|[\w-]+\.sql|tables)\.ts$|^src\/app\/(database-logins|migrations|split-databases)\.ts$|^src\/platform\/(db\/(database|connection|session|startup|with-relay)|queue\/postgres-[\w-]+|boot\/package-loading)\.ts$/
 /** Programs, their commands, hand-edited tables, and the composition root: everything above the modules. */
 const root = /^src\/((app|commands|config)\/)?[^/]+\.ts$/
 const tables = /\/tables\.ts$/

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { fetch } from 'undici'
 import { createServiceTokens } from '../src/platform/auth/service-tokens.ts'
 import { createKeyStore } from '../src/platform/keys/key-store.ts'
 import type { Answer } from './app.ts'

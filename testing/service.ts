@@ -23,7 +23,8 @@ export interface ServiceProcess {
   resume(): void
 }
 
-const entry = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+/** With more room for short-lived objects than in production (heap.ts): fewer collections, and no restart under new limits. */
+const program = ['--max-semi-space-size=16', fileURLToPath(new URL('../src/main.ts', import.meta.url))]
 
 const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
 
@@ -41,7 +42,7 @@ export const startService = async (name: string, env: Record<string, string> = {
   let child: ChildProcess
 
   const launch = async () => {
-    child = spawn(process.execPath, [entry], {
+    child = spawn(process.execPath, program, {
       env: {
         ...childEnvironment(),
         SERVICE: name,
@@ -104,7 +105,7 @@ export const runToEnd = async (
   name: string,
   env: Record<string, string> = {},
 ): Promise<{ status: number | null; output: string }> => {
-  const child = spawn(process.execPath, [entry], {
+  const child = spawn(process.execPath, program, {
     env: { ...childEnvironment(), SERVICE: name, PORT: '0', METRICS_PORT: '0', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -1,10 +1,10 @@
 /** tap imports this before each test file: `node-arg` in package.json. */
 import { enableCompileCache } from 'node:module'
 import processOnSpawn from 'process-on-spawn'
-import { describeDrizzle } from '../src/platform/boot/drizzle-loading.ts'
+import { describePackages } from '../src/platform/boot/package-loading.ts'
 import { compileCache } from './compile-cache.ts'
 
-describeDrizzle()
+describePackages()
 
 // With the cache, coverage is less precise (Node.js, module.enableCompileCache).
 if (process.env._TAPJS_PROCESSINFO_COVERAGE_ === '0') {

@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { type Answer, call, runApp } from '../../../testing/app.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { type Document, type JsonSchema, type Route, resolve, routesOf } from '../../../testing/openapi.ts'
@@ -142,7 +143,9 @@ t.test('no column can be written by naming it in a body', async (t) => {
     status === 400 &&
     body.code === 'request.invalid' &&
     body.errors.some(({ field }: { field: string }) => field.endsWith(`/${column}`))
-  for (const [asker, own] of Object.entries({ nobody: {}, person: await headers(person), admin: await headers(admin) })) {
+  const callers = Object.entries({ admin: await headers(admin), person: await headers(person), nobody: {} })
+  const pairs = places.reduce((sum, { properties }) => sum + types.size - properties.filter((name) => types.has(name)).length, 0)
+  for (const [caller, own] of callers.slice(0, amounts.callersOfColumns)) {
     for (const { route, place, properties } of places) {
       for (const [column, type] of types) {
         if (properties.includes(column)) continue
@@ -150,12 +153,12 @@ t.test('no column can be written by naming it in a body', async (t) => {
         const answer = await call(url + pathOf(route), route.method, body, own)
         if (isRefused(answer, column)) tally.refused++
         else if ([401, 403].includes(answer.status) && /^auth\.(required|forbidden)$/.test(answer.body.code)) tally.forbidden++
-        else wrong.push(`${asker} ${route.method} ${route.path} ${place} ${column}: ${answer.status} ${answer.body.code ?? ''}`)
+        else wrong.push(`${caller} ${route.method} ${route.path} ${place} ${column}: ${answer.status} ${answer.body.code ?? ''}`)
       }
     }
   }
   t.same(wrong, [], 'each column is refused by name')
-  t.ok(tally.refused > places.length * types.size, JSON.stringify(tally))
+  t.ok(tally.refused >= pairs, JSON.stringify({ pairs, ...tally }))
   t.same(await contents(sql), before, 'no table has changed')
 })
 

@@ -1,8 +1,11 @@
 import t from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { ordinary, root, survivesIn } from '../../../testing/data-folder.ts'
 
 const account = root ? ordinary : undefined
 
 t.setTimeout(600_000)
-t.test('an ordinary account, a public folder: a second start finds the data of the first', (t) => survivesIn(t, 0o755, account))
-t.test('an ordinary account, a private folder: a second start finds the data of the first', (t) => survivesIn(t, 0o700, account))
+for (const mode of amounts.folderModes)
+  t.test(`an ordinary account, a folder of mode ${mode.toString(8)}: a second start finds the data of the first`, (t) =>
+    survivesIn(t, mode, account),
+  )

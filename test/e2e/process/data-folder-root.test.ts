@@ -1,6 +1,9 @@
 import t from 'tap'
+import { amounts } from '../../../testing/amounts.ts'
 import { needsRoot, survivesIn } from '../../../testing/data-folder.ts'
 
 t.setTimeout(600_000)
-t.test('root, a public folder: a second start finds the data of the first', { skip: needsRoot }, (t) => survivesIn(t, 0o755, 0))
-t.test('root, a private folder: a second start finds the data of the first', { skip: needsRoot }, (t) => survivesIn(t, 0o700, 0))
+for (const mode of amounts.folderModes)
+  t.test(`root, a folder of mode ${mode.toString(8)}: a second start finds the data of the first`, { skip: needsRoot }, (t) =>
+    survivesIn(t, mode, 0),
+  )
