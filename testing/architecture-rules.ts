@@ -165,8 +165,8 @@ export const rules: readonly Rule[] = [
           ],
   },
   {
-    rule: 'a condition that does not apply is left out of its statement',
-    advice: 'list the conditions in `allOf`, and those of a value that may be missing as `equals` (src/platform/db/page.sql.ts)',
+    rule: 'a condition that does not apply is omitted from the SQL',
+    advice: 'list the conditions in `allOf`, and use `equals` for a value that may be undefined (src/platform/db/page.sql.ts)',
     find: ({ path, texts }) =>
       holdsSql.test(path) && path !== 'src/platform/db/page.sql.ts'
         ? texts.filter(({ text }) => text.trim() === 'true').map(({ line }) => ({ line, what: 'sql`true`' }))

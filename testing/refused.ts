@@ -97,7 +97,7 @@ const expected = (attempt: Attempt, { body }: Answer, edge: string, inside: (mod
   count: 1,
 })
 
-const told = ({ actor, action, decision, service, details: { status, code, count } }: AuditEntry) => ({
+const summaryOf = ({ actor, action, decision, service, details: { status, code, count } }: AuditEntry) => ({
   actor,
   action,
   decision,
@@ -142,7 +142,7 @@ export const runRefused = async (t: Test, { world, read, edge, inside }: Refused
   }).catch(() => {})
   const found = await byTrace()
   const deniedOf = (trace: string) => (found.get(trace) ?? []).filter(({ decision }) => decision === 'denied')
-  for (const { trace, what, expected } of tried) t.same(deniedOf(trace).map(told), [expected], what)
+  for (const { trace, what, expected } of tried) t.same(deniedOf(trace).map(summaryOf), [expected], what)
   const clients = tried.map(({ trace }) => deniedOf(trace)[0]?.details.client)
   t.equal(new Set(clients).size, tried.length, 'each client has a different network')
   return tried.length

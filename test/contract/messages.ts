@@ -40,7 +40,7 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
   await t.test('messages are in the language of the client', async (t) => {
     const user = await newUser(client)
     const product = await newProduct(client, {}, 100)
-    const told = async (
+    const hasMessage = async (
       ...[path, method, body, english, chinese, more = {}]: [string, string, unknown, string, string, Record<string, string>?]
     ) => {
       for (const [language, locale, message] of [
@@ -58,25 +58,25 @@ export const messageSuite = async (t: Test, client: Client): Promise<void> => {
       }
     }
     const gone = async (path: string, english: string, chinese: string, make: () => Promise<{ id: number }>) => {
-      await told(`${path}/${(await make()).id}`, 'DELETE', undefined, english, chinese)
+      await hasMessage(`${path}/${(await make()).id}`, 'DELETE', undefined, english, chinese)
       t.equal((await client.remove(`${path}/${(await make()).id}`)).body.message, english)
     }
     const once = (prefix: string) => ({ name: prefix, email: `${unique(prefix)}@example.com` })
-    await told('/users', 'POST', once('told'), 'User created', '使用者建立成功')
-    await told(`/users/${user.id}`, 'PATCH', { name: 'Grace' }, 'User updated', '使用者更新成功')
+    await hasMessage('/users', 'POST', once('message'), 'User created', '使用者建立成功')
+    await hasMessage(`/users/${user.id}`, 'PATCH', { name: 'Grace' }, 'User updated', '使用者更新成功')
     await gone('/users', 'User deleted', '使用者刪除成功', () => newUser(client))
-    await told('/products', 'POST', { sku: unique('TOLD'), name: 'Lamp', price: 1 }, 'Product created', '商品建立成功')
-    await told(`/products/${product.id}`, 'PATCH', { price: 2 }, 'Product updated', '商品更新成功')
+    await hasMessage('/products', 'POST', { sku: unique('MESSAGE'), name: 'Lamp', price: 1 }, 'Product created', '商品建立成功')
+    await hasMessage(`/products/${product.id}`, 'PATCH', { price: 2 }, 'Product updated', '商品更新成功')
     await gone('/products', 'Product deleted', '商品刪除成功', () => newProduct(client))
     const body = { user_id: user.id, items: [{ product_id: product.id, quantity: 1 }] }
-    await told('/orders', 'POST', body, 'Order created', '訂單建立成功')
-    const key = { 'idempotency-key': unique('told') }
-    await told('/orders', 'POST', body, 'Order created', '訂單建立成功', key)
+    await hasMessage('/orders', 'POST', body, 'Order created', '訂單建立成功')
+    const key = { 'idempotency-key': unique('message') }
+    await hasMessage('/orders', 'POST', body, 'Order created', '訂單建立成功', key)
     const order = await newOrder(client, body)
-    await told(`/orders/${order.id}`, 'PATCH', { status: 'processing' }, 'Order status updated', '訂單狀態更新成功')
-    await told(`/orders/${order.id}/cancel`, 'POST', undefined, 'Order cancelled', '訂單取消成功')
-    await told(`/inventory/${product.id}`, 'PUT', { available: 5 }, 'Stock updated', '庫存更新成功')
-    await told(`/inventory/${product.id}`, 'DELETE', undefined, 'Stock tracking ended', '已停止追蹤庫存')
+    await hasMessage(`/orders/${order.id}`, 'PATCH', { status: 'processing' }, 'Order status updated', '訂單狀態更新成功')
+    await hasMessage(`/orders/${order.id}/cancel`, 'POST', undefined, 'Order cancelled', '訂單取消成功')
+    await hasMessage(`/inventory/${product.id}`, 'PUT', { available: 5 }, 'Stock updated', '庫存更新成功')
+    await hasMessage(`/inventory/${product.id}`, 'DELETE', undefined, 'Stock tracking ended', '已停止追蹤庫存')
     const read = await client.get(`/orders/${order.id}`)
     t.notOk('message' in read.body, 'a read has no message')
   })

@@ -88,8 +88,8 @@ t.test('the start fails if a plugin comes before its dependency', async (t) => {
     const { name, dependencies = [] } = metaOf(one)
     for (const dependency of dependencies) {
       const others = dependencies.filter((other) => other !== dependency).map(named)
-      const told = new RegExp(`dependency '${dependency}' of plugin '${name}' is not registered`)
-      await t.rejects(start([...others, [one, options], named(dependency)]), told, `${name} before ${dependency}`)
+      const message = new RegExp(`dependency '${dependency}' of plugin '${name}' is not registered`)
+      await t.rejects(start([...others, [one, options], named(dependency)]), message, `${name} before ${dependency}`)
       tried += 1
     }
   }

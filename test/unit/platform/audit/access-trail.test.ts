@@ -305,8 +305,14 @@ t.test('refusals of this server are signed and recorded; forwarded ones are not'
 
   await eventually(() => entries.length === 4)
   await refusals.close()
-  const told = entries.map(({ action, resource, details }) => [action, resource.type, resource.id, details.status, details.count])
-  t.same(told, [
+  const summaries = entries.map(({ action, resource, details }) => [
+    action,
+    resource.type,
+    resource.id,
+    details.status,
+    details.count,
+  ])
+  t.same(summaries, [
     ['GET /api/v1/things/:id', 'things', '12', 403, 1],
     ['GET /api/v1/limited', 'limited', null, 429, 1],
     ['POST /api/v1/auth/login', 'account', 'hash', 401, 1],
