@@ -21,5 +21,5 @@ if command -v kubectl-kyverno > /dev/null; then
 elif [ -n "${GITHUB_ACTIONS:-}" ]; then
   exit 69
 else
-  echo 'left out: kubectl-kyverno is not here'
+  echo 'skipped: kubectl-kyverno is not installed'
 fi

@@ -10,6 +10,6 @@ sed -i "/^image:/,/^[a-z]/s|^  digest: ''\$|  digest: $digest|" "$work/orderhub/
 helm package "$work/orderhub" --version "$version" --app-version "$version" --destination "$folder"
 rendered=$(helm template check "$folder/orderhub-$version.tgz" --set existingSecret=check)
 if [[ $rendered != *"ghcr.io/orderhub/orderhub@$digest"* ]]; then
-  echo 'the packed chart does not name the digest' >&2
+  echo 'the packaged chart does not have the digest' >&2
   exit 1
 fi

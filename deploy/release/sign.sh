@@ -6,7 +6,7 @@ set -euo pipefail
 exec 3>&1 >&2
 repository=$1 version=${2#v}
 if crane digest "$repository:$version" > /dev/null 2>&1; then
-  echo "$repository:$version is there already: a version is published once" >&2
+  echo "$repository:$version exists already: a version is published only once" >&2
   exit 1
 fi
 digest=$(jq -re '.manifests[0].digest' image/index.json)
