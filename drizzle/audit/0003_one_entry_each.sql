@@ -21,7 +21,7 @@ BEGIN
   INSERT INTO audits.event_ids (event_id, service) VALUES (NEW.event_id, NEW.service);
   RETURN NEW;
 END $$;--> statement-breakpoint
--- CREATE TRIGGER blocks writers until the migration is committed; the existing entries are added before.
+-- CREATE TRIGGER blocks writers until the migration is committed; the next statement adds the existing entries first.
 CREATE TRIGGER one_entry_each BEFORE INSERT ON audits.entries FOR EACH ROW EXECUTE FUNCTION audits.take_event_id();--> statement-breakpoint
 -- Events that already have several entries keep them, and `audit.js verify` reports them.
 INSERT INTO audits.event_ids (event_id, service) SELECT DISTINCT ON (event_id) event_id, service FROM audits.entries ORDER BY event_id, id;
