@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, request, type Server, type ServerResponse } from 'node:http'
+import { request as requestOverTls } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -130,10 +131,11 @@ export const sendExactly = (
   { method = 'GET', headers = {}, body, signal }: Exact = {},
 ): Promise<{ status: number; headers: IncomingMessage['headers']; text: string }> =>
   new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url)
+    const { protocol, hostname, port } = new URL(url)
     const length = body === undefined || headers['transfer-encoding'] ? {} : { 'content-length': Buffer.byteLength(body) }
     const options = { hostname, port, path, method, headers: { ...length, ...headers }, agent: false, signal }
-    const outgoing = request(options, async (response) => {
+    const start = protocol === 'https:' ? requestOverTls : request
+    const outgoing = start(options, async (response) => {
       let text = ''
       try {
         for await (const chunk of response) text += chunk
