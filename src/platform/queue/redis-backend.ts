@@ -34,7 +34,8 @@ export const createRedisTransport = async ({ url, prefix = 'bull', log }: QueueB
       lastError = error
     })
     redis.once('end', () => sockets.delete(redis))
-    redis.setMaxListeners(0)
+    // Not 0 (no limit): BullMQ raises the limit by 3 while it waits, and four listeners exceed 0 + 3.
+    redis.setMaxListeners(Number.POSITIVE_INFINITY)
     const duplicate = redis.duplicate.bind(redis)
     // BullMQ duplicates it for blocking reads, which are silent while nothing happens.
     redis.duplicate = (override?: Partial<RedisOptions>) => track(duplicate({ ...override, socketTimeout: 15_000 }))
