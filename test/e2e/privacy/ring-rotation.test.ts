@@ -87,7 +87,7 @@ t.test('the ring of data keys is rotated under load without a failed request or 
   /** Each lane has its own users, so that it knows the expected values. */
   const lane = async (n: number) => {
     for (let round = 0; !over; round++) {
-      const id = 1 + n + ((round * 16) % (count - 16))
+      const id = 1 + n + ((round * 16) % (count - (count % 16)))
       const service = services[round % 2]
       const path = `${service?.url}/api/v1/users/${id}`
       const wanted = names.get(id) ?? `User ${id}`
