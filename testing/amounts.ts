@@ -18,7 +18,6 @@ export const amounts = {
   requestsPerSecond: amount(200, 60),
   buyersAtOnce: amount(1000, 300),
   repeatedKeys: amount(20, 5),
-  ordersBeforeMail: amount(200, 60),
   erasedUsers: amount(1000, 150),
   usersOnRing: amount(2000, 500),
   usersOfFirstRelease: amount(3000, 600),

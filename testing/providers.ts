@@ -26,6 +26,9 @@ export interface Provider<Message> {
   duplicates(): number
   /** Number of attempts that it did not accept. */
   refusals(): number
+  /** Number of attempts that still wait for a response, and of those that the sender has ended without one. */
+  hanging(): number
+  abandoned(): number
   /** When it accepted the first copy of the newest key (epoch milliseconds). */
   lastNewAt(): number
   behave(behaviour: Behaviour): void
@@ -35,12 +38,21 @@ const createLedger = <Message>() => {
   const byKey = new Map<string, Message[]>()
   let behaviour: Behaviour = 'accept'
   let refusals = 0
+  let hanging = 0
+  let abandoned = 0
   let lastNewAt = 0
   return {
     /** Records an attempt and returns what to do. */
     decide: (): Behaviour => {
       if (behaviour !== 'accept' && behaviour !== 'lose') refusals += 1
       return behaviour
+    },
+    hang: (socket: Socket | undefined) => {
+      hanging += 1
+      socket?.once('close', () => {
+        hanging -= 1
+        abandoned += 1
+      })
     },
     take: (key: string, message: Message) => {
       if (!byKey.has(key)) lastNewAt = Date.now()
@@ -51,6 +63,8 @@ const createLedger = <Message>() => {
       copies: (key: string): readonly Message[] => byKey.get(key) ?? [],
       duplicates: () => [...byKey.values()].reduce((sum, copies) => sum + copies.length - 1, 0),
       refusals: () => refusals,
+      hanging: () => hanging,
+      abandoned: () => abandoned,
       lastNewAt: () => lastNewAt,
       behave: (next: Behaviour) => {
         behaviour = next
@@ -70,7 +84,8 @@ const startSmtp = async (): Promise<{ provider: Provider<Mail>; stop(): Promise<
       const behaviour = ledger.decide()
       if (behaviour === 'refuse') return callback(Object.assign(new Error('try again later'), { responseCode: 451 }))
       if (behaviour === 'close') return void sockets.get(session.remotePort)?.destroy()
-      if (behaviour !== 'hang') callback()
+      if (behaviour === 'hang') return ledger.hang(sockets.get(session.remotePort))
+      callback()
     },
     onData: (stream, session, callback) => {
       const chunks: Buffer[] = []
@@ -108,7 +123,7 @@ const startSms = async (): Promise<{ provider: Provider<Sms>; stop(): Promise<vo
     })
     request.on('end', () => {
       const behaviour = ledger.decide()
-      if (behaviour === 'hang') return
+      if (behaviour === 'hang') return ledger.hang(request.socket)
       if (behaviour === 'close') return void request.socket.destroy()
       if (behaviour === 'refuse') return void response.writeHead(429).end()
       ledger.take(String(request.headers['idempotency-key']), JSON.parse(body))
