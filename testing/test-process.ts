@@ -2,6 +2,7 @@
 import { enableCompileCache } from 'node:module'
 import processOnSpawn from 'process-on-spawn'
 import { describePackages } from '../src/platform/boot/package-loading.ts'
+import './without-async-hooks.ts'
 import { compileCache } from './compile-cache.ts'
 
 describePackages()
