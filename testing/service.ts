@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { atEnd } from './at-end.ts'
 import { childEnvironment } from './child-environment.ts'
+import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
 
 export interface ServiceProcess {
@@ -66,14 +67,10 @@ export const startService = async (name: string, env: Record<string, string> = {
       'exit',
       atEnd(() => started.kill('SIGKILL')),
     )
-    const deadline = Date.now() + 180_000
-    while (!(await isReady(url))) {
-      if (!isAlive(started) || Date.now() > deadline) {
-        started.kill('SIGKILL')
-        throw new Error(`${name} did not become ready: ${output}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    const readyOrEnded = async () => !isAlive(started) || ((await isReady(url)) && 'ready')
+    if ((await eventually(readyOrEnded, { timeoutMs: 180_000 }).catch(() => {})) === 'ready') return
+    started.kill('SIGKILL')
+    throw new Error(`${name} did not become ready: ${output}`)
   }
   const alive = () => isAlive(child)
   const end = async (signal: NodeJS.Signals) => {
