@@ -26,7 +26,7 @@ t.test('it fails if orders can be read without a token', async (t) => {
   const open = await runApp(t, { AUTH: 'off' })
   await t.rejects(smoke(open.url, { SMOKE_EMAIL: email, SMOKE_PASSWORD: password }), {
     code: 1,
-    stderr: /refuses without a token: 200/,
+    stderr: /refuses a request without a token: 200/,
   })
 })
 
