@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { atEnd } from './at-end.ts'
 import { childEnvironment } from './child-environment.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
+import { entry } from './start.ts'
 
 export interface ServiceProcess {
   readonly name: string
@@ -25,7 +25,7 @@ export interface ServiceProcess {
 }
 
 /** With more room for short-lived objects than in production (heap.ts): fewer collections, and no restart under new limits. */
-const program = ['--max-semi-space-size=16', fileURLToPath(new URL('../src/main.ts', import.meta.url))]
+const program = ['--max-semi-space-size=16', entry]
 
 const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
 

@@ -19,7 +19,7 @@ console.log(
     .join(', ')}`,
 )
 console.log(
-  `Redis flushed       ${report.redisFlushed ? 'once' : 'left out: redis-server is not installed, events use PostgreSQL'}`,
+  `Redis flushed       ${report.redisFlushed ? 'once' : 'skipped: redis-server is not installed, events use PostgreSQL'}`,
 )
 console.log(`duplicates          e-mail ${duplicates.email}, SMS ${duplicates.sms}, each with the key of its first copy`)
 console.log(`last delivery       ${report.tailSeconds} s after the last kill`)

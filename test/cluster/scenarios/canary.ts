@@ -133,7 +133,7 @@ export const canary: Scenario = {
     await installControllers('traefik', 'argo-rollouts', 'prometheus-operator')
     await installRolloutsPlugin()
     const reasons = await missing()
-    if (reasons.length > 0) return say(`left out: ${reasons.join(', ')}`)
+    if (reasons.length > 0) return say(`skipped: ${reasons.join(', ')}`)
 
     const namespace = await prepare()
     await release()

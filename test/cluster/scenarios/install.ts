@@ -20,7 +20,7 @@ const acceptedByServer = async (file: string, say: (line: string) => void): Prom
   const needed = new Set([...rendered.matchAll(/^apiVersion: (\S+)$/gm)].map(([, version = '']) => version))
   const unknown = [...needed].filter((version) => !known.has(version))
   if (unknown.length > 0) {
-    say(`${file} left out: the cluster has no ${unknown.join(', ')}`)
+    say(`${file} skipped: the cluster has no ${unknown.join(', ')}`)
     return false
   }
   const args = ['apply', '--server-side', '--force-conflicts', '--dry-run=server', '--namespace', name, '--filename', '-']

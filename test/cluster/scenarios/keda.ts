@@ -43,7 +43,7 @@ export const keda: Scenario = {
   title: 'notification scales up while events wait, and down afterwards; no order and no mail is lost',
   run: async (say) => {
     await installControllers('keda')
-    if (!(await apiVersions()).has('keda.sh/v1alpha1')) return say('left out: the cluster has no keda.sh/v1alpha1')
+    if (!(await apiVersions()).has('keda.sh/v1alpha1')) return say('skipped: the cluster has no keda.sh/v1alpha1')
     const stores = inNamespace(storesNamespace)
     const proxy = await startScript({
       namespace: stores,

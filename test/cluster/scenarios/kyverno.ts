@@ -43,7 +43,7 @@ export const kyverno: Scenario = {
   title: 'Kyverno refuses unsigned images of OrderHub, and images without a digest in production',
   run: async (say) => {
     await installControllers('kyverno')
-    if (!(await apiVersions()).has('policies.kyverno.io/v1')) return say('left out: the cluster has no policies.kyverno.io/v1')
+    if (!(await apiVersions()).has('policies.kyverno.io/v1')) return say('skipped: the cluster has no policies.kyverno.io/v1')
     const production = await makeNamespace(`${appNamespace}-admission`)
     const elsewhere = await makeNamespace(`${appNamespace}-admission-elsewhere`)
     const labels = ['app.kubernetes.io/part-of=orderhub', 'environment=production']

@@ -182,7 +182,7 @@ t.test('a bucket without credentials is refused before anything starts', async (
 
 t.test(
   'a bucket with object lock protects checkpoints from deletion for five years',
-  { skip: hasBucket() ? false : 'left out: versitygw is not installed' },
+  { skip: hasBucket() ? false : 'skipped: versitygw is not installed' },
   async (t) => {
     const bucket = await startBucket()
     t.teardown(() => bucket.stop())

@@ -25,7 +25,7 @@ import { asService, signedIn } from '../../../testing/people.ts'
 import { startPostgres } from '../../../testing/postgres.ts'
 
 if (!hasOpenssl()) {
-  t.pass('left out: openssl is not installed')
+  t.pass('skipped: openssl is not installed')
   process.exit()
 }
 

@@ -19,7 +19,7 @@ import { startPostgres } from '../../../testing/postgres.ts'
 import { runToEnd } from '../../../testing/service.ts'
 
 if (!hasOpenssl()) {
-  t.pass('left out: openssl is not installed')
+  t.pass('skipped: openssl is not installed')
   process.exit()
 }
 

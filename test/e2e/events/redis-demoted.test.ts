@@ -10,7 +10,7 @@ import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(300_000)
 
-const skip = hasRedis() ? false : 'left out: redis-server is not installed'
+const skip = hasRedis() ? false : 'skipped: redis-server is not installed'
 
 t.test('Redis is demoted and still responds: events go to the new primary', { skip }, async (t) => {
   const server = await startPostgres()

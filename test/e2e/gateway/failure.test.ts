@@ -290,7 +290,7 @@ const selfSigned = (t: Test) => {
 t.test('a service with an untrusted certificate gets no request', async (t) => {
   const files = selfSigned(t)
   if (!files) {
-    console.log('# left out: openssl is not installed')
+    console.log('# skipped: openssl is not installed')
     return
   }
   const user = await startFakeService(t, undefined, { create: (listener) => createHttpsServer(files, listener) })

@@ -69,7 +69,7 @@ t.test('the limit, CORS and security headers also apply in one process', async (
 
 t.test('gateways share the count in Redis, and continue while Redis is down', async (t) => {
   if (!hasRedis()) {
-    console.log('# left out: redis-server is not installed')
+    console.log('# skipped: redis-server is not installed')
     return
   }
   const [user, redis] = await Promise.all([startFakeService(t), startRedis()])

@@ -10,7 +10,7 @@ import { startProxy } from '../../../testing/tcp-proxy.ts'
 
 t.setTimeout(540_000)
 
-const skip = process.platform === 'linux' ? false : 'left out: it needs /proc to find the standby'
+const skip = process.platform === 'linux' ? false : 'skipped: it needs /proc to find the standby'
 
 const changed = (url: string, fields: Partial<Record<'host' | 'port', string>>) => Object.assign(new URL(url), fields).href
 

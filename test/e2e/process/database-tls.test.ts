@@ -50,7 +50,7 @@ const listensOnIpv6 = (() => {
   }
 })()
 
-const skip = hasOpenssl() ? false : 'left out: openssl is not installed'
+const skip = hasOpenssl() ? false : 'skipped: openssl is not installed'
 
 t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async (t) => {
   const plain = await startOwnPostgres()
@@ -118,7 +118,7 @@ t.test('sslmode and sslrootcert mean the same to both drivers', { skip }, async 
     await both(t, hosts('?sslmode=require'), true)
   })
 
-  await t.test('IPv6', { skip: listensOnIpv6 ? false : 'left out: IPv6 is not available' }, async (t) => {
+  await t.test('IPv6', { skip: listensOnIpv6 ? false : 'skipped: IPv6 is not available' }, async (t) => {
     const proxy = await startProxy(Number(own), '::1')
     t.teardown(() => proxy.stop())
     await both(t, reach('[::1]', proxy.port), false)

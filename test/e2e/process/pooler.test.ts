@@ -11,7 +11,7 @@ import { startOwnPostgres } from '../../../testing/postgres.ts'
 
 t.setTimeout(120_000)
 
-const skip = hasPgBouncer() ? false : 'left out: pgbouncer is not installed'
+const skip = hasPgBouncer() ? false : 'skipped: pgbouncer is not installed'
 const everything = 'role,statement_timeout,options'
 const limit = 1_500
 

@@ -15,7 +15,7 @@ import { dataFolder, type Started, startPlatform } from '../../../testing/start.
 t.setTimeout(600_000)
 const args = [fileURLToPath(new URL('../../../scripts/start-split.ts', import.meta.url))]
 const cwd = fileURLToPath(new URL('../../..', import.meta.url))
-const withoutProc = !existsSync('/proc/self/environ') && 'left out: there is no /proc'
+const withoutProc = !existsSync('/proc/self/environ') && 'skipped: there is no /proc'
 
 interface Running {
   readonly pid: number

@@ -57,7 +57,7 @@ t.test('the first start: the printed commands work, and the data is kept', async
   t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
 })
 
-const withoutProc = !existsSync('/proc/self/cmdline') && 'left out: there is no /proc'
+const withoutProc = !existsSync('/proc/self/cmdline') && 'skipped: there is no /proc'
 
 t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
@@ -109,7 +109,7 @@ t.test('a port in use is reported on one line', async (t) => {
 const olderNode = ['/usr/bin/node', '/usr/local/bin/node'].find(
   (path) => existsSync(path) && Number(/\d+/.exec(execFileSync(path, ['--version'], { encoding: 'utf8' }))?.[0]) < 22,
 )
-const withoutOlderNode = !olderNode && 'left out: there is no older Node.js'
+const withoutOlderNode = !olderNode && 'skipped: there is no older Node.js'
 
 /** Programs: files of the folder that no other file imports. */
 const programsIn = (folder: string): string[] => {

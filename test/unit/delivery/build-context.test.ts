@@ -1,11 +1,10 @@
 import { globSync, readFileSync } from 'node:fs'
-import { matchesGlob } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, matchesGlob } from 'node:path'
 import t from 'tap'
+import { root } from '../../../testing/source.ts'
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
 const lines = (file: string): string[] =>
-  readFileSync(`${root}/${file}`, 'utf8')
+  readFileSync(join(root, file), 'utf8')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'))
 
