@@ -25,6 +25,8 @@ export interface FailedStart {
   readonly connections: number
 }
 
+const closesWithinMs = 3000
+
 /** Makes a module fail after it has opened everything. @returns a function that undoes this */
 const spoil = async (fault: NonNullable<FailingStart['fault']>): Promise<() => void> => {
   const [name, member = ''] = fault.split('.') as [ModuleName, string]
@@ -71,6 +73,20 @@ const connectionsTo = async (databaseUrl: string, observerUrl: string): Promise<
   return count
 }
 
+const openSince = (before: readonly string[]): string[] => {
+  const open = process.getActiveResourcesInfo()
+  for (const one of before) if (open.includes(one)) open.splice(open.indexOf(one), 1)
+  return [...open, ...[...intervals].map(() => 'Interval')]
+}
+
+/** Closed resources leave the list a moment later: a socket when the other side has closed it too. */
+const remaining = async (before: readonly string[]): Promise<string[]> => {
+  const until = performance.now() + closesWithinMs
+  do await pause(20)
+  while (openSince(before).length > 0 && performance.now() < until)
+  return openSince(before)
+}
+
 const failedStart = async ({ env, fault, observerUrl }: FailingStart): Promise<FailedStart> => {
   const restore = fault && (await spoil(fault))
   const before = process.getActiveResourcesInfo()
@@ -80,11 +96,7 @@ const failedStart = async ({ env, fault, observerUrl }: FailingStart): Promise<F
     (error: Error) => error.message,
   )
   restore?.()
-  // Closed resources leave the list after one turn of the event loop.
-  await pause(20)
-  const open = process.getActiveResourcesInfo()
-  for (const one of before) if (open.includes(one)) open.splice(open.indexOf(one), 1)
-  open.push(...[...intervals].map(() => 'Interval'))
+  const open = await remaining(before)
   return { failure, open, connections: env.DATABASE_URL ? await connectionsTo(env.DATABASE_URL, observerUrl) : 0 }
 }
 
