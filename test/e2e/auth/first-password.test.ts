@@ -25,32 +25,6 @@ const listenOn = async (t: Test, port: number) => {
 /** Runs a printed command as a user would. */
 const runLine = (line: string) => promisify(execFile)('sh', ['-c', line], { cwd })
 
-t.test('a port is in use: the error names the process and a command that works, which prints the password', async (t) => {
-  const env = { DATA_DIR: dataFolder(t, 0o755), PORT: String(await freePort()), METRICS_PORT: String(await listenOn(t, 0)) }
-  const first = startPlatform(t, { env })
-  t.equal(await first.ended(), 1)
-  const holder = `port ${env.METRICS_PORT} is in use by node (process ${process.pid})`
-  const [, line] =
-    new RegExp(`^${holder.replace(/[()]/g, '\\$&')}; this starts beside it: ([^\\n]+)\\n$`, 'm').exec(first.output()) ?? []
-  t.ok(line, first.output())
-  t.equal(passwordIn(first.output()), '', 'no password was created')
-
-  const words = line?.split(' ') ?? []
-  t.same(words.slice(-2), ['npm', 'start'])
-  const offered = Object.fromEntries(words.slice(0, -2).map((word) => word.split('=') as [string, string]))
-  t.match(offered, { DATA_DIR: env.DATA_DIR, PORT: env.PORT })
-  t.not(offered.METRICS_PORT, env.METRICS_PORT)
-  const second = startPlatform(t, { env: offered })
-  const url = await second.ready()
-  const password = passwordIn(second.output())
-  t.equal((await signIn(url, password)).status, 200)
-  t.match(
-    second.output(),
-    new RegExp(`was given the password ${password}\\n[^]*OrderHub is ready`),
-    'printed before the other lines',
-  )
-})
-
 /** Runs the printed command; returns the new password. */
 const reset = async (line: string): Promise<string> => {
   const { stdout } = await runLine(line)
@@ -58,15 +32,40 @@ const reset = async (line: string): Promise<string> => {
 }
 const resetLineIn = (started: Started) => /^ +(.*npm run reset-admin)$/m.exec(started.output())?.[1] ?? 'false'
 
-t.test('a lost password: the printed command sets a new one, whether the platform is running or stopped', async (t) => {
-  const env = { DATA_DIR: dataFolder(t, 0o755) }
-  await t.rejects(runLine(`DATA_DIR=${env.DATA_DIR} npm run reset-admin`), { code: 78, stderr: /has no database yet/ })
-  const first = startPlatform(t, { env })
-  await first.ready()
-  const lost = passwordIn(first.output())
-  await first.stop()
+/** One folder for both cases: a second new database would cost more than all else. */
+const dataDir = dataFolder(t, 0o755)
+const start = (env: Record<string, string>) => startPlatform(t, { env: { DATA_DIR: dataDir, ...env } })
+let lost = ''
 
-  const second = startPlatform(t, { env })
+t.test('before the first start there is no password to replace', async (t) => {
+  await t.rejects(runLine(`DATA_DIR=${dataDir} npm run reset-admin`), { code: 78, stderr: /has no database yet/ })
+})
+
+t.test('a port is in use: the error names the process and a command that works, which prints the password', async (t) => {
+  const env = { PORT: String(await freePort()), METRICS_PORT: String(await listenOn(t, 0)) }
+  const refused = start(env)
+  t.equal(await refused.ended(), 1)
+  const holder = `port ${env.METRICS_PORT} is in use by node (process ${process.pid})`
+  const [, line] =
+    new RegExp(`^${holder.replace(/[()]/g, '\\$&')}; this starts beside it: ([^\\n]+)\\n$`, 'm').exec(refused.output()) ?? []
+  t.ok(line, refused.output())
+  t.equal(passwordIn(refused.output()), '', 'no password was created')
+
+  const words = line?.split(' ') ?? []
+  t.same(words.slice(-2), ['npm', 'start'])
+  const offered = Object.fromEntries(words.slice(0, -2).map((word) => word.split('=') as [string, string]))
+  t.match(offered, { DATA_DIR: dataDir, PORT: env.PORT })
+  t.not(offered.METRICS_PORT, env.METRICS_PORT)
+  const first = start(offered)
+  const url = await first.ready()
+  lost = passwordIn(first.output())
+  t.equal((await signIn(url, lost)).status, 200)
+  t.match(first.output(), new RegExp(`was given the password ${lost}\\n[^]*OrderHub is ready`), 'printed before the other lines')
+  await first.stop()
+})
+
+t.test('a lost password: the printed command sets a new one, whether the platform is running or stopped', async (t) => {
+  const second = start({})
   const url = await second.ready()
   const before = await signIn(url, lost)
   const orders = await call(`${url}/api/v1/orders`, 'GET', undefined, before.headers)
@@ -85,7 +84,7 @@ t.test('a lost password: the printed command sets a new one, whether the platfor
   await second.stop()
 
   const stopped = await reset(line)
-  const third = startPlatform(t, { env })
+  const third = start({})
   const again = await third.ready()
   t.equal((await signIn(again, running)).status, 401)
   t.equal((await signIn(again, stopped)).status, 200)

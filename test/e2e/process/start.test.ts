@@ -5,24 +5,29 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { serviceNames } from '../../../src/environment.ts'
 import { initKeys } from '../../../src/platform/keys/key-files.ts'
 import { call } from '../../../testing/app.ts'
 import { childEnvironment } from '../../../testing/child-environment.ts'
+import { directoryIn } from '../../../testing/data-folder.ts'
 import { eventually } from '../../../testing/eventually.ts'
 import { dataFolder, entry, processesNaming, startPlatform } from '../../../testing/start.ts'
 
 const run = promisify(execFile)
 
-const firstStart = async (t: Test, dataDir: string) => {
-  const started = startPlatform(t, { env: { DATA_DIR: dataDir } })
+/** Every case uses the folder of the first start: a new database each time would cost more than the case. */
+const dataDir = dataFolder(t, 0o700)
+const start = async (args: readonly string[] = [entry]) => {
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args })
   return { ...started, url: await started.ready() }
 }
+/** The host process and PostgreSQL, whose folder may be another one. */
+const databaseProcesses = (output: string): number => processesNaming(dataDir) + processesNaming(directoryIn(output))
+const withoutProc = !existsSync('/proc/self/cmdline') && 'skipped: there is no /proc'
 
 t.test('the first start: the printed commands work, and the data is kept', async (t) => {
-  const dataDir = dataFolder(t, 0o700)
-  const first = await firstStart(t, dataDir)
+  const first = await start()
   t.match(first.output(), /API reference: +http:\/\/127\.0\.0\.1:\d+\/docs/)
 
   const lines = first.output().match(/^ +(curl|TOKEN=).*$/gm) ?? []
@@ -48,46 +53,50 @@ t.test('the first start: the printed commands work, and the data is kept', async
 
   t.equal(await first.stop(), 0)
 
-  const second = await firstStart(t, dataDir)
+  const second = await start()
   t.notMatch(second.output(), password, 'the password is printed once')
   t.match(second.output(), /Sign in as xiaoming@example\.com/)
   const credentials = { email: 'xiaoming@example.com', password }
   const { body } = await call(`${second.url}/api/v1/auth/login`, 'POST', credentials)
   const again = { authorization: `Bearer ${body.data.access_token}` }
   t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
-})
 
-const withoutProc = !existsSync('/proc/self/cmdline') && 'skipped: there is no /proc'
+  await t.test('a port in use is reported on one line', async (t) => {
+    const { port } = new URL(second.url)
+    const env = { ...childEnvironment(), PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
+    await t.rejects(run(process.execPath, [entry], { env }), {
+      code: 1,
+      stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`),
+    })
+  })
 
-t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
-  const dataDir = dataFolder(t, 0o755)
-  const { child } = await firstStart(t, dataDir)
-  t.ok(processesNaming(dataDir) > 1, 'the host process and PostgreSQL')
-  child.kill('SIGKILL')
-  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+  await t.test('repeated signals while the platform stops have no effect', { skip: withoutProc }, async (t) => {
+    const { child, output, ended } = second
+    child.kill('SIGINT')
+    await eventually(() => output().includes('"msg":"stopping"'))
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
+    t.equal(await ended(), 0)
+    t.match(output(), /"msg":"stopped"/)
+    await eventually(() => databaseProcesses(output()) === 0, { timeoutMs: 20_000 })
+  })
 })
 
 t.test('node --watch starts the platform, and Ctrl-C stops it cleanly', { skip: withoutProc }, async (t) => {
-  const dataDir = dataFolder(t, 0o755)
-  const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args: ['--watch', entry] })
-  t.match(await started.ready(), /^http/)
+  const { child, url, output, ended } = await start(['--watch', entry])
+  t.match(url, /^http/)
   // As a terminal does: the watched process gets the signal twice, because Node.js forwards it.
-  process.kill(-(started.child.pid as number), 'SIGINT')
-  await started.ended()
-  t.match(started.output(), /"msg":"stopped"/)
-  t.notMatch(started.output(), /second/)
-  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+  process.kill(-(child.pid as number), 'SIGINT')
+  await ended()
+  t.match(output(), /"msg":"stopped"/)
+  t.notMatch(output(), /second/)
+  await eventually(() => databaseProcesses(output()) === 0, { timeoutMs: 20_000 })
 })
 
-t.test('repeated signals while the platform stops have no effect', { skip: withoutProc }, async (t) => {
-  const dataDir = dataFolder(t, 0o755)
-  const { child, output, ended } = await firstStart(t, dataDir)
-  child.kill('SIGINT')
-  await eventually(() => output().includes('"msg":"stopping"'))
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
-  t.equal(await ended(), 0)
-  t.match(output(), /"msg":"stopped"/)
-  await eventually(() => processesNaming(dataDir) === 0, { timeoutMs: 20_000 })
+t.test('SIGKILL leaves no database behind', { skip: withoutProc }, async (t) => {
+  const { child, output } = await start()
+  t.ok(databaseProcesses(output()) > 1, 'the host process and PostgreSQL')
+  child.kill('SIGKILL')
+  await eventually(() => databaseProcesses(output()) === 0, { timeoutMs: 20_000 })
 })
 
 t.test('in production a missing database is reported on one line, and nothing is started', async (t) => {
@@ -97,13 +106,6 @@ t.test('in production a missing database is reported on one line, and nothing is
     env: { ...childEnvironment(), NODE_ENV: 'production', PORT: '0', METRICS_PORT: '0', KEYS_DIR: keysDir },
   })
   await t.rejects(child, { code: 78, stderr: /^DATABASE_URL is missing[^\n]*\n$/ })
-})
-
-t.test('a port in use is reported on one line', async (t) => {
-  const { url } = await firstStart(t, dataFolder(t, 0o755))
-  const port = new URL(url).port
-  const env = { ...childEnvironment(), PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
-  await t.rejects(run(process.execPath, [entry], { env }), { code: 1, stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`) })
 })
 
 const olderNode = ['/usr/bin/node', '/usr/local/bin/node'].find(
@@ -127,7 +129,7 @@ t.test('every program refuses an older Node.js with one line', { skip: withoutOl
   const clean = (program: string, args: readonly string[]) => run('env', ['-u', 'NODE_OPTIONS', program, ...args]) // Set by the test runner.
   const project = fileURLToPath(new URL('../../../tsconfig.build.json', import.meta.url))
   const compiler = fileURLToPath(new URL('../../../node_modules/.bin/tsc', import.meta.url))
-  await clean(process.execPath, [compiler, '-p', project, '--outDir', folder, '--sourceMap', 'false'])
+  await clean(process.execPath, [compiler, '-p', project, '--outDir', folder, '--sourceMap', 'false', '--noCheck'])
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
   const programs = programsIn(folder)
   for (const known of ['audit', 'keys', 'main', 'migrate', 'reset-admin', 'seed']) t.ok(programs.includes(`${known}.js`), known)
