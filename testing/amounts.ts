@@ -26,6 +26,8 @@ export const amounts = {
   shops: amount(15, 10),
   /** Of the folder of a first start; a private one is the harder case. */
   folderModes: full ? [0o755, 0o700] : [0o700],
+  /** Whether the separate services are ready when their parent process is killed, or just started: they must end in both cases. */
+  readyBeforeKill: full,
   /** Of the three callers who name each column in a body, the first is refused for its name alone. */
   callersOfColumns: amount(3, 1),
 } as const

@@ -2,10 +2,12 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { ports } from '../../../src/environment.ts'
+import { ports, serviceNames } from '../../../src/environment.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { call } from '../../../testing/app.ts'
 import { passwordIn, signIn } from '../../../testing/data-folder.ts'
 import { eventually } from '../../../testing/eventually.ts'
@@ -43,9 +45,19 @@ const ctrlC = ({ child }: Started) => process.kill(-(child.pid as number), 'SIGI
 
 const startSplit = (t: Test, env: Record<string, string>) => startPlatform(t, { env, args })
 
+/** Holds a port for the test; of a port in use by another process, the effect is the same. */
+const hold = async (t: Test, port: number): Promise<number> => {
+  const holder = createServer().listen(port, '127.0.0.1')
+  t.teardown(() => holder.close())
+  await once(holder, 'listening').catch(() => {})
+  return (holder.address() as AddressInfo | null)?.port ?? port
+}
+
+// One folder for all starts: a new one costs five databases.
 t.test('separate services: one banner with working addresses, Ctrl-C, and the data is kept', { skip: withoutProc }, async (t) => {
   const dataDir = dataFolder(t, 0o755)
   const env = { DATA_DIR: dataDir, PORT: String(await freePort()), METRICS_PORT: String(await freePort()) }
+  await hold(t, ports.audit)
   const first = startSplit(t, env)
   const url = await first.ready()
   t.equal(url, `http://127.0.0.1:${env.PORT}`, "PORT is the gateway's port")
@@ -57,6 +69,10 @@ t.test('separate services: one banner with working addresses, Ctrl-C, and the da
     Object.keys(ports)
       .filter((name) => name !== 'gateway')
       .toSorted(),
+  )
+  t.notOk(
+    addresses.some(([, , address]) => address?.endsWith(`:${ports.audit}`)),
+    'a service whose port is in use gets a free one',
   )
   for (const [, name = '', address] of addresses) t.equal((await call(`${address}/health/ready`)).status, 200, name)
 
@@ -94,27 +110,20 @@ t.test('separate services: one banner with working addresses, Ctrl-C, and the da
   t.equal(await second.ended(), 1)
   t.match(second.output(), /^the product process ended by SIGKILL: the others are ended, too$/m)
   t.equal(running(dataDir).length, 0)
-})
 
-t.test('services whose ports are in use get free ones; SIGKILL leaves no process behind', { skip: withoutProc }, async (t) => {
-  const dataDir = dataFolder(t, 0o755)
-  const holder = createServer().listen(ports.audit, '127.0.0.1')
-  await once(holder, 'listening').catch(() => {}) // In use by another process: the same effect.
-  t.teardown(() => holder.close())
-  const started = startSplit(t, { DATA_DIR: dataDir })
-  const url = await started.ready()
-  t.not(/^ {2}audit: +http:\S+:(\d+)$/m.exec(started.output())?.[1], String(ports.audit))
-  t.equal((await signIn(url, passwordIn(started.output()))).status, 200)
-  started.child.kill('SIGKILL')
-  await nothingIsLeft(dataDir)
+  await t.test('SIGKILL leaves no process behind', async (t) => {
+    const third = startSplit(t, env)
+    if (amounts.readyBeforeKill) await third.ready()
+    const services = () => new Set(running(dataDir).flatMap(({ service }) => service ?? []))
+    await eventually(() => serviceNames.every((name) => services().has(name)), { timeoutMs: 60_000 })
+    third.child.kill('SIGKILL')
+    await nothingIsLeft(dataDir)
+  })
 })
 
 t.test('a gateway port in use: one line with a command that works, and no data is created', async (t) => {
   const dataDir = dataFolder(t, 0o755)
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  t.teardown(() => holder.close())
-  const { port } = holder.address() as { port: number }
+  const port = await hold(t, 0)
   const started = startSplit(t, { DATA_DIR: dataDir, PORT: String(port) })
   t.equal(await started.ended(), 1)
   const [line = '', ...more] = started.output().trim().split('\n')

@@ -1,6 +1,8 @@
 import { execFile, execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -61,15 +63,6 @@ t.test('the first start: the printed commands work, and the data is kept', async
   const again = { authorization: `Bearer ${body.data.access_token}` }
   t.equal((await call(`${second.url}/api/v1/orders/3`, 'GET', undefined, again)).body.data.total, 1000)
 
-  await t.test('a port in use is reported on one line', async (t) => {
-    const { port } = new URL(second.url)
-    const env = { ...childEnvironment(), PORT: port, METRICS_PORT: '0', DATA_DIR: dataFolder(t, 0o755) }
-    await t.rejects(run(process.execPath, [entry], { env }), {
-      code: 1,
-      stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`),
-    })
-  })
-
   await t.test('repeated signals while the platform stops have no effect', { skip: withoutProc }, async (t) => {
     const { child, output, ended } = second
     child.kill('SIGINT')
@@ -79,6 +72,15 @@ t.test('the first start: the printed commands work, and the data is kept', async
     t.match(output(), /"msg":"stopped"/)
     await eventually(() => databaseProcesses(output()) === 0, { timeoutMs: 20_000 })
   })
+})
+
+t.test('a port in use is reported on one line', async (t) => {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  t.teardown(() => holder.close())
+  const { port } = holder.address() as AddressInfo
+  const env = { ...childEnvironment(), PORT: String(port), METRICS_PORT: '0', DATA_DIR: dataDir }
+  await t.rejects(run(process.execPath, [entry], { env }), { code: 1, stderr: new RegExp(`^port ${port} is in use[^\\n]*\\n$`) })
 })
 
 t.test('node --watch starts the platform, and Ctrl-C stops it cleanly', { skip: withoutProc }, async (t) => {
