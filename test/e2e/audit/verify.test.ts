@@ -4,7 +4,8 @@ import { open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { main } from '../../../src/commands/audit.ts'
 import { anchorName } from '../../../src/modules/audit/sealing/anchor.ts'
 import { openCheckpoint } from '../../../src/modules/audit/sealing/checkpoint.ts'
 import { createTrailRepository } from '../../../src/modules/audit/verification/repository.ts'
@@ -18,11 +19,24 @@ const atOnce = 500
 
 const command = fileURLToPath(new URL('../../../src/audit.ts', import.meta.url))
 /** Runs the command as an operator does. */
-const audit = (...args: string[]) => {
+const auditProcess = (...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], {
     encoding: 'utf8',
     env: childEnvironment(),
   })
+  return { status, stdout, stderr }
+}
+
+/** The same in this process: a process takes a second to load, and most cases are not about it. */
+const audit = async (t: Test, ...args: string[]) => {
+  const [log, error] = [t.capture(console, 'log'), t.capture(console, 'error')]
+  const status = await main(args)
+  const [stdout, stderr] = [log, error].map((captured) =>
+    captured()
+      .map((call) => `${call.args[0]}\n`)
+      .join(''),
+  )
+  for (const { restore } of [log, error]) restore()
   return { status, stdout, stderr }
 }
 
@@ -41,14 +55,14 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
     if (!newest) throw new Error('there is no checkpoint')
     writeFileSync(join(folder, anchorName(10)), 'older: never read')
     writeFileSync(join(folder, anchorName(newest.size)), newest.note)
-    const { status, stdout, stderr } = audit('verify', '--database', url, '--checkpoint', folder, '--keys', keysDir)
+    const { status, stdout, stderr } = auditProcess('verify', '--database', url, '--checkpoint', folder, '--keys', keysDir)
     t.same({ status, stderr }, { status: 0, stderr: '' })
     t.match(stdout, `fine: ${size} entries, ${size / atOnce} checkpoints, and the trusted one of size ${size}`)
 
     const file = await open(snapshot, 'w')
     for await (const lines of writeSnapshot(newest, createTrailRepository(db).leaves(newest.size))) await file.write(lines)
     await file.close()
-    const again = audit('verify', '--snapshot', snapshot, '--checkpoint', folder, '--keys', join(keysDir, 'public.json'))
+    const again = await audit(t, 'verify', '--snapshot', snapshot, '--checkpoint', folder, '--keys', join(keysDir, 'public.json'))
     t.same(again, {
       status: 0,
       stdout: `fine: ${size} entries, 1 checkpoints, and the trusted one of size ${size}\n`,
@@ -61,7 +75,7 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
   await t.test('a changed database: the first bad entry is named, exit status 1', async (t) => {
     await sql`alter table audits.entries disable trigger all`
     await sql`update audits.entries set action = 'order.cancelled' where id in (31, 777)`
-    const changed = audit('verify', '--database', url, '--checkpoint', note, '--keys', keysDir)
+    const changed = auditProcess('verify', '--database', url, '--checkpoint', note, '--keys', keysDir)
     t.same([changed.status, changed.stdout], [1, ''])
     t.match(changed.stderr, /^bad: entry 31 \(index 30\) does not match the signature of the service "user"\n$/)
   })
@@ -94,12 +108,12 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
       await t.rejects(verifyFile(file), { name: 'TamperError', message }, what)
     }
     writeFileSync(join(folder, 'forged.txt'), last.replace('\n1500\n', '\n1499\n'))
-    const forged = audit('verify', '--snapshot', snapshot, '--checkpoint', join(folder, 'forged.txt'), '--keys', keysDir)
+    const forged = await audit(t, 'verify', '--snapshot', snapshot, '--checkpoint', join(folder, 'forged.txt'), '--keys', keysDir)
     t.match(forged, { status: 1, stderr: /is not a checkpoint signed by this log/ })
   })
 
   await t.test('wrong arguments print the usage; a missing file is not reported as tampering', async (t) => {
-    t.match(audit('--help'), { status: 0, stdout: /^usage: node dist\/audit.js verify/, stderr: '' })
+    t.match(await audit(t, '--help'), { status: 0, stdout: /^usage: node dist\/audit.js verify/, stderr: '' })
     const wrong: string[][] = [
       ['seal'],
       ['verify', '--snapshot', snapshot, '--database', url, '--checkpoint', note, '--keys', keysDir],
@@ -107,14 +121,14 @@ t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
       ['verify', '--snapshot', snapshot, '--checkpoint', note, '--keys', keysDir, '--unknown'],
       ['verify', '--snapshot', snapshot, '--checkpoint', note, '--keys', note],
     ]
-    for (const args of wrong) t.match(audit(...args), { status: 64, stdout: '' }, args.join(' '))
-    t.match(audit(), { stderr: /usage:/ })
+    for (const args of wrong) t.match(await audit(t, ...args), { status: 64, stdout: '' }, args.join(' '))
+    t.match(await audit(t), { stderr: /usage:/ })
     const given = ['--checkpoint', note, '--keys', keysDir]
-    t.match(audit('verify', '--snapshot', join(folder, 'none'), ...given), { status: 66, stderr: /no such file/ })
-    t.match(audit('verify', '--snapshot', snapshot, '--checkpoint', keysDir, '--keys', keysDir), {
+    t.match(await audit(t, 'verify', '--snapshot', join(folder, 'none'), ...given), { status: 66, stderr: /no such file/ })
+    t.match(await audit(t, 'verify', '--snapshot', snapshot, '--checkpoint', keysDir, '--keys', keysDir), {
       status: 66,
       stderr: /no checkpoint/,
     })
-    t.match(audit('verify', '--database', 'postgres://nobody@127.0.0.1:1/none', ...given), { status: 69 })
+    t.match(await audit(t, 'verify', '--database', 'postgres://nobody@127.0.0.1:1/none', ...given), { status: 69 })
   })
 })

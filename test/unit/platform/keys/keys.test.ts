@@ -14,12 +14,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { checkKeys } from '../../../../src/app/required-keys.ts'
+import { main } from '../../../../src/commands/keys.ts'
 import { readConfig } from '../../../../src/config.ts'
 import { serviceNames } from '../../../../src/environment.ts'
 import { type DataKeySet, initKeys, type KeySet, type PublicKeys } from '../../../../src/platform/keys/key-files.ts'
 import { createKeyStore } from '../../../../src/platform/keys/key-store.ts'
 import { KeysError } from '../../../../src/platform/keys/keys-error.ts'
 import { rotateKeys } from '../../../../src/platform/keys/rotate-keys.ts'
+import { childEnvironment } from '../../../../testing/child-environment.ts'
 import { eventually } from '../../../../testing/eventually.ts'
 import { runToEnd } from '../../../../testing/service.ts'
 
@@ -41,10 +43,23 @@ const publicKids = (folder: string, purpose: string) => kids(read<PublicKeys>(fo
 const command = (...args: string[]): Promise<{ status: number; out: string; err: string }> =>
   new Promise((resolve) => {
     const entry = new URL('../../../../src/keys.ts', import.meta.url).pathname
-    execFile(process.execPath, [entry, ...args], (error, out, err) =>
+    execFile(process.execPath, [entry, ...args], { env: childEnvironment() }, (error, out, err) =>
       resolve({ status: error ? Number(error.code) : 0, out, err }),
     )
   })
+
+/** The same in this process, which has loaded it already. */
+const inProcess = async (t: Test, ...args: string[]): Promise<{ status: number; out: string; err: string }> => {
+  const [log, error] = [t.capture(console, 'log'), t.capture(console, 'error')]
+  const status = await main(args, process.env)
+  const [out, err] = [log, error].map((captured) =>
+    captured()
+      .map((call) => `${call.args[0]}\n`)
+      .join(''),
+  ) as [string, string]
+  for (const { restore } of [log, error]) restore()
+  return { status, out, err }
+}
 
 /** Makes the keys older by this time. */
 const age = (folder: string, seconds: number): void => {
@@ -101,13 +116,14 @@ t.test('processes that create keys concurrently use the same ones', async (t) =>
 t.test('an error is one line', async (t) => {
   const folder = temporary(t)
   writeFileSync(join(folder, 'file'), '')
+  t.match(await command('init', join(folder, 'file')), { status: 1, err: /^\S+ cannot be used as a key folder [^\n]*\n$/ })
   for (const bad of [join(folder, 'file'), join(folder, 'file', 'x'), '/proc/none']) {
-    const { status, err } = await command('init', bad)
+    const { status, err } = await inProcess(t, 'init', bad)
     t.equal(status, 1)
     t.match(err, new RegExp(`^${bad} cannot be used as a key folder [^\\n]*\\n$`))
   }
-  t.match(await command('rotate', folder), { status: 1, err: /^\S+public\.json cannot be read \(ENOENT\)\n$/ })
-  t.match(await command('rotate', await madeKeys(t), 'service-nobody'), { status: 1, err: /has no service-nobody; it has / })
+  t.match(await inProcess(t, 'rotate', folder), { status: 1, err: /^\S+public\.json cannot be read \(ENOENT\)\n$/ })
+  t.match(await inProcess(t, 'rotate', await madeKeys(t), 'service-nobody'), { status: 1, err: /has no service-nobody; it has / })
   for (const wrong of [
     [],
     ['init'],
@@ -120,9 +136,9 @@ t.test('an error is one line', async (t) => {
     ['init', folder, '--force'],
     ['init', folder, '--x'],
   ])
-    t.match(await command(...wrong), { status: 64, err: /usage:/ })
-  t.match(await command('secrets', 'keys'), { status: 1, err: /^KUBERNETES_SERVICE_HOST is missing: [^\n]*\n$/ })
-  t.match(await command('--help'), { status: 0, out: /rotate DIR \[--after SECONDS\] \[--force\]/, err: '' })
+    t.match(await inProcess(t, ...wrong), { status: 64, err: /usage:/ })
+  t.match(await inProcess(t, 'secrets', 'keys'), { status: 1, err: /^KUBERNETES_SERVICE_HOST is missing: [^\n]*\n$/ })
+  t.match(await inProcess(t, '--help'), { status: 0, out: /rotate DIR \[--after SECONDS\] \[--force\]/, err: '' })
 })
 
 t.test('rotate publishes new keys at once and uses them later', async (t) => {
@@ -130,7 +146,7 @@ t.test('rotate publishes new keys at once and uses them later', async (t) => {
   const store = createKeyStore({ folder, strict: true })
   const old = store.signer('access-token').kid
   const oldRing = store.data().current.id
-  t.match(await command('rotate', folder, '--after', '3600'), { status: 0, out: /access-token: a new key from 2/ })
+  t.match(await inProcess(t, 'rotate', folder, '--after', '3600'), { status: 0, out: /access-token: a new key from 2/ })
   const [kept, added = ''] = publicKids(folder, 'access-token')
   t.equal(kept, old)
   t.ok(store.verifier('access-token', added), 'an unknown key makes the store read the file again')
@@ -147,7 +163,7 @@ t.test('rotate publishes new keys at once and uses them later', async (t) => {
 
 t.test('rotate with names rotates only those keys', async (t) => {
   const folder = await madeKeys(t)
-  await command('rotate', folder, '--after', '0', '--force', 'service-order', 'data-keys')
+  await inProcess(t, 'rotate', folder, '--after', '0', '--force', 'service-order', 'data-keys')
   t.equal(publicKids(folder, 'service-order').length, 2)
   t.equal(publicKids(folder, 'access-token').length, 1)
   t.equal(read<DataKeySet>(folder, 'data-keys.private.json').keys.length, 2)
@@ -198,7 +214,7 @@ t.test('the lock of a killed process is released', async (t) => {
     const child = execFile(process.execPath, ['-e', ''], () => resolve(child.pid as number))
   })
   writeFileSync(join(folder, '.lock'), String(ended))
-  t.match(await command('rotate', folder, 'access-token'), { status: 0 })
+  t.match(await inProcess(t, 'rotate', folder, 'access-token'), { status: 0 })
   t.equal(publicKids(folder, 'access-token').length, 2)
 })
 
