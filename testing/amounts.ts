@@ -15,7 +15,7 @@ export const amounts = {
   redisAwayMs: amount(8000, 4000),
   /** How many of the two processes of each service are restarted under load, and the requests during this time. */
   restartsOfEach: amount(2, 1),
-  requestsPerSecond: amount(200, 60),
+  requestsPerSecond: amount(200, 30),
   buyersAtOnce: amount(1000, 300),
   repeatedKeys: amount(20, 5),
   erasedUsers: amount(1000, 150),
