@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { call } from './app.ts'
-import { dataFolder, type StartOptions, startPlatform } from './start.ts'
+import { dataFolder, processesNaming, type StartOptions, startPlatform } from './start.ts'
 
 export const root = process.getuid?.() === 0
 /** An unprivileged account if this process is root; otherwise the same account. */
@@ -66,14 +66,23 @@ export const survives = async (t: Test, options: StartOptions): Promise<string> 
   return directoryIn(second.output())
 }
 
-/** The same with DATA_DIR inside and outside of the checkout, both in a folder with this mode and owner. */
-export const survivesIn = async (t: Test, mode: number, account: number | undefined): Promise<void> => {
-  const outside = dirname(dataFolder(t, mode))
-  if (account !== undefined) chownSync(outside, account, account)
+/** A start with a folder that another account has filled ends with one line, which names that account. */
+export const isRefused = async (t: Test, dataDir: string, account: number, filler: string): Promise<void> => {
+  const started = startPlatform(t, { env: { DATA_DIR: dataDir }, account })
+  t.equal(await started.ended(), 78)
+  t.match(started.output(), new RegExp(`^${dataDir} was filled by ${filler} and cannot be used by this account: [^\\n]+\\n$`))
+  t.equal(processesNaming(dataDir), 0)
+}
+
+/** `survives` with DATA_DIR inside and outside of the checkout, both in a folder with this mode and owner. @returns the one outside */
+export const survivesIn = async (t: Test, mode: number, account: number | undefined): Promise<string> => {
+  const dataDir = dataFolder(t, mode)
+  if (account !== undefined) chownSync(dirname(dataDir), account, account)
   const checkout = project(t, mode, account)
   await Promise.all([
-    survives(t, { env: { DATA_DIR: join(outside, 'data') }, account }),
+    survives(t, { env: { DATA_DIR: dataDir }, account }),
     survives(t, { args: [join(checkout, 'src', 'main.ts')], cwd: checkout, account }),
   ])
   t.ok(existsSync(join(checkout, '.data', 'keys')))
+  return dataDir
 }

@@ -4,6 +4,10 @@ import { needsRoot, survivesIn } from '../../../testing/data-folder.ts'
 
 t.setTimeout(600_000)
 for (const mode of amounts.folderModes)
-  t.test(`root, a folder of mode ${mode.toString(8)}: a second start finds the data of the first`, { skip: needsRoot }, (t) =>
-    survivesIn(t, mode, 0),
+  t.test(
+    `root, a folder of mode ${mode.toString(8)}: a second start finds the data of the first`,
+    { skip: needsRoot },
+    async (t) => {
+      await survivesIn(t, mode, 0)
+    },
   )
