@@ -28,6 +28,8 @@ export const amounts = {
   folderModes: full ? [0o755, 0o700] : [0o700],
   /** Whether the separate services are ready when their parent process is killed, or just started: they must end in both cases. */
   readyBeforeKill: full,
+  /** Who calls every route of separate services; undefined: everybody, as in one process, which has the same policy. */
+  callersOfSplit: full ? undefined : (['nobody', 'owner', 'admin'] as const),
   /** Of the three callers who name each column in a body, the first is refused for its name alone. */
   callersOfColumns: amount(3, 1),
 } as const

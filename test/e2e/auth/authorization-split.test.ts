@@ -1,5 +1,6 @@
 import t from 'tap'
 import { policy } from '../../../src/policy.ts'
+import { amounts } from '../../../testing/amounts.ts'
 import { call } from '../../../testing/app.ts'
 import { runMatrix } from '../../../testing/authorization-matrix.ts'
 import { startWorld } from '../../../testing/authorization-world.ts'
@@ -13,7 +14,7 @@ t.test('separate services behind the gateway', async (t) => {
   const { services, url } = system
 
   await t.test('every route for every caller', async (t) => {
-    await runMatrix(t, world, Object.keys(policy.routes))
+    await runMatrix(t, world, Object.keys(policy.routes), amounts.callersOfSplit)
   })
 
   await t.test('the gateway refuses by itself: a forbidden request reaches no service', async (t) => {
