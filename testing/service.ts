@@ -4,7 +4,7 @@ import { atEnd } from './at-end.ts'
 import { childEnvironment } from './child-environment.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './port.ts'
-import { entry } from './start.ts'
+import { program } from './start.ts'
 
 export interface ServiceProcess {
   readonly name: string
@@ -23,9 +23,6 @@ export interface ServiceProcess {
   pause(): void
   resume(): void
 }
-
-/** With more room for short-lived objects than in production (heap.ts): fewer collections, and no restart under new limits. */
-const program = ['--max-semi-space-size=16', entry]
 
 const isAlive = (child: ChildProcess) => child.exitCode === null && child.signalCode === null
 

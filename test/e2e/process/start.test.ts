@@ -20,6 +20,7 @@ const run = promisify(execFile)
 
 /** Every case uses the folder of the first start: a new database each time would cost more than the case. */
 const dataDir = dataFolder(t, 0o700)
+/** Without other arguments, as npm start: it sets its heap limits itself. */
 const start = async (args: readonly string[] = [entry]) => {
   const started = startPlatform(t, { env: { DATA_DIR: dataDir }, args })
   return { ...started, url: await started.ready() }
