@@ -13,6 +13,7 @@ import { snapshotTrail, writeSnapshot } from '../../../src/modules/audit/verific
 import { verifyTrail } from '../../../src/modules/audit/verification/verify.ts'
 import { sampleEntry, startAuditDatabase } from '../../../testing/audit.ts'
 import { childEnvironment } from '../../../testing/child-environment.ts'
+import { runMain } from '../../../testing/run-main.ts'
 
 const size = 1500
 const atOnce = 500
@@ -27,18 +28,8 @@ const auditProcess = (...args: string[]) => {
   return { status, stdout, stderr }
 }
 
-/** The same in this process: a process takes a second to load, and most cases are not about it. */
-const audit = async (t: Test, ...args: string[]) => {
-  const [log, error] = [t.capture(console, 'log'), t.capture(console, 'error')]
-  const status = await main(args)
-  const [stdout, stderr] = [log, error].map((captured) =>
-    captured()
-      .map((call) => `${call.args[0]}\n`)
-      .join(''),
-  )
-  for (const { restore } of [log, error]) restore()
-  return { status, stdout, stderr }
-}
+/** The same in this process. */
+const audit = (t: Test, ...args: string[]) => runMain(t, () => main(args))
 
 t.test('audit.js verify', { timeout: 170_000 }, async (t) => {
   const { sql, db, keys, keysDir, url, entries, seals, sealer } = await startAuditDatabase(t)

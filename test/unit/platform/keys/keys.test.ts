@@ -23,6 +23,7 @@ import { KeysError } from '../../../../src/platform/keys/keys-error.ts'
 import { rotateKeys } from '../../../../src/platform/keys/rotate-keys.ts'
 import { childEnvironment } from '../../../../testing/child-environment.ts'
 import { eventually } from '../../../../testing/eventually.ts'
+import { runMain } from '../../../../testing/run-main.ts'
 import { runToEnd } from '../../../../testing/service.ts'
 
 const temporary = (t: Test): string => {
@@ -48,17 +49,10 @@ const command = (...args: string[]): Promise<{ status: number; out: string; err:
     )
   })
 
-/** The same in this process, which has loaded it already. */
+/** The same in this process. */
 const inProcess = async (t: Test, ...args: string[]): Promise<{ status: number; out: string; err: string }> => {
-  const [log, error] = [t.capture(console, 'log'), t.capture(console, 'error')]
-  const status = await main(args, process.env)
-  const [out, err] = [log, error].map((captured) =>
-    captured()
-      .map((call) => `${call.args[0]}\n`)
-      .join(''),
-  ) as [string, string]
-  for (const { restore } of [log, error]) restore()
-  return { status, out, err }
+  const { status, stdout, stderr } = await runMain(t, () => main(args, process.env))
+  return { status, out: stdout, err: stderr }
 }
 
 /** Makes the keys older by this time. */
