@@ -11,6 +11,8 @@ import { askForFile, type WorkerOrder } from './worker-messages.ts'
 
 /** Milliseconds after the last file in which the process must end by itself. */
 const timeToExit = Number(process.env.TEST_WORKER_EXIT_MS ?? 30_000)
+/** Bytes. Above this, collecting garbage costs more than loading everything again in a new worker. */
+const mostMemory = 450 * 1024 * 1024
 const scheme = 'test-of:'
 const testOf = new Map<string, Test>()
 
@@ -40,7 +42,8 @@ const nextFile = async (): Promise<string | undefined> => {
 }
 
 t.setTimeout(0)
-for (let file = await nextFile(); file !== undefined; file = await nextFile()) {
+const isFull = () => process.memoryUsage.rss() > mostMemory
+for (let file = await nextFile(); file !== undefined; file = isFull() ? undefined : await nextFile()) {
   const url = pathToFileURL(resolve(file)).href
   await t.test(file, async (test) => {
     testOf.set(url, test)
