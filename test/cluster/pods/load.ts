@@ -1,7 +1,6 @@
 // Runs in the cluster, alone, with the image's Node.js. Sends orders and reads at a constant rate until SIGUSR2, whatever the
 // responses; then searches for accepted orders that are missing, and prints a report as its last line.
 import { randomUUID } from 'node:crypto'
-import { Agent, type RequestOptions, request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const setting = (name: string): string => {
@@ -33,23 +32,6 @@ const problemOf = (error: Error): string => {
   return typeof code === 'string' ? code : message
 }
 
-const agent = new Agent({ keepAlive: true })
-/** Takes two thirds of the CPU time of `fetch`, which the platform under test then has. */
-const send = (url: string, options: RequestOptions, body: string): Promise<{ status: number; text: string }> =>
-  new Promise((resolve, reject) => {
-    const sent = request(url, { agent, ...options }, (response) => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk) => {
-        text += chunk
-      })
-      response.once('error', reject)
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
-    })
-    sent.once('error', reject)
-    sent.end(body)
-  })
-
 let token = ''
 interface Call {
   readonly method?: string
@@ -58,18 +40,18 @@ interface Call {
   readonly anonymous?: boolean
 }
 const call = async (path: string, { method = 'GET', body, key, anonymous = false }: Call = {}) => {
-  const headers = {
-    ...(token && !anonymous ? { authorization: `Bearer ${token}` } : {}),
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    ...(key === undefined ? {} : { 'idempotency-key': key }),
-  }
-  const signal = AbortSignal.timeout(timeoutMs)
-  const { status, text } = await send(
-    `${base}${path}`,
-    { method, signal, headers },
-    body === undefined ? '' : JSON.stringify(body),
-  )
-  if (status < 200 || status > 299) throw new Error(`${status} ${text.slice(0, 200)}`)
+  const response = await fetch(`${base}${path}`, {
+    method,
+    signal: AbortSignal.timeout(timeoutMs),
+    headers: {
+      ...(token && !anonymous ? { authorization: `Bearer ${token}` } : {}),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(key === undefined ? {} : { 'idempotency-key': key }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${response.status} ${text.slice(0, 200)}`)
   return JSON.parse(text)
 }
 
