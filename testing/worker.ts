@@ -1,6 +1,6 @@
 /**
- * Runs test files one after another and prints TAP. The packages and `src` are loaded only once, and stay optimized by V8: the
- * files of a worker take half of the CPU time that they take as separate processes. tap's CLI still runs each in its own process.
+ * Runs test files one after another and prints TAP. The packages and `src` are loaded only once, and stay optimized by V8 (ADR 0059).
+ * tap's CLI still runs each file in its own process.
  */
 import { EventEmitter, once } from 'node:events'
 import { registerHooks } from 'node:module'
