@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { EventEmitter } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { Parser, type Result } from 'tap-parser'
 import type { FileResult, Report } from './report.ts'
@@ -58,7 +57,7 @@ const parserOf = (ended: Ended): Parser => {
 export const runInWorkers = ({ files, jobs, timeout, env, report }: WorkersOptions): Workers => {
   const waiting = [...files]
   const children = new Set<ChildProcess>()
-  const ended = new EventEmitter()
+  const ended = Promise.withResolvers<boolean>()
   let passed = true
 
   const start = (): void => {
@@ -97,15 +96,14 @@ export const runInWorkers = ({ files, jobs, timeout, env, report }: WorkersOptio
         end({ file, ok: false, ms: 0, failures: [], counts: { pass: 0, fail: 1, skip: 0 } })
       }
       if (waiting.length > 0 && file !== beforeFiles) start()
-      else if (children.size === 0) ended.emit('all')
+      else if (children.size === 0) ended.resolve(passed)
     }
     child.once('close', (...status) => setImmediate(closed, ...status))
   }
 
-  const done = new Promise<boolean>((resolve) => ended.once('all', () => resolve(passed)))
   for (let n = 0; n < Math.min(jobs, files.length); n++) start()
   return {
-    passed: done,
+    passed: ended.promise,
     kill: (signal) => {
       waiting.length = 0
       for (const child of children) child.kill(signal)

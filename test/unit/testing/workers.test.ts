@@ -1,7 +1,7 @@
 import t from 'tap'
 import { childEnvironment } from '../../../testing/child-environment.ts'
 import type { FileResult } from '../../../testing/report.ts'
-import { runInWorkers } from '../../../testing/workers.ts'
+import { runInWorkers, type WorkersOptions } from '../../../testing/workers.ts'
 
 t.setTimeout(120_000)
 
@@ -28,17 +28,19 @@ const files = {
   'shares-the-process.js': `import t from 'tap'\nt.equal(globalThis.loads, undefined, 'a new process')`,
 }
 
+/** Runs the files with one worker. @returns whether they passed, and each file's result */
+const run = async (paths: readonly string[], options: Partial<WorkersOptions> = {}) => {
+  const results: FileResult[] = []
+  const report = { file: (result: FileResult) => void results.push(result), end: () => {} }
+  const workers = runInWorkers({ files: paths, jobs: 1, timeout: 60, env: childEnvironment(), report, ...options })
+  return { passed: await workers.passed, results }
+}
+
 t.test('results of files in one worker', async (t) => {
   const folder = t.testdir(files)
-  const results = new Map<string, FileResult>()
-  const workers = runInWorkers({
-    files: Object.keys(files).map((name) => `${folder}/${name}`),
-    jobs: 1,
-    timeout: 60,
-    env: childEnvironment(),
-    report: { file: (result) => results.set(result.file.slice(folder.length + 1), result), end: () => {} },
-  })
-  t.equal(await workers.passed, false)
+  const { passed, results: list } = await run(Object.keys(files).map((name) => `${folder}/${name}`))
+  t.equal(passed, false)
+  const results = new Map(list.map((result) => [result.file.slice(folder.length + 1), result]))
   const outcome = (name: keyof typeof files) => {
     const { ok, counts, failures } = results.get(name) as FileResult
     return { ok, counts, failures: failures.map(({ fullname }) => fullname.replace(`${folder}/`, '')) }
@@ -61,39 +63,24 @@ t.test('results of files in one worker', async (t) => {
 
 t.test('a worker that is kept alive after its last file fails the run', async (t) => {
   const folder = t.testdir({ 'open.js': `import t from 'tap'\nt.pass('one')\nsetInterval(() => {}, 1000)` })
-  const workers = runInWorkers({
-    files: [`${folder}/open.js`],
-    jobs: 1,
-    timeout: 60,
-    env: { ...childEnvironment(), TEST_WORKER_EXIT_MS: '200' },
-    report: { file: () => {}, end: () => {} },
-  })
-  t.equal(await workers.passed, false)
+  const { passed } = await run([`${folder}/open.js`], { env: { ...childEnvironment(), TEST_WORKER_EXIT_MS: '200' } })
+  t.equal(passed, false)
 })
 
 t.test('without a failure the run passes', async (t) => {
   const folder = t.testdir({ 'a.js': `import t from 'tap'\nt.pass('one')`, 'b.js': `import t from 'tap'\nt.pass('one')` })
-  const ended: string[] = []
-  const workers = runInWorkers({
-    files: [`${folder}/a.js`, `${folder}/b.js`],
-    jobs: 2,
-    timeout: 60,
-    env: childEnvironment(),
-    report: { file: ({ file }) => ended.push(file.slice(folder.length + 1)), end: () => {} },
-  })
-  t.equal(await workers.passed, true)
-  t.same(ended.toSorted(), ['a.js', 'b.js'])
+  const { passed, results } = await run([`${folder}/a.js`, `${folder}/b.js`], { jobs: 2 })
+  t.equal(passed, true)
+  t.same(results.map(({ file }) => file.slice(folder.length + 1)).toSorted(), ['a.js', 'b.js'])
 })
 
 t.test('a worker that does not start fails the run, and is not started again', async (t) => {
-  const ended: string[] = []
-  const workers = runInWorkers({
-    files: ['never-runs.js'],
-    jobs: 1,
-    timeout: 60,
+  const { passed, results } = await run(['never-runs.js'], {
     env: { ...childEnvironment(), NODE_OPTIONS: '--import=./missing.js' },
-    report: { file: ({ file, output }) => ended.push(file, ...(output.match(/ERR_MODULE_NOT_FOUND/) ?? [])), end: () => {} },
   })
-  t.equal(await workers.passed, false)
-  t.same(ended, ['a worker before its first file', 'ERR_MODULE_NOT_FOUND'])
+  t.equal(passed, false)
+  t.same(
+    results.flatMap(({ file, output }) => [file, ...(output.match(/ERR_MODULE_NOT_FOUND/) ?? [])]),
+    ['a worker before its first file', 'ERR_MODULE_NOT_FOUND'],
+  )
 })
